@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+# bpfct. `make help` lists the targets. V=1 shows commands, O=dir builds elsewhere.
+O ?= build
+PREFIX ?= /usr/local
+CLANG ?= clang
+CC ?= gcc
+BPFTOOL ?= /usr/sbin/bpftool
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
+
+ARCH_INC := $(shell $(CC) -print-multiarch 2>/dev/null)
+BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-function -Werror -target bpf -mcpu=v3 -Ibpf -I. -I/usr/include/$(ARCH_INC)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(O) -MMD -MP
+
+BPF_SRC := $(wildcard bpf/*.bpf.c consumers/firewall/*.bpf.c examples/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/netns/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:%.c=$(O)/%.o)
+SKEL_SRC := $(wildcard bpf/*.bpf.c consumers/firewall/*.bpf.c)
+SKELS := $(SKEL_SRC:%.bpf.c=$(O)/%.skel.h)
+
+LIB_SRC := $(wildcard userspace/lib/*.c)
+FW_SRC := $(filter-out %.bpf.c,$(wildcard consumers/firewall/*.c))
+FW_GEN := $(O)/consumers/firewall/fw_lex.c $(O)/consumers/firewall/fw_parse.c
+CTD_SRC := $(wildcard userspace/ctd/*.c)
+CTCTL_SRC := $(wildcard userspace/ctctl/*.c)
+LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
+FW_OBJ := $(FW_SRC:%.c=$(O)/%.o) $(FW_GEN:%.c=%.o)
+CTD_OBJ := $(CTD_SRC:%.c=$(O)/%.o)
+CTCTL_OBJ := $(CTCTL_SRC:%.c=$(O)/%.o)
+LIBS := -lbpf -lelf -lz -lmnl -ljson-c
+CTD_LIBS := -levent_core -lsystemd -lseccomp -lcap-ng
+CTCTL_LIBS := -lnetfilter_conntrack
+
+UNIT_SRC := $(wildcard tests/unit/*.c)
+UNIT_BIN := $(UNIT_SRC:%.c=$(O)/%)
+BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
+BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
+BPFTEST_SRC := $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c))
+BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(O)/%)
+
+.PHONY: all help packages build bpf demo check check-long lint bench install clean
+all: packages
+	$(Q)$(MAKE) --no-print-directory build
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+packages: ## install what packaging/packages.txt names and the machine lacks
+	$(Q)packaging/install-packages
+
+build: $(O)/ctd $(O)/ctctl $(BPF_OBJ) ## compile everything (no tests)
+bpf: $(BPF_OBJ) ## compile the BPF objects only
+
+demo: all ## ctd and the firewall between three namespaces, real traffic, the table
+	$(Q)tests/demo
+
+check: all ## build and run all tests, lint included
+	$(Q)tests/run
+
+check-long: all ## the long tests
+	$(Q)tests/run --long
+
+lint: packages ## clang-format, shellcheck, header self-containment, cppcheck
+	$(Q)tests/lint
+
+bench: all $(BENCH_BIN) ## figures against nft; BENCH=pattern picks some
+	$(Q)tests/bench/run '$(BENCH)'
+
+tests-build: $(UNIT_BIN) $(BPFTEST_BIN) $(BENCH_BIN)
+.PHONY: tests-build
+
+$(O)/%.bpf.o: %.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@
+
+$(O)/%.skel.h: $(O)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*) >$@.tmp && mv $@.tmp $@
+
+$(O)/consumers/firewall/fw_lex.c: consumers/firewall/fw.l
+	$(call say,FLEX,$@)
+	@mkdir -p $(@D)
+	$(Q)flex -o $@ --header-file=$(@:.c=.h) $<
+
+$(O)/consumers/firewall/fw_parse.c: consumers/firewall/fw.y
+	$(call say,BISON,$@)
+	@mkdir -p $(@D)
+	$(Q)bison -Wall -Werror -d -o $@ $<
+
+$(O)/consumers/firewall/fw_lex.o: $(O)/consumers/firewall/fw_parse.c
+$(FW_OBJ): | $(FW_GEN)
+$(O)/consumers/firewall/%.o: $(O)/consumers/firewall/%.c
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-unused-function -Iconsumers/firewall -c $< -o $@
+
+$(O)/%.o: %.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(CTD_OBJ) $(LIB_OBJ): | $(SKELS)
+
+$(O)/libbpfct.a: $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/libfw.a: $(FW_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/ctd: $(CTD_OBJ) $(O)/libfw.a $(O)/libbpfct.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTD_LIBS)
+
+$(O)/ctctl: $(CTCTL_OBJ) $(O)/libfw.a $(O)/libbpfct.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTCTL_LIBS)
+	$(Q)ln -sf ctctl $(O)/conntrack
+
+$(O)/tests/unit/%: tests/unit/%.c $(CTCTL_OBJ) $(O)/libfw.a $(O)/libbpfct.a
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out $(O)/userspace/ctctl/main.o,$(CTCTL_OBJ)) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) $(CTCTL_LIBS) -lcmocka
+
+$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libbpfct.a
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
+
+$(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpfct.a $(LIBS) -lpthread
+
+install: build ## into DESTDIR/PREFIX
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(O)/ctd $(O)/ctctl $(DESTDIR)$(PREFIX)/sbin/
+	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+
+clean: ## remove what was built
+	rm -rf $(O)
+
+.SECONDARY:
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_ABI_CT_DROP_H
+#define BPFCT_ABI_CT_DROP_H
+
+#include <linux/types.h>
+
+/*
+ * Every reason for which bpfct drops a packet, calls one INVALID or refuses a
+ * connection. This list is the only one: the enum, the per-CPU counters, the
+ * text of ctctl, the metrics and docs/packet-path.md are generated from it.
+ *
+ * X(NAME, text, class, meaning). Numbers are positions: append only.
+ * Classes: CT_DROP_INVALID  the packet cannot belong to any connection; a
+ *                           consumer may still pass it (OVS: +inv)
+ *          CT_DROP_REFUSED  a limit said no; the packet is dropped
+ *          CT_DROP_POLICY   a consumer's rule said no
+ *          CT_DROP_FAULT    we could not do our work; should stay zero
+ */
+#define CT_DROP_REASONS(X)                                                                         \
+	X(NONE, "none", FAULT, "not a drop; counter 0 is never used")                              \
+	X(L2_TRUNCATED, "l2_truncated", INVALID, "frame ends inside the Ethernet or VLAN header")  \
+	X(IP_TRUNCATED, "ip_truncated", INVALID, "packet ends inside the IP header")               \
+	X(IP_VERSION, "ip_version", INVALID, "version field contradicts the EtherType")            \
+	X(IP_HEADER_LEN, "ip_header_len", INVALID, "IHL below 5, or header beyond the packet")     \
+	X(IP_TOTAL_LEN, "ip_total_len", INVALID, "length field beyond the packet or below header") \
+	X(IP6_EXT_CHAIN, "ip6_ext_chain", INVALID, "extension headers: too many, too long or cut") \
+	X(L4_TRUNCATED, "l4_truncated", INVALID, "packet ends inside the transport header")        \
+	X(L4_LENGTH, "l4_length", INVALID, "UDP length or TCP data offset contradicts the packet") \
+	X(L4_CHECKSUM, "l4_checksum", INVALID, "wrong ICMP or SCTP checksum")                      \
+	X(PORT_ZERO, "port_zero", INVALID, "SCTP port 0, or SCTP chunk of length 0")               \
+	X(FRAGMENT, "fragment", POLICY, "IP fragment while `set fragments drop` is in force")      \
+	X(TCP_FLAGS, "tcp_flags", INVALID, "impossible TCP flag combination")                      \
+	X(TCP_STATE, "tcp_state", INVALID, "TCP packet that the state table does not allow")       \
+	X(TCP_SEQ, "tcp_seq", INVALID, "sequence number too far beyond the receiver's window")     \
+	X(TCP_ACK, "tcp_ack", INVALID, "acknowledges data that was never sent")                    \
+	X(TCP_RST, "tcp_rst", INVALID, "RST below what the peer has acknowledged")                 \
+	X(TCP_PICKUP, "tcp_pickup", INVALID, "mid-stream packet of an unknown connection")         \
+	X(ICMP_TYPE, "icmp_type", INVALID, "ICMP type that opens no connection")                   \
+	X(ICMP_INNER, "icmp_inner", INVALID, "ICMP error quotes a cut or broken packet")           \
+	X(ICMP_INNER_CSUM, "icmp_inner_csum", INVALID, "IP header quoted in an ICMP error: wrong checksum") \
+	X(ICMP_UNRELATED, "icmp_unrelated", INVALID, "ICMP error quotes no known connection")      \
+	X(ICMP_ADDRESS, "icmp_address", INVALID, "ICMP error not sent to the quoted packet's source") \
+	X(SCTP_CHUNK, "sctp_chunk", INVALID, "SCTP chunk combination not allowed")                 \
+	X(SCTP_STATE, "sctp_state", INVALID, "SCTP chunk that the state table does not allow")     \
+	X(SCTP_VTAG, "sctp_vtag", INVALID, "SCTP verification tag is not the association's")       \
+	X(TABLE_FULL, "table_full", REFUSED, "limit of confirmed connections reached")             \
+	X(HALF_FULL, "half_full", REFUSED, "half-open ring holds nothing old enough to give way")  \
+	X(PREFIX_SHARE, "prefix_share", REFUSED, "source prefix holds its share of half-open ones") \
+	X(NODES_FULL, "nodes_full", REFUSED, "map nodes used up (dying ones wait for their second)") \
+	X(ZONE_LIMIT, "zone_limit", REFUSED, "quota of the zone reached")                          \
+	X(TUPLE_CLASH, "tuple_clash", REFUSED, "tuple already belongs to another connection")      \
+	X(NAT_EXHAUSTED, "nat_exhausted", REFUSED, "no free port or address after the bounded tries") \
+	X(NAT_NO_ADDRESS, "nat_no_address", REFUSED, "masquerade on an interface without an address") \
+	X(COMMIT_BUSY, "commit_busy", REFUSED, "another CPU was setting up the same record")       \
+	X(MAP_UPDATE, "map_update", FAULT, "map refused an insert")                                \
+	X(MAP_MISSING, "map_missing", FAULT, "an array map had no such slot")                      \
+	X(PKT_ACCESS, "pkt_access", FAULT, "packet bytes could not be read or written")            \
+	X(CSUM_UPDATE, "csum_update", FAULT, "checksum could not be updated")                      \
+	X(FW_BLOCK, "fw_block", POLICY, "a block rule matched")                                    \
+	X(FW_DEFAULT, "fw_default", POLICY, "no rule matched and the default is deny")             \
+	X(FW_INVALID, "fw_invalid", POLICY, "packet was INVALID (its own reason is counted too)")  \
+	X(FW_UNTRACKED_IF, "fw_untracked_if", POLICY, "forwarded from an interface without our program") \
+	X(EVENT_LOST, "event_lost", FAULT, "event ring was full (no packet was dropped)")
+
+#define CT_DROP_INVALID 0
+#define CT_DROP_REFUSED 1
+#define CT_DROP_POLICY 2
+#define CT_DROP_FAULT 3
+
+enum ct_drop {
+#define X(name, text, cls, meaning) CT_DROP_##name,
+	CT_DROP_REASONS(X)
+#undef X
+		CT_DROP_MAX
+};
+
+/* Room for reasons to come without a new map layout. */
+#define CT_DROP_SLOTS 128
+_Static_assert(CT_DROP_MAX <= CT_DROP_SLOTS, "counter map is too small for the reasons");
+
+#endif
