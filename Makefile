@@ -38,6 +38,8 @@ BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 BPFTEST_SRC := $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(O)/%)
 
+KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
+
 .PHONY: all help packages build bpf demo check check-long lint bench install clean
 all: packages
 	$(Q)$(MAKE) --no-print-directory build
@@ -52,21 +54,23 @@ build: $(O)/ctd $(O)/ctctl $(BPF_OBJ) ## compile everything (no tests)
 bpf: $(BPF_OBJ) ## compile the BPF objects only
 
 demo: all ## ctd and the firewall between three namespaces, real traffic, the table
-	$(Q)tests/demo
+	$(Q)O=$(O) tests/demo
 
 check: all ## build and run all tests, lint included
-	$(Q)tests/run
+	$(Q)$(MAKE) --no-print-directory tests-build
+	$(Q)O=$(O) tests/run
 
 check-long: all ## the long tests
-	$(Q)tests/run --long
+	$(Q)$(MAKE) --no-print-directory tests-build
+	$(Q)O=$(O) tests/run --long
 
 lint: packages ## clang-format, shellcheck, header self-containment, cppcheck
-	$(Q)tests/lint
+	$(Q)O=$(O) tests/lint
 
 bench: all $(BENCH_BIN) ## figures against nft; BENCH=pattern picks some
 	$(Q)tests/bench/run '$(BENCH)'
 
-tests-build: $(UNIT_BIN) $(BPFTEST_BIN) $(BENCH_BIN)
+tests-build: $(UNIT_BIN) $(BPFTEST_BIN) $(BENCH_BIN) $(KERNELTEST_BIN)
 .PHONY: tests-build
 
 $(O)/%.bpf.o: %.bpf.c
@@ -132,6 +136,11 @@ $(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpfct.a $(LIBS) -lpthread
+
+$(O)/tests/kernels/%: tests/kernels/%.c
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -static -o $@ $< -lbpf -lelf -lz
 
 install: build ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5

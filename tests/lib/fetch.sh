@@ -1,0 +1,123 @@
+# shellcheck shell=bash
+# Programs and kernels that only tests need: unpacked from `apt-get download`
+# into a cache, never installed, never started as services. Whatever is in the
+# cache is used as it is, so a second run needs no network.
+#
+#   fetch_tree PACKAGE          unpacks one package, prints the directory
+#   fetch_closure PACKAGE       the same with every library this machine lacks
+#   fetch_kernel 6.1|6.12       prints the directory that holds vmlinuz
+
+: "${BPFCT_CACHE:=/var/cache/bpfct}"
+
+fetch_die()
+{
+	echo "fetch: $*" >&2
+	return 1
+}
+
+# fetch_deb DIR [APT-OPTION...] PACKAGE... : the .deb files into DIR. The lists
+# may be absent or older than the mirror: then they are read anew, once, into
+# the cache and not into the machine's own state.
+fetch_deb()
+{
+	local dir=$1
+	shift
+	mkdir -p "$dir" || return
+	(cd "$dir" && apt-get -qq -o APT::Sandbox::User=root download "$@" >apt.log 2>&1) && return
+	local state=$BPFCT_CACHE/apt
+	mkdir -p "$state/lists/partial" "$state/archives/partial" || return
+	local own=(-o "Dir::State::Lists=$state/lists" -o "Dir::Cache=$state" -o APT::Sandbox::User=root)
+	apt-get -qq "${own[@]}" update >"$dir/apt.log" 2>&1 || true
+	(cd "$dir" && apt-get -qq "${own[@]}" download "$@" >>apt.log 2>&1) && return
+	tail -n 3 "$dir/apt.log" >&2
+	fetch_die "cannot download $*"
+}
+
+# fetch_once NAME FUNCTION ARG... : runs FUNCTION NEWDIR ARG... unless the cache
+# has NAME already. A broken download leaves nothing under NAME.
+fetch_once()
+{
+	local name=$1 what=$2
+	shift 2
+	mkdir -p "$BPFCT_CACHE" || return
+	(
+		flock 9
+		if [ ! -d "$BPFCT_CACHE/$name" ]; then
+			rm -rf "$BPFCT_CACHE/$name.new"
+			mkdir -p "$BPFCT_CACHE/$name.new"
+			"$what" "$BPFCT_CACHE/$name.new" "$@" >&2 || exit 1
+			mv "$BPFCT_CACHE/$name.new" "$BPFCT_CACHE/$name"
+		fi
+	) 9>"$BPFCT_CACHE/.lock" || return
+	echo "$BPFCT_CACHE/$name"
+}
+
+fetch_unpack()
+{
+	local dir=$1 deb
+	for deb in "$dir"/deb/*.deb; do
+		dpkg-deb -x "$deb" "$dir" || return
+	done
+	rm -rf "$dir/deb"
+}
+
+fetch_one()
+{
+	fetch_deb "$1/deb" "$2" && fetch_unpack "$1"
+}
+
+fetch_all()
+{
+	local names
+	names=$(apt-get install --simulate --no-install-recommends "$2" | awk '/^Inst/ { print $2 }')
+	[ -n "$names" ] || names=$2
+	# shellcheck disable=SC2086 # a list of names
+	fetch_deb "$1/deb" $names && fetch_unpack "$1"
+}
+
+# Only the image: a kernel's modules are not needed to load BPF programs.
+fetch_vmlinuz()
+{
+	local dir=$1 series=$2 meta=linux-image-amd64 name deb
+	local opt=()
+	if [ "$series" = 6.12 ]; then
+		# bookworm-backports, from the machine's own mirror, through lists kept in the cache
+		local state=$BPFCT_CACHE/apt-backports
+		mkdir -p "$state/lists/partial" "$state/archives/partial" || return
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+			"http://deb.debian.org/debian bookworm-backports main" >"$state/sources.list"
+		opt=(-o "Dir::Etc::SourceList=$state/sources.list" -o Dir::Etc::SourceParts=/dev/null
+			-o "Dir::State::Lists=$state/lists" -o "Dir::Cache=$state"
+			-o APT::Sandbox::User=root)
+		apt-get -qq "${opt[@]}" update || return
+	fi
+	name=$(apt-cache "${opt[@]}" show "$meta" | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' |
+		head -n 1)
+	[ -n "$name" ] || fetch_die "no package $meta for Linux $series" || return
+	if [ "$series" = 6.12 ]; then
+		mkdir -p "$dir/deb"
+		(cd "$dir/deb" && apt-get -qq "${opt[@]}" download "$name") || return
+	else
+		fetch_deb "$dir/deb" "$name" || return
+	fi
+	for deb in "$dir"/deb/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --wildcards './boot/vmlinuz-*' || return
+	done
+	mv "$dir"/boot/vmlinuz-* "$dir/vmlinuz" && rm -rf "$dir/boot" "$dir/deb"
+	echo "$name" >"$dir/package"
+}
+
+fetch_tree()
+{
+	fetch_once "$1" fetch_one "$1"
+}
+
+fetch_closure()
+{
+	fetch_once "$1+libs" fetch_all "$1"
+}
+
+fetch_kernel()
+{
+	fetch_once "linux-$1" fetch_vmlinuz "$1"
+}
