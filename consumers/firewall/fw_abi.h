@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_FW_ABI_H
+#define BPFCT_FW_ABI_H
+
+#include <linux/types.h>
+
+/*
+ * What the firewall's BPF programs and user space share. Maps:
+ *
+ * fw_config_v1 ARRAY[1]                       struct fw_config
+ * fw_rule_v1   ARRAY[2 * FW_RULES]            struct fw_rule, half 0 | half 1
+ * fw_nat_v1    ARRAY[2 * FW_NATS]             struct fw_nat_rule, half 0 | half 1
+ * fw_iface_v1  HASH   __u32 ifindex ->        struct fw_iface
+ * fw_hit_v1    PERCPU_ARRAY[2 * FW_HITS]      struct fw_hit, half 0 | half 1
+ *
+ * A rule set is loaded into the half that is not active, then fw_config.active
+ * changes: a packet is judged by the old rules or by the new ones, never by a
+ * mixture (fw_load.c).
+ */
+#define FW_ABI_VERSION 1
+
+#define FW_RULES 1024 /* pass and block rules of one half, after expansion of lists */
+#define FW_NATS	 256  /* nat rules of one half, after expansion */
+#define FW_HITS	 2048 /* counters of one half, by rule number; 0: the default */
+
+/* Direction of a rule and of a question, seen from the router. */
+#define FW_IN  0
+#define FW_OUT 1
+
+enum fw_action {
+	FW_NO_MATCH = 0,
+	FW_PASS = 1,
+	FW_BLOCK = 2,
+};
+
+/* fw_match.flags: which fields count. What is not named matches everything. */
+#define FW_M_PROTO	 0x001
+#define FW_M_SRC	 0x002
+#define FW_M_DST	 0x004
+#define FW_M_SRC_NOT	 0x008 /* with FW_M_SRC: any source but this */
+#define FW_M_DST_NOT	 0x010
+#define FW_M_SPORT	 0x020
+#define FW_M_DPORT	 0x040
+#define FW_M_ICMP_TYPE	 0x080
+#define FW_M_ICMP_CODE	 0x100
+#define FW_M_TO_SELF	 0x200 /* only packets for the router itself */
+#define FW_M_TO_NOT_SELF 0x400 /* only packets that it forwards */
+
+/* What a rule looks at, lists already expanded to one rule a combination. */
+struct fw_match {
+	__be32 saddr[4]; /* masked; IPv4 uses word 0, the other words are zero */
+	__be32 smask[4];
+	__be32 daddr[4];
+	__be32 dmask[4];
+	__u32 in_ifindex; /* 0: any */
+	__u32 out_ifindex;
+	__u16 sport_min; /* host byte order, inclusive */
+	__u16 sport_max;
+	__u16 dport_min;
+	__u16 dport_max;
+	__u8 family; /* 0: any, 4, 6 */
+	__u8 proto;
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u32 flags; /* FW_M_* */
+};
+_Static_assert(sizeof(struct fw_match) == 88, "fw_match");
+
+struct fw_rule {
+	struct fw_match match;
+	__u32 number; /* of the rule in the file, from 1; nat rules count too */
+	__u8 dir;     /* FW_IN, FW_OUT */
+	__u8 action;  /* enum fw_action */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct fw_rule) == 96, "fw_rule");
+
+struct fw_nat_rule {
+	struct fw_match match;
+	__u32 number;
+	__u32 to_ifindex; /* masquerade: address of this interface; 0: to_min, to_max */
+	__be32 to_min[4]; /* of the family in match.family */
+	__be32 to_max[4];
+	__u16 port_min; /* host byte order; 0: keep if free, else 1024-65535 */
+	__u16 port_max;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct fw_nat_rule) == 136, "fw_nat_rule");
+
+struct fw_half {
+	__u32 rules;
+	__u32 nats;
+	__u8 default_pass; /* what `in` packets get that no rule matches; 0: drop */
+	__u8 pad[7];
+};
+_Static_assert(sizeof(struct fw_half) == 16, "fw_half");
+
+/* Written by ctd only. All zero (nothing loaded yet): every `in` is denied. */
+struct fw_config {
+	__u32 abi_version;
+	__u32 active;	  /* 0 or 1 */
+	__u64 generation; /* of the rule set, from 1 */
+	struct fw_half half[2];
+};
+_Static_assert(sizeof(struct fw_config) == 48, "fw_config");
+
+/* fw_iface.flags */
+#define FW_IF_INSIDE   0x01 /* trusted side of the half-open rings */
+#define FW_IF_ATTACHED 0x02 /* our programs are on it */
+#define FW_IF_MASQ4    0x04 /* masq4 is valid */
+#define FW_IF_MASQ6    0x08
+#define FW_IF_NO_L2    0x10 /* frames start with the IP header */
+
+/* Written by ctd on every link or address change. */
+struct fw_iface {
+	__be32 masq4; /* what masquerade uses on this interface */
+	__be32 masq6[4];
+	__u32 mtu;
+	__u8 mac[6];
+	__u8 flags; /* FW_IF_* */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct fw_iface) == 32, "fw_iface");
+
+#define FW_IFACES 1024
+
+struct fw_hit {
+	__u64 packets; /* that opened a connection or were judged alone */
+	__u64 bytes;   /* layer 3 */
+};
+_Static_assert(sizeof(struct fw_hit) == 16, "fw_hit");
+
+/* Answer of fw_judge(). */
+struct fw_verdict {
+	__u32 action; /* enum fw_action of the rule that matched */
+	__u32 rule;   /* its number; 0: none matched */
+};
+_Static_assert(sizeof(struct fw_verdict) == 8, "fw_verdict");
+
+#endif

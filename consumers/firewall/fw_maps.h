@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_FW_MAPS_H
+#define BPFCT_FW_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "fw_abi.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fw_config);
+} fw_config_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * FW_RULES);
+	__type(key, __u32);
+	__type(value, struct fw_rule);
+} fw_rule_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * FW_NATS);
+	__type(key, __u32);
+	__type(value, struct fw_nat_rule);
+} fw_nat_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FW_IFACES);
+	__type(key, __u32);
+	__type(value, struct fw_iface);
+} fw_iface_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2 * FW_HITS);
+	__type(key, __u32);
+	__type(value, struct fw_hit);
+} fw_hit_v1 SEC(".maps");
+
+#endif

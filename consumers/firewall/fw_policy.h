@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_FW_POLICY_H
+#define BPFCT_FW_POLICY_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../../bpf/abi/ct_drop.h"
+#include "../../bpf/lib/ct_pkt.h"
+#include "../../bpf/nat/nat_args.h"
+#include "fw_maps.h"
+
+/*
+ * Rules are walked in order with bpf_loop, for packets that open a connection
+ * only. The walk is a global function: the verifier looks at it once, however
+ * many programs and paths call it. Such functions take five arguments at most
+ * and may get NULL pointers as far as the verifier knows, hence struct
+ * fw_query and the tests for NULL.
+ */
+struct fw_query {
+	__u32 in_ifindex;  /* 0: the router sends it itself */
+	__u32 out_ifindex; /* 0: to the router itself, or not known */
+	__u32 dir;	   /* FW_IN, FW_OUT */
+	__u32 to_self;	   /* the router is the destination */
+};
+
+/* What the callbacks of bpf_loop share with their caller. Only scalars come
+ * back: Linux 6.1 does not carry pointers out of a callback. */
+struct fw_walk {
+	const struct ct_pkt *pkt;
+	const struct fw_query *query;
+	__u32 base;  /* first slot of the active half */
+	__u32 found; /* slot of the rule that matched, ~0: none */
+	__u16 sport; /* host byte order */
+	__u16 dport;
+	__u8 has_ports;
+	__u8 has_icmp;
+	__u8 pad[2];
+};
+
+static __always_inline int fw_addr_in(const __be32 *addr, const __be32 *net, const __be32 *mask)
+{
+	return !(((addr[0] ^ net[0]) & mask[0]) | ((addr[1] ^ net[1]) & mask[1]) |
+		 ((addr[2] ^ net[2]) & mask[2]) | ((addr[3] ^ net[3]) & mask[3]));
+}
+
+static __always_inline int fw_match_l4(const struct fw_match *m, const struct fw_walk *w)
+{
+	__u32 f = m->flags;
+
+	/* A later fragment has no ports: a rule that asks for them is not its. */
+	if ((f & (FW_M_SPORT | FW_M_DPORT)) && !w->has_ports)
+		return 0;
+	if ((f & FW_M_SPORT) && (w->sport < m->sport_min || w->sport > m->sport_max))
+		return 0;
+	if ((f & FW_M_DPORT) && (w->dport < m->dport_min || w->dport > m->dport_max))
+		return 0;
+	if ((f & FW_M_ICMP_TYPE) && (!w->has_icmp || w->pkt->icmp_type != m->icmp_type))
+		return 0;
+	if ((f & FW_M_ICMP_CODE) && w->pkt->icmp_code != m->icmp_code)
+		return 0;
+	return 1;
+}
+
+static __always_inline int fw_match(const struct fw_match *m, const struct fw_walk *w)
+{
+	const struct ct_tuple *t = &w->pkt->tuple;
+	const struct fw_query *q = w->query;
+	__u32 f = m->flags;
+
+	if (m->in_ifindex && m->in_ifindex != q->in_ifindex)
+		return 0;
+	if (m->out_ifindex && m->out_ifindex != q->out_ifindex)
+		return 0;
+	if (m->family && m->family != t->family)
+		return 0;
+	if ((f & FW_M_PROTO) && m->proto != t->proto)
+		return 0;
+	if ((f & FW_M_TO_SELF) && !q->to_self)
+		return 0;
+	if ((f & FW_M_TO_NOT_SELF) && q->to_self)
+		return 0;
+	if ((f & FW_M_SRC) && fw_addr_in(t->saddr, m->saddr, m->smask) == !!(f & FW_M_SRC_NOT))
+		return 0;
+	if ((f & FW_M_DST) && fw_addr_in(t->daddr, m->daddr, m->dmask) == !!(f & FW_M_DST_NOT))
+		return 0;
+	return fw_match_l4(m, w);
+}
+
+static __always_inline void fw_walk_init(struct fw_walk *w, const struct ct_pkt *pkt,
+					 const struct fw_query *q)
+{
+	__u8 proto = pkt->tuple.proto;
+
+	__builtin_memset(w, 0, sizeof(*w));
+	w->pkt = pkt;
+	w->query = q;
+	w->found = ~0U;
+	w->sport = bpf_ntohs(pkt->tuple.sport);
+	w->dport = bpf_ntohs(pkt->tuple.dport);
+	if (pkt->flags & CT_PKT_LATER_FRAG)
+		return;
+	w->has_icmp = pkt->tuple.family == 4 ? proto == 1 : proto == 58;
+	w->has_ports = !(pkt->flags & CT_PKT_NO_PORTS) && proto != 1 && proto != 58;
+}
+
+/* bpf_loop callbacks: 1 ends the walk. */
+static long fw_rule_step(__u32 i, struct fw_walk *w)
+{
+	__u32 slot = w->base + i;
+	const struct fw_rule *r = bpf_map_lookup_elem(&fw_rule_v1, &slot);
+
+	if (!r)
+		return 1;
+	if (r->dir != w->query->dir || !fw_match(&r->match, w))
+		return 0;
+	w->found = slot;
+	return 1;
+}
+
+static long fw_nat_step(__u32 i, struct fw_walk *w)
+{
+	__u32 slot = w->base + i;
+	const struct fw_nat_rule *r = bpf_map_lookup_elem(&fw_nat_v1, &slot);
+
+	if (!r)
+		return 1;
+	if (!fw_match(&r->match, w))
+		return 0;
+	w->found = slot;
+	return 1;
+}
+
+static __always_inline void fw_hit(__u32 half, __u32 number, __u32 bytes)
+{
+	__u32 slot = half * FW_HITS + number;
+	struct fw_hit *hit = bpf_map_lookup_elem(&fw_hit_v1, &slot);
+
+	if (hit) { /* per CPU: no atomics */
+		hit->packets++;
+		hit->bytes += bytes;
+	}
+}
+
+/* Without these IPv6 does not work at all, so the default does not govern
+ * them; a rule may. RFC 4861: genuine ones have hop limit 255. */
+static __always_inline int fw_is_neighbour(const struct ct_pkt *pkt)
+{
+	__u8 type = pkt->icmp_type;
+
+	if (pkt->tuple.family != 6 || pkt->tuple.proto != 58 || (pkt->flags & CT_PKT_LATER_FRAG))
+		return 0;
+	if (type >= 133 && type <= 137) /* RS, RA, NS, NA, redirect */
+		return pkt->ttl == 255;
+	/* MLD: RFC 2710 and 3810 ask for hop limit 1 and a link-local source; a
+	 * report sent before there is an address comes from :: */
+	if ((type >= 130 && type <= 132) || type == 143)
+		return pkt->ttl == 1;
+	return 0;
+}
+
+/* The active half; NULL cannot happen, the verifier wants it handled. */
+static __always_inline const struct fw_half *fw_active(__u32 *half)
+{
+	__u32 zero = 0;
+	const struct fw_config *config = bpf_map_lookup_elem(&fw_config_v1, &zero);
+
+	if (!config)
+		return 0;
+	*half = config->active & 1;
+	return *half ? &config->half[1] : &config->half[0];
+}
+
+__attribute__((noinline)) int fw_walk_rules(const struct ct_pkt *pkt, const struct fw_query *query,
+					    struct fw_verdict *verdict)
+{
+	struct fw_walk w;
+	__u32 half = 0, number = 0;
+	const struct fw_half *active;
+	const struct fw_rule *r;
+
+	if (!pkt || !query || !verdict)
+		return -CT_DROP_MAP_MISSING;
+	active = fw_active(&half);
+	if (!active)
+		return -CT_DROP_MAP_MISSING;
+	fw_walk_init(&w, pkt, query);
+	w.base = half * FW_RULES;
+	verdict->action = FW_NO_MATCH;
+	verdict->rule = 0;
+	bpf_loop(active->rules, fw_rule_step, &w, 0);
+	r = bpf_map_lookup_elem(&fw_rule_v1, &w.found);
+	if (r) {
+		verdict->action = r->action;
+		verdict->rule = number = r->number;
+	}
+	if (r || query->dir == FW_IN)
+		fw_hit(half, number, pkt->len);
+	if (r)
+		return r->action == FW_PASS ? 0 : -CT_DROP_FW_BLOCK;
+	if (query->dir == FW_OUT || active->default_pass || fw_is_neighbour(pkt))
+		return 0;
+	return -CT_DROP_FW_DEFAULT;
+}
+
+/*
+ * Judges a packet that opens a connection (or belongs to none). Called once
+ * for `in` where it arrives, once for `out` where it leaves; a packet of the
+ * router's own only for `out`.
+ *
+ * 0: it may go on. -CT_DROP_FW_BLOCK: a rule blocks it. -CT_DROP_FW_DEFAULT:
+ * `in`, no rule matched and the default is deny. -CT_DROP_MAP_MISSING: fault.
+ * v says which rule matched (FW_NO_MATCH, 0: none), also when it is a drop.
+ */
+static __always_inline int fw_judge(const struct ct_pkt *pkt, __u32 in_ifindex, __u32 out_ifindex,
+				    __u32 dir, __u32 to_self, struct fw_verdict *v)
+{
+	struct fw_query query = {
+		.in_ifindex = in_ifindex,
+		.out_ifindex = out_ifindex,
+		.dir = dir,
+		.to_self = to_self,
+	};
+
+	v->action = FW_NO_MATCH;
+	v->rule = 0;
+	return fw_walk_rules(pkt, &query, v);
+}
+
+/* fe80::/10 is never forwarded: translating the router's own link-local
+ * traffic (DHCPv6) would break it. */
+static __always_inline int fw_link_local(const struct ct_tuple *t)
+{
+	return t->family == 6 && ((t->saddr[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000) ||
+				  (t->daddr[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000));
+}
+
+static __always_inline int fw_nat_masquerade(const struct fw_nat_rule *r, __u8 family,
+					     struct ct_nat_args *out)
+{
+	__u32 ifindex = r->to_ifindex;
+	const struct fw_iface *iface = bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
+	__u8 valid = family == 4 ? FW_IF_MASQ4 : FW_IF_MASQ6;
+
+	if (!iface || !(iface->flags & valid))
+		return -CT_DROP_NAT_NO_ADDRESS;
+	if (family == 4) {
+		out->addr_min[0] = out->addr_max[0] = iface->masq4;
+		return 1;
+	}
+	__builtin_memcpy(out->addr_min, iface->masq6, sizeof(out->addr_min));
+	__builtin_memcpy(out->addr_max, iface->masq6, sizeof(out->addr_max));
+	return 1;
+}
+
+__attribute__((noinline)) int fw_walk_nat(const struct ct_pkt *pkt, const struct fw_query *query,
+					  struct ct_nat_args *out)
+{
+	struct fw_walk w;
+	__u32 half = 0;
+	const struct fw_half *active;
+	const struct fw_nat_rule *r;
+
+	if (!pkt || !query || !out)
+		return -CT_DROP_MAP_MISSING;
+	active = fw_active(&half);
+	if (!active)
+		return -CT_DROP_MAP_MISSING;
+	fw_walk_init(&w, pkt, query);
+	w.base = half * FW_NATS;
+	bpf_loop(active->nats, fw_nat_step, &w, 0);
+	r = bpf_map_lookup_elem(&fw_nat_v1, &w.found);
+	if (!r)
+		return 0;
+	fw_hit(half, r->number, pkt->len);
+	out->flags = CT_NAT_SRC;
+	out->port_min = r->port_min;
+	out->port_max = r->port_max;
+	if (r->to_ifindex)
+		return fw_nat_masquerade(r, pkt->tuple.family, out);
+	__builtin_memcpy(out->addr_min, r->to_min, sizeof(out->addr_min));
+	__builtin_memcpy(out->addr_max, r->to_max, sizeof(out->addr_max));
+	return 1;
+}
+
+/*
+ * Source translation of a connection that leaves by out_ifindex. 1: out says
+ * how. 0: none is asked for, out is zero. -CT_DROP_NAT_NO_ADDRESS: masquerade
+ * on an interface without an address of the packet's family.
+ */
+static __always_inline int fw_nat(const struct ct_pkt *pkt, __u32 in_ifindex, __u32 out_ifindex,
+				  struct ct_nat_args *out)
+{
+	struct fw_query query = {
+		.in_ifindex = in_ifindex,
+		.out_ifindex = out_ifindex,
+		.dir = FW_OUT,
+	};
+
+	__builtin_memset(out, 0, sizeof(*out));
+	if (fw_link_local(&pkt->tuple))
+		return 0;
+	return fw_walk_nat(pkt, &query, out);
+}
+
+#endif
