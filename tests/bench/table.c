@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * A table of a given size, and what one pass of the sweep over it costs.
+ *   table fill INSTANCE N             records through ct_control (CT_CONTROL_CREATE)
+ *   table sweep INSTANCE OBJ [N]      CPU time of a pass over all four sweep iterators
+ *   table sizes INSTANCE              bytes an entry of every pinned map
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+
+#include "userspace/lib/pins.h"
+
+#define PASSES_MAX 21
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: table fill INSTANCE N | sweep INSTANCE OBJ [PASSES] | "
+			"sizes INSTANCE\n");
+	return 2;
+}
+
+/* Connection i: confirmed UDP of a client in 10.64.0.0/16, not expiring soon. */
+static void make_flow(struct ct_flow *flow, unsigned int i)
+{
+	memset(flow, 0, sizeof(*flow));
+	flow->family = 4;
+	flow->key4.addr[0] = htonl(0x0a400000u + (i & 0xffff));
+	flow->key4.addr[1] = htonl(0xc6336402u);
+	flow->key4.port[0] = htons(1024 + i % 60000);
+	flow->key4.port[1] = htons(7000 + i / 60000);
+	flow->key4.proto = IPPROTO_UDP;
+	flow->conn4.c.word = CT_W_STATUS(CT_S_CONFIRMED | CT_S_SEEN_REPLY | CT_S_ASSURED) |
+			     CT_W_LIFE(CT_LIFE_CONFIRMED);
+	flow->conn4.c.expires = 3600;
+	flow->conn4.c.reply_sport = flow->key4.port[1];
+	flow->conn4.c.reply_dport = flow->key4.port[0];
+	flow->conn4.reply_saddr = flow->key4.addr[1];
+	flow->conn4.reply_daddr = flow->key4.addr[0];
+}
+
+static int fill(const char *instance, unsigned int n)
+{
+	struct ct_control req;
+	struct bpfct_pins pins;
+	char why[256];
+	int err = bpfct_pins_open(&pins, instance, true, why, sizeof(why));
+
+	if (err) {
+		fprintf(stderr, "table: %s\n", why);
+		return 1;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		memset(&req, 0, sizeof(req));
+		req.op = CT_CONTROL_CREATE;
+		req.set = CT_SET_TIMEOUT | CT_SET_STATUS;
+		make_flow(&req.flow, i);
+		err = bpfct_control(&pins, &req);
+		if (!err)
+			err = req.result;
+		if (err) {
+			fprintf(stderr, "table: record %u of %u: %s\n", i, n, strerror(-err));
+			break;
+		}
+	}
+	bpfct_pins_close(&pins);
+	return err ? 1 : 0;
+}
+
+/* Opens the object with the instance's own maps in place of new ones. */
+static struct bpf_object *load_on_pins(const char *instance, const char *path)
+{
+	struct bpf_object *obj = bpf_object__open_file(path, NULL);
+	struct bpf_map *map;
+	char pin[256];
+
+	if (!obj)
+		return NULL;
+	bpf_object__for_each_map(map, obj)
+	{
+		int fd;
+
+		snprintf(pin, sizeof(pin), CT_PIN_ROOT "/%s/%s", instance, bpf_map__name(map));
+		fd = bpf_obj_get(pin);
+		if (fd < 0)
+			continue;
+		if (bpf_map__reuse_fd(map, fd))
+			fprintf(stderr, "table: reuse %s: %s\n", pin, strerror(errno));
+		close(fd);
+	}
+	if (bpf_object__load(obj)) {
+		bpf_object__close(obj);
+		return NULL;
+	}
+	return obj;
+}
+
+static double cpu_s(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_utime.tv_sec + ru.ru_stime.tv_sec +
+	       (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+}
+
+static int walk(struct bpf_link *link)
+{
+	char buf[4096];
+	int fd = bpf_iter_create(bpf_link__fd(link));
+	ssize_t got = fd < 0 ? -1 : 1;
+
+	while (got > 0 || (got < 0 && errno == EAGAIN && fd >= 0))
+		got = read(fd, buf, sizeof(buf));
+	if (fd >= 0)
+		close(fd);
+	return got < 0 ? -errno : 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int sweep(const char *instance, const char *path, int passes)
+{
+	static const char *const iters[][2] = {
+		{"ct_sweep4", "ct_conn4_v1"},
+		{"ct_sweep6", "ct_conn6_v1"},
+		{"ct_stub_sweep4", "ct_stub4_v1"},
+		{"ct_stub_sweep6", "ct_stub6_v1"},
+	};
+	struct bpf_object *obj = load_on_pins(instance, path);
+	struct bpf_link *links[4] = {NULL};
+	double took[PASSES_MAX];
+	int err = 1;
+
+	if (!obj) {
+		fprintf(stderr, "table: load %s: %s\n", path, strerror(errno));
+		return 1;
+	}
+	for (int i = 0; i < 4; i++) {
+		union bpf_iter_link_info info = {0};
+		LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
+			    .link_info_len = sizeof(info));
+		struct bpf_program *prog = bpf_object__find_program_by_name(obj, iters[i][0]);
+
+		info.map.map_fd = bpf_object__find_map_fd_by_name(obj, iters[i][1]);
+		links[i] = prog ? bpf_program__attach_iter(prog, &opts) : NULL;
+		if (!links[i]) {
+			fprintf(stderr, "table: iterator %s: %s\n", iters[i][0], strerror(errno));
+			goto out;
+		}
+	}
+	for (int pass = 0; pass < passes; pass++) {
+		took[pass] = cpu_s();
+		for (int i = 0; i < 4; i++) {
+			if (walk(links[i])) {
+				fprintf(stderr, "table: read %s: %s\n", iters[i][0],
+					strerror(errno));
+				goto out;
+			}
+		}
+		took[pass] = cpu_s() - took[pass];
+	}
+	qsort(took, passes, sizeof(*took), by_value);
+	printf("sweep_1m_cpu_s %.3f s\n", took[passes / 2]);
+	err = 0;
+out:
+	for (int i = 0; i < 4; i++)
+		bpf_link__destroy(links[i]);
+	bpf_object__close(obj);
+	return err;
+}
+
+/* memlock of a map, as the kernel accounts it. */
+static double memlock(int fd)
+{
+	char path[64], line[128];
+	double value = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "memlock: %lf", &value);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+struct size {
+	double bytes;
+	double entries;
+};
+
+static int size_of(const char *instance, const char *map, struct size *size)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	char pin[256];
+	int fd;
+
+	snprintf(pin, sizeof(pin), CT_PIN_ROOT "/%s/%s", instance, map);
+	fd = bpf_obj_get(pin);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len)) {
+		fprintf(stderr, "table: %s: %s\n", pin, strerror(errno));
+		return -1;
+	}
+	size->bytes = memlock(fd);
+	size->entries = info.max_entries;
+	close(fd);
+	return 0;
+}
+
+/* A connection is one record, and a stub when translated. What else the table
+ * keeps (rings, clock) is shared out over the records in lines of their own. */
+static int sizes(const char *instance)
+{
+	for (int family = 4; family <= 6; family += 2) {
+		struct size conn, stub, half, clock;
+		char name[32];
+
+		snprintf(name, sizeof(name), "ct_conn%d_v1", family);
+		if (size_of(instance, name, &conn))
+			return 1;
+		snprintf(name, sizeof(name), "ct_stub%d_v1", family);
+		if (size_of(instance, name, &stub))
+			return 1;
+		snprintf(name, sizeof(name), "ct_half%d_v1", family);
+		if (size_of(instance, name, &half))
+			return 1;
+		snprintf(name, sizeof(name), "ct_clock%d_v1", family);
+		if (size_of(instance, name, &clock))
+			return 1;
+		printf("bytes_conn_v%d %.0f B\n", family, conn.bytes / conn.entries);
+		printf("bytes_conn_v%d_nat %.0f B\n", family,
+		       conn.bytes / conn.entries + stub.bytes / stub.entries);
+		printf("bytes_stub_v%d %.0f B\n", family, stub.bytes / stub.entries);
+		printf("bytes_half_ring_share_v%d %.1f B\n", family, half.bytes / conn.entries);
+		printf("bytes_clock_share_v%d %.1f B\n", family, clock.bytes / conn.entries);
+		printf("entries_v%d %.0f records\n", family, conn.entries);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int passes = argc > 4 ? atoi(argv[4]) : 5;
+
+	if (argc == 4 && !strcmp(argv[1], "fill"))
+		return fill(argv[2], strtoul(argv[3], NULL, 0));
+	if (argc >= 4 && !strcmp(argv[1], "sweep") && passes >= 1 && passes <= PASSES_MAX)
+		return sweep(argv[2], argv[3], passes);
+	if (argc == 3 && !strcmp(argv[1], "sizes"))
+		return sizes(argv[2]);
+	return usage();
+}
