@@ -33,11 +33,51 @@ struct bpfct_pins {
 	struct ct_zone *zone;         /* [65536] */
 };
 
+/* Longest path of a pin, its 0 included. */
+#define BPFCT_PATH_MAX 192
+
+/* One of ct_table.h's maps as pinned. entries 0: depends on the configuration. */
+struct bpfct_map_spec {
+	const char *name;
+	uint32_t type; /* enum bpf_map_type */
+	uint32_t key_size;
+	uint32_t value_size;
+	uint32_t flags; /* BPF_F_* given at creation */
+	uint32_t entries;
+	int fd_off; /* of its descriptor in struct bpfct_pins, -1: not opened */
+};
+extern const struct bpfct_map_spec bpfct_map_specs[];
+extern const unsigned int bpfct_n_map_specs;
+
+/* The layout of a map by name; NULL if it is none of ct_table.h's. */
+const struct bpfct_map_spec *bpfct_map_spec(const char *name);
+
+/* Compares an open map with its layout. 0, -EPROTO with one line in err, -errno. */
+int bpfct_map_verify(int fd, const struct bpfct_map_spec *spec, const char *path, char *err,
+		     size_t errlen);
+
+/* 1 to 63 of [A-Za-z0-9_-] and, but for the first, '.'. */
+bool bpfct_instance_valid(const char *name);
+
+/* Path of a pin of the instance, of its directory when name is NULL. */
+void bpfct_pin_path(char path[BPFCT_PATH_MAX], const char *instance, const char *name);
+
+/* A directory or socket path that root or the caller owns and that no one else
+ * can write to. 0, -EPERM with one line in err, -errno (no line) if not there. */
+int bpfct_path_trusted(const char *path, char *err, size_t errlen);
+
 /* Opens the pins of an instance. 0, or -errno with one line in err: -ENOENT no
  * such instance, -EPERM not ours (owner, mode), -EPROTO other layout. */
 int bpfct_pins_open(struct bpfct_pins *p, const char *instance, bool writable, char *err,
 		    size_t errlen);
 void bpfct_pins_close(struct bpfct_pins *p);
+
+/* An unused struct bpfct_pins: closing it does nothing. */
+void bpfct_pins_init(struct bpfct_pins *p);
+
+/* Maps settings, timeouts, table and zone of descriptors that are already set;
+ * 0 or -errno. bpfct_pins_open() does it. */
+int bpfct_pins_map(struct bpfct_pins *p, bool writable);
 
 /* Reads one family's (4 or 6) flows through the pinned iterator; each flow is
  * consistent in itself. A callback that returns non-zero ends the walk and is
