@@ -145,11 +145,11 @@ int main(int argc, char **argv)
 	cpu_set_t set;
 
 	if (argc < 2 || rounds < 1 || rounds > ROUNDS_MAX) {
-		fprintf(stderr, "usage: keys keys.bpf.o [rounds]\n");
+		fprintf(stderr, "usage: keys keys.bpf.o [rounds] [cpu]\n");
 		return 2;
 	}
 	CPU_ZERO(&set);
-	CPU_SET(1, &set);
+	CPU_SET(argc > 3 ? atoi(argv[3]) : 0, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		perror("keys: sched_setaffinity");
 	for (unsigned int size = 0; size < SIZES; size++) {
