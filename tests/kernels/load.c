@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define LAST_LINES 12
-#define MAP_CAP 16384 /* a guest has little memory; only the verifier's word counts */
+#define MAP_CAP	   16384 /* a guest has little memory; only the verifier's word counts */
 
 static char logbuf[4 << 20];
 static size_t loglen;
@@ -62,8 +62,7 @@ static int load(const char *path)
 	err = (int)libbpf_get_error(obj);
 	if (err)
 		return err;
-	bpf_object__for_each_program(prog, obj)
-		bpf_program__set_autoload(prog, true);
+	bpf_object__for_each_program(prog, obj) bpf_program__set_autoload(prog, true);
 	bpf_object__for_each_map(map, obj)
 	{
 		unsigned int n = bpf_map__max_entries(map);

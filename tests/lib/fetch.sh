@@ -103,7 +103,7 @@ fetch_vmlinuz()
 	for deb in "$dir"/deb/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --wildcards './boot/vmlinuz-*' || return
 	done
-	mv "$dir"/boot/vmlinuz-* "$dir/vmlinuz" && rm -rf "$dir/boot" "$dir/deb"
+	mv "$dir"/boot/vmlinuz-* "$dir/vmlinuz" && rm -rf "${dir:?}/boot" "$dir/deb"
 	echo "$name" >"$dir/package"
 }
 
