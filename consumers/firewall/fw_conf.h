@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <net/if.h>
 
 #include "../../bpf/abi/ct_table.h"
 #include "fw_abi.h"
@@ -99,8 +98,10 @@ struct fw_ifaddr {
 	__be32 addr[4]; /* IPv4: word 0 */
 };
 
+#define FW_IFNAME 16 /* IFNAMSIZ, whose headers exclude each other */
+
 struct fw_if {
-	char name[IFNAMSIZ];
+	char name[FW_IFNAME];
 	uint32_t ifindex;
 	uint32_t mtu;
 	uint8_t mac[6];

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_FW_AST_H
+#define BPFCT_FW_AST_H
+
+#include <stdarg.h>
+
+#include "fw_conf.h"
+
+/*
+ * What the parser builds; private to the fw_*.c files. All of it lives in an
+ * arena that dies with the conf, so no path has to free pieces.
+ */
+struct fw_loc {
+	unsigned int line;
+	unsigned int col; /* bytes, from 1 */
+};
+
+enum fw_term_kind {
+	FW_T_WORD,   /* text */
+	FW_T_NUMBER, /* lo */
+	FW_T_RANGE,  /* lo - hi */
+	FW_T_ADDR,   /* family, plen, addr */
+	FW_T_MACRO,  /* $text */
+	FW_T_NET,    /* $text.net; after flattening: the networks of interface text */
+};
+
+struct fw_term {
+	enum fw_term_kind kind;
+	struct fw_loc loc;
+	const char *text;
+	uint64_t lo; /* more digits than fit: UINT64_MAX */
+	uint64_t hi;
+	uint8_t family;
+	uint8_t plen;
+	__be32 addr[4];
+	int code; /* of an ICMP type; -1: any */
+};
+
+struct fw_terms {
+	struct fw_term *v;
+	unsigned int n;
+	unsigned int cap;
+};
+
+struct fw_list {
+	struct fw_terms terms; /* as written */
+	struct fw_terms flat;  /* macros resolved, each term checked for its place */
+	struct fw_loc loc;
+	bool negate;
+	bool self;
+};
+
+struct fw_macro {
+	const char *name;
+	struct fw_loc loc;
+	struct fw_terms terms; /* as written */
+	struct fw_terms flat;  /* macros in it resolved */
+	bool bad;	       /* its definition was refused: say so once only */
+};
+
+enum fw_rule_kind { FW_K_FILTER, FW_K_NAT };
+
+/* Lists that are not in the rule are empty. */
+struct fw_stmt {
+	enum fw_rule_kind kind;
+	struct fw_loc loc;
+	uint8_t dir;
+	uint8_t action;
+	uint8_t family; /* as written: 0, 4, 6 */
+	struct fw_loc family_loc;
+	struct fw_list on;
+	struct fw_list proto;
+	struct fw_list from;
+	struct fw_list sport;
+	struct fw_list to;
+	struct fw_list dport;
+	struct fw_list icmp;
+	struct fw_list target; /* nat: one address, or one interface */
+	bool masquerade;       /* target is an interface */
+	struct fw_list ports;  /* nat: empty or one range */
+	uint8_t families;      /* what it can match: FW_F4 | FW_F6 */
+};
+/* More macros, or more terms in a list, cannot be meant. Rules end at FW_RULES + FW_NATS. */
+#define FW_MACROS_MAX 1024
+#define FW_LIST_MAX   1024
+
+#define FW_F4 1
+#define FW_F6 2
+
+/* Settings that may be given once each; timeouts, limits follow. */
+enum fw_once {
+	FW_ONCE_DEFAULT,
+	FW_ONCE_FRAGMENTS,
+	FW_ONCE_LOOSE,
+	FW_ONCE_BE_LIBERAL,
+	FW_ONCE_IGNORE_RST,
+	FW_ONCE_MAX_RETRANS,
+	FW_ONCE_CHECKSUM,
+	FW_ONCE_INSIDE,
+	FW_ONCE_LIMIT,
+	FW_ONCE_TIMEOUT = FW_ONCE_LIMIT + FW_LIMIT_MAX,
+	FW_ONCE_MAX = FW_ONCE_TIMEOUT + CT_TIMEOUT_MAX
+};
+
+struct fw_conf {
+	const char *name;
+	struct fw_arena *arena;
+	struct fw_settings settings;
+	unsigned int once[FW_ONCE_MAX]; /* line where it was set, 0: not set */
+	struct fw_zone_limit *zone;
+	unsigned int *zone_line;
+	unsigned int zones, zones_cap;
+	struct fw_list inside;
+	struct fw_macro *macro;
+	unsigned int macros, macros_cap;
+	struct fw_stmt *stmt;
+	unsigned int stmts, stmts_cap;
+};
+
+/* What follows `set`. */
+struct fw_args {
+	struct fw_list *v;
+	unsigned int n;
+	unsigned int cap;
+	struct fw_loc end; /* where one more would stand */
+};
+
+/* One parse. */
+struct fw_parser {
+	struct fw_conf *conf;
+	FILE *err;
+	unsigned int errors;
+	bool no_memory;
+	struct fw_loc pos; /* of the scanner */
+	const char *token; /* last token's text, for messages */
+	size_t token_len;
+	bool at_eol;	     /* the last token ended a line */
+	struct fw_loc eol;   /* of the last end of line */
+	const char *what;    /* which word, number or address the grammar waits for */
+	struct fw_stmt stmt; /* the rule under construction */
+	struct fw_args args; /* the setting under construction */
+};
+
+/* fw_conf.c */
+void *fw_alloc(struct fw_parser *ps, size_t size);
+char *fw_strndup(struct fw_parser *ps, const char *s, size_t len);
+void *fw_grow(struct fw_parser *ps, void *v, unsigned int n, unsigned int *cap, size_t size);
+/* Prints `file:line:col: ...` and counts; returns -1. */
+int fw_error(struct fw_parser *ps, struct fw_loc loc, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* fw.l: runs scanner and parser over text. */
+void fw_scan(struct fw_parser *ps, const char *text, size_t len);
+
+/* fw_term.c */
+/* A list of one. */
+struct fw_list fw_list_of(struct fw_parser *ps, const struct fw_term *term);
+struct fw_list fw_word_list(struct fw_parser *ps, struct fw_loc loc, const char *word);
+int fw_icmp_code(struct fw_parser *ps, struct fw_term *type, const struct fw_term *code);
+int fw_push(struct fw_parser *ps, struct fw_terms *terms, const struct fw_term *term);
+/* Text of an ADDR token into family, address and length. Reports what is wrong. */
+int fw_parse_addr(struct fw_parser *ps, struct fw_term *term);
+const struct fw_macro *fw_find_macro(const struct fw_conf *conf, const char *name);
+const char *fw_proto_name(uint64_t proto); /* NULL: none */
+int fw_proto_number(const char *name);	   /* -1: none */
+const char *fw_icmp_name(int family, uint64_t type);
+int fw_icmp_number(int family, const char *name);
+const char *fw_term_text(const struct fw_term *term, char *buf, size_t len);
+#define FW_TERM_TEXT 80
+void fw_mask(uint8_t family, uint8_t plen, __be32 mask[4]);
+bool fw_addr_covers(const struct fw_term *net, const struct fw_term *other);
+bool fw_is_reserved(const char *word);
+
+/* fw_check.c: what a list may hold, by its place. */
+enum fw_place { FW_P_IFACE, FW_P_PROTO, FW_P_ADDR, FW_P_PORT, FW_P_ICMP4, FW_P_ICMP6 };
+int fw_flatten(struct fw_parser *ps, struct fw_list *list, enum fw_place place);
+void fw_add_macro(struct fw_parser *ps, const struct fw_term *name, const struct fw_list *list);
+void fw_add_rule(struct fw_parser *ps, struct fw_stmt *stmt);
+
+/* fw_set.c */
+void fw_add_arg(struct fw_parser *ps, const struct fw_list *arg);
+const char *fw_timeout_text(unsigned int timeout);
+void fw_settings_init(struct fw_settings *settings);
+void fw_add_setting(struct fw_parser *ps, const struct fw_args *args);
+
+/* fw_shadow.c */
+void fw_warn_shadowed(const struct fw_conf *conf, const struct fw_rules *rules, FILE *err);
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The canonical form of a rule file. What it prints parses to the same conf. */
+#include <ctype.h>
+#include <string.h>
+
+#include "fw_ast.h"
+
+/* Must a word stand in quotes? As WORD of fw.l. */
+static bool fw_plain(const char *word)
+{
+	bool ok = isalpha((unsigned char)*word) || *word == '_';
+
+	for (size_t i = 1; ok && word[i]; i++) {
+		bool sep = word[i] == '-' || word[i] == '.';
+
+		ok = isalnum((unsigned char)word[i]) || word[i] == '_' ||
+		     (sep && (isalnum((unsigned char)word[i + 1]) || word[i + 1] == '_'));
+	}
+	return ok && !fw_is_reserved(word);
+}
+
+/* name: what to print instead of the term, or NULL. */
+static void fw_print_term(const struct fw_term *t, const char *name, FILE *out)
+{
+	char text[FW_TERM_TEXT];
+
+	if (t->kind == FW_T_WORD && !name)
+		fprintf(out, fw_plain(t->text) ? "%s" : "\"%s\"", t->text);
+	else if (t->kind == FW_T_NUMBER && !name)
+		fprintf(out, "%llu", (unsigned long long)t->lo);
+	else
+		fputs(name ? name : fw_term_text(t, text, sizeof(text)), out);
+	if (t->code >= 0)
+		fprintf(out, " code %d", t->code);
+}
+
+/* The canonical name of a protocol or ICMP type however it was written. */
+static const char *fw_term_name(const struct fw_term *t, enum fw_place place)
+{
+	int family = place == FW_P_ICMP4 ? 4 : 6;
+	int number;
+
+	if (place == FW_P_PROTO)
+		return t->kind == FW_T_NUMBER ? fw_proto_name(t->lo) : NULL;
+	if (place != FW_P_ICMP4 && place != FW_P_ICMP6)
+		return NULL;
+	if (t->kind == FW_T_NUMBER)
+		return fw_icmp_name(family, t->lo);
+	number = t->kind == FW_T_WORD ? fw_icmp_number(family, t->text) : -1;
+	return number < 0 ? NULL : fw_icmp_name(family, number);
+}
+
+static void fw_print_terms(const struct fw_terms *terms, enum fw_place place, FILE *out)
+{
+	bool braces = terms->n != 1;
+
+	if (braces)
+		fputs("{ ", out);
+	for (unsigned int i = 0; i < terms->n; i++) {
+		if (i)
+			fputs(", ", out);
+		fw_print_term(&terms->v[i], fw_term_name(&terms->v[i], place), out);
+	}
+	if (braces)
+		fputs(" }", out);
+}
+
+static void fw_print_list(const char *word, const struct fw_list *list, enum fw_place place,
+			  FILE *out)
+{
+	if (!list->terms.n)
+		return;
+	fprintf(out, " %s ", word);
+	if (list->negate)
+		fputs("! ", out);
+	fw_print_terms(&list->terms, place, out);
+}
+
+static void fw_print_host(const char *word, const struct fw_list *list, const struct fw_list *port,
+			  FILE *out)
+{
+	if (list->self)
+		fprintf(out, " %s %sself", word, list->negate ? "! " : "");
+	else if (!list->terms.n && port->terms.n)
+		fprintf(out, " %s any", word);
+	fw_print_list(word, list, FW_P_ADDR, out);
+	fw_print_list("port", port, FW_P_PORT, out);
+}
+
+static void fw_print_rule(const struct fw_stmt *s, FILE *out)
+{
+	uint64_t proto = s->proto.flat.n ? s->proto.flat.v[0].lo : 0;
+
+	fprintf(out, "%s %s",
+		s->kind == FW_K_NAT    ? "nat"
+		: s->action == FW_PASS ? "pass"
+				       : "block",
+		s->dir == FW_IN ? "in" : "out");
+	fw_print_list("on", &s->on, FW_P_IFACE, out);
+	if (s->family)
+		fputs(s->family == 4 ? " inet" : " inet6", out);
+	fw_print_list("proto", &s->proto, FW_P_PROTO, out);
+	fw_print_host("from", &s->from, &s->sport, out);
+	fw_print_host("to", &s->to, &s->dport, out);
+	fw_print_list("icmp-type", &s->icmp, proto == 1 ? FW_P_ICMP4 : FW_P_ICMP6, out);
+	if (s->kind != FW_K_NAT)
+		return;
+	fputs(s->masquerade ? " -> (" : " -> ", out);
+	fw_print_terms(&s->target.terms, FW_P_ADDR, out);
+	fputs(s->masquerade ? ")" : "", out);
+	fw_print_list("ports", &s->ports, FW_P_PORT, out);
+}
+
+static const char *fw_yes(bool yes)
+{
+	return yes ? "yes" : "no";
+}
+
+static void fw_print_settings(const struct fw_conf *conf, FILE *out)
+{
+	const struct fw_settings *s = &conf->settings;
+	const unsigned int *once = conf->once;
+
+	if (once[FW_ONCE_DEFAULT])
+		fprintf(out, "set default %s\n", s->default_pass ? "pass" : "deny");
+	for (unsigned int i = 0; i < FW_LIMIT_MAX; i++)
+		if (once[FW_ONCE_LIMIT + i])
+			fprintf(out, "set limit %s %u\n", fw_limit_text(i), s->limit[i]);
+	for (unsigned int i = 0; i < s->zones; i++)
+		fprintf(out, "set zone %u limit %u\n", s->zone[i].zone, s->zone[i].limit);
+	for (unsigned int i = 0; i < CT_TIMEOUT_MAX; i++)
+		if (s->timeout_set[i])
+			fprintf(out, "set timeout %s %u\n", fw_timeout_text(i), s->timeout[i]);
+	if (once[FW_ONCE_LOOSE])
+		fprintf(out, "set tcp loose %s\n", fw_yes(s->tcp_loose));
+	if (once[FW_ONCE_BE_LIBERAL])
+		fprintf(out, "set tcp be-liberal %s\n", fw_yes(s->tcp_be_liberal));
+	if (once[FW_ONCE_IGNORE_RST])
+		fprintf(out, "set tcp ignore-invalid-rst %s\n", fw_yes(s->tcp_ignore_invalid_rst));
+	if (once[FW_ONCE_MAX_RETRANS])
+		fprintf(out, "set tcp max-retrans %u\n", s->tcp_max_retrans);
+	if (once[FW_ONCE_CHECKSUM])
+		fprintf(out, "set checksum %s\n", fw_yes(s->checksum));
+	if (once[FW_ONCE_FRAGMENTS])
+		fprintf(out, "set fragments %s\n", s->fragments_pass ? "pass" : "drop");
+	if (once[FW_ONCE_INSIDE]) {
+		fputs("set inside ", out);
+		fw_print_terms(&conf->inside.terms, FW_P_IFACE, out);
+		fputc('\n', out);
+	}
+}
+
+void fw_conf_print(const struct fw_conf *conf, FILE *out)
+{
+	for (unsigned int i = 0; i < conf->macros; i++) {
+		fprintf(out, "%s = ", conf->macro[i].name);
+		fw_print_terms(&conf->macro[i].terms, FW_P_IFACE, out);
+		fputc('\n', out);
+	}
+	fw_print_settings(conf, out);
+	for (unsigned int i = 0; i < conf->stmts; i++) {
+		fw_print_rule(&conf->stmt[i], out);
+		fputc('\n', out);
+	}
+}
+
+unsigned int fw_conf_rule(const struct fw_conf *conf, unsigned int n, FILE *out)
+{
+	if (n < 1 || n > conf->stmts)
+		return 0;
+	if (out)
+		fw_print_rule(&conf->stmt[n - 1], out);
+	return conf->stmt[n - 1].loc.line;
+}
