@@ -58,10 +58,10 @@ bool bpfct_instance_valid(const char *name)
 {
 	size_t i, n = strlen(name);
 
-	if (n == 0 || n > 63 || name[0] == '.')
+	if (n == 0 || n > 63)
 		return false;
 	for (i = 0; i < n; i++)
-		if (!isalnum((unsigned char)name[i]) && !strchr("._-", name[i]))
+		if (!isalnum((unsigned char)name[i]) && !strchr("_-", name[i]))
 			return false;
 	return true;
 }

@@ -17,20 +17,20 @@
  */
 struct bpfct_pins {
 	char instance[64];
-	int conn_fd[2];  /* 0: IPv4, 1: IPv6 */
+	int conn_fd[2]; /* 0: IPv4, 1: IPv6 */
 	int stub_fd[2];
 	int half_fd[2];
 	int clock_fd[2];
 	int label_fd;
-	int drop_fd;     /* PERCPU_ARRAY */
-	int stat_fd;     /* PERCPU_ARRAY */
-	int event_fd;    /* RINGBUF */
-	int control_fd;  /* SEC("syscall") program ct_control */
+	int drop_fd;	/* PERCPU_ARRAY */
+	int stat_fd;	/* PERCPU_ARRAY */
+	int event_fd;	/* RINGBUF */
+	int control_fd; /* SEC("syscall") program ct_control */
 	int settings_fd, timeout_fd, table_fd, zone_fd;
 	struct ct_settings *settings; /* read-only mapping unless opened for writing */
 	struct ct_timeouts *timeouts; /* [256] */
-	struct ct_table *table;       /* [2] */
-	struct ct_zone *zone;         /* [65536] */
+	struct ct_table *table;	      /* [2] */
+	struct ct_zone *zone;	      /* [65536] */
 };
 
 /* Longest path of a pin, its 0 included. */
@@ -56,7 +56,7 @@ const struct bpfct_map_spec *bpfct_map_spec(const char *name);
 int bpfct_map_verify(int fd, const struct bpfct_map_spec *spec, const char *path, char *err,
 		     size_t errlen);
 
-/* 1 to 63 of [A-Za-z0-9_-] and, but for the first, '.'. */
+/* 1 to 63 of [A-Za-z0-9_-]; bpffs allows no dot in a name. */
 bool bpfct_instance_valid(const char *name);
 
 /* Path of a pin of the instance, of its directory when name is NULL. */

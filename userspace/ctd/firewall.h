@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_CTD_FIREWALL_H
+#define BPFCT_CTD_FIREWALL_H
+
+#include "ctd.h"
+
+/* The consumer's BPF object: loaded on the core's maps, its own maps pinned beside them. */
+
+int firewall_start(struct ctd *d);
+void firewall_stop(struct ctd *d);
+
+/* Pins the maps that have no pin yet; after the core's. */
+int firewall_pin(struct ctd *d);
+
+const struct fw_fds *firewall_fds(const struct ctd *d);
+/* Descriptor of fw_ingress or fw_egress. */
+int firewall_prog(const struct ctd *d, bool egress);
+
+#endif

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+#include "rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include "attach.h"
+#include "firewall.h"
+#include "settings.h"
+
+struct rules {
+	struct fw_conf *conf;
+	struct fw_ifs ifs;
+	struct fw_rules compiled;
+};
+
+const struct fw_settings *rules_settings(const struct ctd *d)
+{
+	return fw_conf_settings(d->rules->conf);
+}
+
+const struct fw_ifs *rules_ifs(const struct ctd *d)
+{
+	return &d->rules->ifs;
+}
+
+void rules_limits(const struct fw_settings *s, struct bpfct_limits *out)
+{
+	uint32_t both = s->limit[FW_LIMIT_HALF_OPEN];
+	uint32_t outside = s->limit[FW_LIMIT_HALF_OPEN_OUTSIDE];
+	uint32_t inside = s->limit[FW_LIMIT_HALF_OPEN_INSIDE];
+
+	memset(out, 0, sizeof(*out));
+	out->confirmed = s->limit[FW_LIMIT_CONFIRMED];
+	out->half[CT_SIDE_OUTSIDE] = outside ? outside : both;
+	out->half[CT_SIDE_INSIDE] = inside ? inside : both;
+	out->half[CT_SIDE_RETRY] = s->limit[FW_LIMIT_RETRY];
+	out->nat = s->limit[FW_LIMIT_NAT];
+}
+
+/* conf is ours from here on, also on error. */
+static int compile(struct fw_conf *conf, struct rules **out, FILE *err)
+{
+	struct rules *r = calloc(1, sizeof(*r));
+	int ret = -ENOMEM;
+
+	if (!r) {
+		fw_conf_free(conf);
+		return ret;
+	}
+	r->conf = conf;
+	ret = fw_ifs_read(&r->ifs);
+	if (ret)
+		fprintf(err, "ctd: cannot read the interfaces: %s\n", strerror(-ret));
+	else
+		ret = fw_conf_compile(conf, &r->ifs, &r->compiled, err);
+	if (ret) {
+		fw_ifs_free(&r->ifs);
+		fw_conf_free(conf);
+		free(r);
+		return ret;
+	}
+	*out = r;
+	return 0;
+}
+
+static void rules_free(struct rules *r)
+{
+	if (!r)
+		return;
+	fw_rules_free(&r->compiled);
+	fw_ifs_free(&r->ifs);
+	fw_conf_free(r->conf);
+	free(r);
+}
+
+int rules_start(struct ctd *d)
+{
+	struct fw_conf *conf;
+	int ret;
+
+	ret = fw_conf_parse(d->opt.config, &conf, stderr);
+	return ret ? ret : compile(conf, &d->rules, stderr);
+}
+
+void rules_stop(struct ctd *d)
+{
+	rules_free(d->rules);
+	d->rules = NULL;
+}
+
+/* Are these the rules of the half that is in force? */
+static bool in_force(const struct fw_rules *r, const struct fw_fds *fds)
+{
+	struct fw_config config;
+	struct fw_nat_rule nat;
+	struct fw_rule rule;
+	const struct fw_half *half;
+	__u32 i, slot, zero = 0;
+
+	if (bpf_map_lookup_elem(fds->config, &zero, &config) || !config.generation ||
+	    config.active > 1)
+		return false;
+	half = &config.half[config.active];
+	if (half->rules != r->n_rules || half->nats != r->n_nats ||
+	    half->default_pass != r->default_pass)
+		return false;
+	for (i = 0; i < r->n_rules; i++) {
+		slot = config.active * FW_RULES + i;
+		if (bpf_map_lookup_elem(fds->rule, &slot, &rule) ||
+		    memcmp(&rule, &r->rule[i], sizeof(rule)))
+			return false;
+	}
+	for (i = 0; i < r->n_nats; i++) {
+		slot = config.active * FW_NATS + i;
+		if (bpf_map_lookup_elem(fds->nat, &slot, &nat) ||
+		    memcmp(&nat, &r->nat[i], sizeof(nat)))
+			return false;
+	}
+	return true;
+}
+
+static int install(struct ctd *d, const struct rules *r)
+{
+	const struct fw_fds *fds = firewall_fds(d);
+	const uint32_t *attached;
+	unsigned int n;
+	int ret = 0;
+
+	if (!in_force(&r->compiled, fds)) {
+		ret = fw_rules_install(&r->compiled, fds);
+		if (!ret)
+			log_event(LOG_INFO, "rules", "rules=%u nats=%u", r->compiled.n_rules,
+				  r->compiled.n_nats);
+	}
+	if (!ret) {
+		n = attach_list(d, &attached);
+		ret = fw_ifs_install(&r->compiled, &r->ifs, attached, n, fds);
+	}
+	return ret;
+}
+
+int rules_install(struct ctd *d)
+{
+	return install(d, d->rules);
+}
+
+int rules_refresh(struct ctd *d)
+{
+	struct fw_rules compiled = {0};
+	struct fw_ifs ifs = {0};
+	int ret;
+
+	ret = fw_ifs_read(&ifs);
+	if (ret) {
+		log_event(LOG_FAULT, "interfaces", "error=\"%s\"", strerror(-ret));
+		fw_ifs_free(&ifs);
+		return ret;
+	}
+	fw_ifs_free(&d->rules->ifs);
+	d->rules->ifs = ifs;
+	attach_refresh(d);
+	/* An interface of the rules that is gone: the old rules stay, they match its index only. */
+	ret = fw_conf_compile(d->rules->conf, &d->rules->ifs, &compiled, NULL);
+	if (!ret) {
+		fw_rules_free(&d->rules->compiled);
+		d->rules->compiled = compiled;
+	} else {
+		log_event(LOG_WARN, "rules_kept", "reason=\"%s\"", strerror(-ret));
+	}
+	ret = install(d, d->rules);
+	if (ret)
+		log_event(LOG_FAULT, "rules", "error=\"%s\"", strerror(-ret));
+	return ret;
+}
+
+int rules_load(struct ctd *d, const char *text, size_t len, FILE *err)
+{
+	struct bpfct_limits limits;
+	struct bpfct_sizes sizes;
+	struct fw_conf *conf;
+	struct rules *r;
+	char line[256];
+	int ret;
+
+	ret = text ? fw_conf_parse_text("rules", text, len, &conf, err)
+		   : fw_conf_parse(d->opt.config, &conf, err);
+	if (!ret)
+		ret = compile(conf, &r, err);
+	if (ret)
+		return ret;
+	rules_limits(fw_conf_settings(r->conf), &limits);
+	ret = bpfct_core_fit(&d->core, &limits, &sizes, line, sizeof(line));
+	if (ret) {
+		fprintf(err, "%s\n", line);
+		goto out;
+	}
+	ret = install(d, r);
+	if (ret) {
+		fprintf(err, "cannot write the rules: %s\n", strerror(-ret));
+		goto out;
+	}
+	d->core.sizes = sizes;
+	settings_apply(d, fw_conf_settings(r->conf));
+	rules_free(d->rules);
+	d->rules = r;
+	return 0;
+out:
+	rules_free(r);
+	return ret;
+}
+
+void rules_print(const struct ctd *d, FILE *out)
+{
+	fw_conf_print(d->rules->conf, out);
+}
+
+unsigned int rules_count(const struct ctd *d)
+{
+	return fw_conf_rules(d->rules->conf);
+}
+
+int rules_hits(const struct ctd *d, unsigned int n, FILE *text, struct fw_hit *hit)
+{
+	if (n)
+		fw_conf_rule(d->rules->conf, n, text);
+	return fw_hits(firewall_fds(d), n, hit);
+}

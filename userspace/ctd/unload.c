@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+#include "unload.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach.h"
+
+static int remove_all(struct ctd *d, bool in_namespace)
+{
+	char path[RUN_PATH_MAX], err[256];
+	int ret = 0, one;
+
+	if (in_namespace)
+		ret = attach_remove(d->opt.instance, &d->lock);
+	if (ret)
+		log_fail("cannot detach all programs: %s", strerror(-ret));
+	one = bpfct_unpin(d->opt.instance, err, sizeof(err));
+	if (one)
+		log_fail("%s", err);
+	if (one && !ret)
+		ret = one;
+	run_socket_path(path, d->opt.instance);
+	unlink(path);
+	run_lock_drop(&d->lock, !ret);
+	return ret;
+}
+
+int unload_run(struct ctd *d)
+{
+	char err[256];
+	bool in_namespace = true;
+	int ret;
+
+	ret = run_lock_take(&d->lock, d->opt.instance, err, sizeof(err));
+	if (ret) {
+		log_fail("%s%s", err, ret == -EBUSY ? ": stop it first" : "");
+		return ret;
+	}
+	/* A namespace that is gone has taken its programs and qdiscs with it. */
+	if (!d->opt.netns && d->lock.netns[0])
+		in_namespace = !netns_enter(d->lock.netns, err, sizeof(err));
+	return remove_all(d, in_namespace);
+}
+
+void unload_failed_start(struct ctd *d)
+{
+	remove_all(d, true);
+}

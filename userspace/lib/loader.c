@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+#include "loader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "bpf/ct_core.skel.h"
+
+/* Not part of an instance's name, so no instance can be called so. */
+#define STAGING "+"
+
+static const char *const sweep_prog[] = {"ct_sweep4", "ct_sweep6", "ct_stub_sweep4",
+					 "ct_stub_sweep6"};
+static const char *const sweep_map[] = {"ct_conn4_v1", "ct_conn6_v1", "ct_stub4_v1", "ct_stub6_v1"};
+static const char *const dump_prog[] = {"ct_dump4", "ct_dump6"};
+
+/* libbpf's own maps (.rodata, .bss) belong to one load and are not shared. */
+static bool is_internal(const struct bpf_map *map)
+{
+	return strchr(bpf_map__name(map), '.') != NULL;
+}
+
+static struct bpfct_map_spec spec_of(const struct bpf_map *map)
+{
+	const struct bpfct_map_spec *known = bpfct_map_spec(bpf_map__name(map));
+	struct bpfct_map_spec spec = {
+		.name = bpf_map__name(map),
+		.type = bpf_map__type(map),
+		.key_size = bpf_map__key_size(map),
+		.value_size = bpf_map__value_size(map),
+		.flags = bpf_map__map_flags(map),
+		.entries = bpf_map__max_entries(map),
+		.fd_off = -1,
+	};
+
+	if (known && !known->entries)
+		spec.entries = 0; /* sized by configuration: judged by check_sizes() */
+	return spec;
+}
+
+/* Opens a pin and compares it with the map of the object. A descriptor, -ENOENT, -errno + line. */
+static int open_map_pin(const char *instance, const struct bpf_map *map, char *err, size_t errlen)
+{
+	struct bpfct_map_spec spec = spec_of(map);
+	char path[BPFCT_PATH_MAX];
+	int fd, ret;
+
+	bpfct_pin_path(path, instance, spec.name);
+	ret = bpfct_path_trusted(path, err, errlen);
+	if (ret == -ENOENT || ret == -EPERM)
+		return ret;
+	fd = bpf_obj_get(path);
+	if (fd < 0) {
+		ret = -errno;
+		snprintf(err, errlen, "%s: %s", path, strerror(-ret));
+		return ret;
+	}
+	ret = bpfct_map_verify(fd, &spec, path, err, errlen);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+static int entries(int fd, uint32_t *out)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	*out = info.max_entries;
+	return 0;
+}
+
+/* Takes over the pins of every map of the object; missing ones are a broken layout. */
+static int adopt_maps(struct bpfct_core *core, const char *instance, char *err, size_t errlen)
+{
+	struct bpf_map *map;
+	int fd, ret;
+
+	bpf_object__for_each_map(map, core->obj)
+	{
+		if (is_internal(map))
+			continue;
+		fd = open_map_pin(instance, map, err, errlen);
+		if (fd == -ENOENT) {
+			snprintf(err, errlen,
+				 CT_PIN_ROOT "/%s/%s: wrong map layout: pin is missing "
+					     "(ctd --unload first)",
+				 instance, bpf_map__name(map));
+			return -EPROTO;
+		}
+		if (fd < 0)
+			return fd;
+		ret = bpf_map__reuse_fd(map, fd);
+		close(fd);
+		if (ret) {
+			snprintf(err, errlen, "cannot adopt map %s: %s", bpf_map__name(map),
+				 strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int map_fd(const struct bpfct_core *core, const char *name)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(core->obj, name);
+
+	return map ? bpf_map__fd(map) : -ENOENT;
+}
+
+static int too_small(const char *what, uint32_t need, uint32_t have, char *err, size_t errlen)
+{
+	snprintf(err, errlen,
+		 "the configured limits need %u entries in %s, the running table has %u "
+		 "(lower the limits, or ctd --unload first)",
+		 need, what, have);
+	return -EPROTO;
+}
+
+/* May the limits of the configuration be applied to the maps that are there? */
+static int check_sizes(struct bpfct_core *core, struct bpfct_sizes *s, char *err, size_t errlen)
+{
+	static const char *const name[] = {"ct_conn", "ct_stub", "ct_half", "ct_clock"};
+	uint32_t have[4];
+	char full[16];
+	int i, family;
+
+	for (family = 4; family <= 6; family += 2) {
+		for (i = 0; i < 4; i++) {
+			snprintf(full, sizeof(full), "%s%d_v1", name[i], family);
+			if (entries(map_fd(core, full), &have[i])) {
+				snprintf(err, errlen, "map %s: cannot be read", full);
+				return -EPROTO;
+			}
+		}
+		if (have[0] < s->conn_min)
+			return too_small("ct_conn", s->conn_min, have[0], err, errlen);
+		if (have[1] < s->stub_min && have[1] < have[0])
+			return too_small("ct_stub", s->stub_min, have[1], err, errlen);
+		if (have[2] != s->half_slots) {
+			snprintf(
+				err, errlen,
+				"the configured half-open rings have %u slots, the running ones %u "
+				"(ctd --unload first)",
+				s->half_slots, have[2]);
+			return -EPROTO;
+		}
+		if (have[3] < s->clock)
+			return too_small("ct_clock", s->clock, have[3], err, errlen);
+	}
+	s->conn = have[0];
+	s->stub = have[1];
+	s->clock = have[3];
+	return 0;
+}
+
+/* The pins structure of our own descriptors. */
+static int fill_pins(struct bpfct_core *core, const char *instance)
+{
+	struct bpf_program *control = bpf_object__find_program_by_name(core->obj, "ct_control");
+	unsigned int i;
+	int fd;
+
+	snprintf(core->pins.instance, sizeof(core->pins.instance), "%s", instance ? instance : "");
+	for (i = 0; i < bpfct_n_map_specs; i++) {
+		const struct bpfct_map_spec *spec = &bpfct_map_specs[i];
+
+		fd = map_fd(core, spec->name);
+		if (fd < 0)
+			return fd;
+		if (spec->fd_off < 0)
+			continue;
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return -errno;
+		*(int *)((char *)&core->pins + spec->fd_off) = fd;
+	}
+	if (!control)
+		return -ENOENT;
+	fd = fcntl(bpf_program__fd(control), F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	core->pins.control_fd = fd;
+	return bpfct_pins_map(&core->pins, true);
+}
+
+static int clock_read(struct bpfct_pins *p, struct ct_control *req)
+{
+	memset(req, 0, sizeof(*req));
+	req->op = CT_CONTROL_CLOCK;
+	return bpfct_control(p, req);
+}
+
+int bpfct_measure_hz(struct bpfct_pins *p, uint32_t *hz)
+{
+	static const uint32_t known[] = {100, 250, 300, 1000};
+	struct timespec wait = {.tv_nsec = 60 * 1000 * 1000};
+	struct ct_control a, b;
+	double rate, off, best = 1e9;
+	unsigned int i, turn;
+	int ret;
+
+	/* A CPU that was stolen in between shows a rate that is near none of them: again. */
+	for (turn = 0; turn < 5; turn++) {
+		ret = clock_read(p, &a);
+		if (ret)
+			return ret;
+		nanosleep(&wait, NULL);
+		ret = clock_read(p, &b);
+		if (ret)
+			return ret;
+		if (b.ktime_ns <= a.ktime_ns)
+			return -EPROTO;
+		rate = (b.jiffies - a.jiffies) * 1e9 / (b.ktime_ns - a.ktime_ns);
+		for (best = 1e9, i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+			off = rate > known[i] ? rate / known[i] - 1 : 1 - rate / known[i];
+			if (off < best) {
+				best = off;
+				*hz = known[i];
+			}
+		}
+		if (best < 0.08)
+			return 0;
+		wait.tv_nsec = 200 * 1000 * 1000;
+	}
+	return 0;
+}
+
+/* Contents of a new instance's arrays. */
+static int set_defaults(struct bpfct_core *core)
+{
+	struct ct_settings *set = core->pins.settings;
+	const struct bpfct_sizes *s = &core->sizes;
+	int i, ret;
+
+	for (i = 0; i < 256; i++)
+		bpfct_default_timeouts(&core->pins.timeouts[i]);
+	bpfct_table_limits(core->pins.table, s);
+	set->tcp_max_retrans = 3;
+	set->tcp_loose = 1;
+	set->checksum = 1;
+	set->route_epoch = 1;
+	for (i = 0; i < CT_SIDES; i++)
+		set->half_size[i] = s->half[i];
+	set->half_share = s->half_share;
+	set->clock_size = s->clock;
+	if (getrandom(set->secret, sizeof(set->secret), 0) != sizeof(set->secret))
+		return -EIO;
+	ret = bpfct_measure_hz(&core->pins, &set->hz);
+	if (ret)
+		return ret;
+	set->abi_version = CT_ABI_VERSION;
+	return 0;
+}
+
+static int check_rings(const struct bpfct_core *core, const struct bpfct_sizes *s, char *err,
+		       size_t errlen)
+{
+	const struct ct_settings *set = core->pins.settings;
+	int i;
+
+	for (i = 0; i < CT_SIDES; i++) {
+		if (set->half_size[i] == s->half[i])
+			continue;
+		snprintf(err, errlen,
+			 "half-open ring %d is configured with %u slots, the running one has %u "
+			 "(ctd --unload first)",
+			 i, s->half[i], set->half_size[i]);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/* What only the contents of adopted arrays can tell. */
+static int check_adopted(struct bpfct_core *core, char *err, size_t errlen)
+{
+	const struct ct_settings *set = core->pins.settings;
+
+	if (set->abi_version != CT_ABI_VERSION || !set->hz) {
+		snprintf(err, errlen,
+			 "instance '%s': wrong map layout: ABI version %u, this ctd has %u "
+			 "(ctd --unload first)",
+			 core->pins.instance, set->abi_version, CT_ABI_VERSION);
+		return -EPROTO;
+	}
+	return check_rings(core, &core->sizes, err, errlen);
+}
+
+static unsigned int possible_cpus(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus < 1 ? 1 : cpus;
+}
+
+int bpfct_core_fit(struct bpfct_core *core, const struct bpfct_limits *limits,
+		   struct bpfct_sizes *out, char *err, size_t errlen)
+{
+	int ret = bpfct_sizes(limits, possible_cpus(), out, err, errlen);
+
+	if (!ret)
+		ret = check_sizes(core, out, err, errlen);
+	if (!ret)
+		ret = check_rings(core, out, err, errlen);
+	return ret;
+}
+
+static int attach_iterators(struct bpfct_core *core)
+{
+	union bpf_iter_link_info info = {0};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_program *prog;
+	struct bpf_link *link;
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		prog = bpf_object__find_program_by_name(core->obj,
+							i < 4 ? sweep_prog[i] : dump_prog[i - 4]);
+		if (!prog)
+			return -ENOENT;
+		info.map.map_fd = map_fd(core, sweep_map[i < 4 ? i : i - 4]);
+		link = bpf_program__attach_iter(prog, &opts);
+		if (!link)
+			return -errno;
+		*(i < 4 ? &core->sweep[i] : &core->dump[i - 4]) = link;
+	}
+	return 0;
+}
+
+static int instance_exists(const char *instance, char *err, size_t errlen)
+{
+	char path[BPFCT_PATH_MAX];
+	int ret;
+
+	ret = bpfct_path_trusted(CT_PIN_ROOT, err, errlen);
+	if (ret == -ENOENT)
+		return 0;
+	bpfct_pin_path(path, instance, NULL);
+	if (!ret)
+		ret = bpfct_path_trusted(path, err, errlen);
+	if (ret == -ENOENT)
+		return 0;
+	if (ret && ret != -EPERM)
+		snprintf(err, errlen, "%s: %s", path, strerror(-ret));
+	return ret ? ret : 1;
+}
+
+static int open_object(struct bpfct_core *core, const char *instance, char *err, size_t errlen)
+{
+	struct ct_core *skel;
+	int ret;
+
+	skel = ct_core__open();
+	if (!skel) {
+		ret = -errno;
+		snprintf(err, errlen, "cannot open the BPF object: %s", strerror(-ret));
+		return ret;
+	}
+	core->skel = skel;
+	core->obj = skel->obj;
+	ret = bpfct_object_size(core->obj, &core->sizes);
+	if (ret) {
+		snprintf(err, errlen, "cannot size the maps: %s", strerror(-ret));
+		return ret;
+	}
+	if (core->adopted)
+		ret = adopt_maps(core, instance, err, errlen);
+	if (!ret && core->adopted)
+		ret = check_sizes(core, &core->sizes, err, errlen);
+	return ret;
+}
+
+int bpfct_core_load(struct bpfct_core *core, const char *instance,
+		    const struct bpfct_limits *limits, char *err, size_t errlen)
+{
+	int ret;
+
+	memset(core, 0, sizeof(*core));
+	bpfct_pins_init(&core->pins);
+	ret = bpfct_sizes(limits, possible_cpus(), &core->sizes, err, errlen);
+	if (ret)
+		return ret;
+	if (instance) {
+		ret = instance_exists(instance, err, errlen);
+		if (ret < 0)
+			return ret;
+		core->adopted = core->pinned = ret;
+	}
+	ret = open_object(core, instance, err, errlen);
+	if (ret)
+		goto out;
+	ret = ct_core__load(core->skel);
+	if (ret) {
+		snprintf(err, errlen, "cannot load the BPF programs: %s (ctd -v shows why)",
+			 strerror(-ret));
+		goto out;
+	}
+	ret = fill_pins(core, instance);
+	if (!ret && !core->adopted)
+		ret = set_defaults(core);
+	if (!ret)
+		ret = attach_iterators(core);
+	if (ret) {
+		snprintf(err, errlen, "cannot set up the loaded maps: %s", strerror(-ret));
+		goto out;
+	}
+	if (core->adopted)
+		ret = check_adopted(core, err, errlen);
+out:
+	if (ret)
+		bpfct_core_close(core);
+	return ret;
+}
+
+int bpfct_core_share(struct bpfct_core *core, struct bpf_object *obj, char *err, size_t errlen)
+{
+	struct bpf_map *map;
+	int fd, ret;
+
+	ret = bpfct_object_size(obj, &core->sizes);
+	if (ret) {
+		snprintf(err, errlen, "cannot size the maps: %s", strerror(-ret));
+		return ret;
+	}
+	bpf_object__for_each_map(map, obj)
+	{
+		if (is_internal(map))
+			continue;
+		fd = map_fd(core, bpf_map__name(map));
+		if (fd >= 0) {
+			ret = bpf_map__reuse_fd(map, fd);
+		} else if (core->pinned) {
+			fd = open_map_pin(core->pins.instance, map, err, errlen);
+			if (fd == -ENOENT)
+				continue;
+			if (fd < 0)
+				return fd;
+			ret = bpf_map__reuse_fd(map, fd);
+			close(fd);
+		}
+		if (ret) {
+			snprintf(err, errlen, "cannot share map %s: %s", bpf_map__name(map),
+				 strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* Pins, in place of what has that name, without a moment in which nothing has it. */
+static int pin_over(int fd, const char *dir, const char *name, char *err, size_t errlen)
+{
+	char path[BPFCT_PATH_MAX * 2], tmp[BPFCT_PATH_MAX * 2];
+	int ret = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(tmp, sizeof(tmp), "%s/" STAGING "%s", dir, name);
+	unlink(tmp);
+	if (bpf_obj_pin(fd, tmp) || rename(tmp, path)) {
+		ret = -errno;
+		unlink(tmp);
+		snprintf(err, errlen, "cannot pin %s: %s", path, strerror(-ret));
+	}
+	return ret;
+}
+
+static int pin_missing_maps(struct bpf_object *obj, const char *dir, char *err, size_t errlen)
+{
+	char path[BPFCT_PATH_MAX * 2];
+	struct bpf_map *map;
+	int ret;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		if (is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+		if (!access(path, F_OK))
+			continue;
+		if (bpf_obj_pin(bpf_map__fd(map), path)) {
+			ret = -errno;
+			snprintf(err, errlen, "cannot pin %s: %s", path, strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int pin_programs(struct bpfct_core *core, const char *dir, char *err, size_t errlen)
+{
+	int i, ret;
+
+	ret = pin_over(core->pins.control_fd, dir, "ct_control", err, errlen);
+	for (i = 0; i < 2 && !ret; i++)
+		ret = pin_over(bpf_link__fd(core->dump[i]), dir, dump_prog[i], err, errlen);
+	return ret;
+}
+
+/* Unlinks everything in a directory of pins, then the directory. 0 or -errno. */
+static int remove_pins(const char *dir)
+{
+	struct dirent *entry;
+	DIR *d = opendir(dir);
+	int ret = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(d)))
+		if (entry->d_name[0] != '.' && unlinkat(dirfd(d), entry->d_name, 0) && !ret)
+			ret = -errno;
+	closedir(d);
+	if (!ret && rmdir(dir))
+		ret = -errno;
+	return ret;
+}
+
+static int pin_new(struct bpfct_core *core, char *err, size_t errlen)
+{
+	char stage[BPFCT_PATH_MAX], dir[BPFCT_PATH_MAX];
+	int ret = 0;
+
+	snprintf(stage, sizeof(stage), CT_PIN_ROOT "/" STAGING "%s", core->pins.instance);
+	bpfct_pin_path(dir, core->pins.instance, NULL);
+	if (mkdir(CT_PIN_ROOT, 0700) && errno != EEXIST)
+		ret = -errno;
+	/* What a crash between these lines left behind. */
+	if (!ret)
+		ret = remove_pins(stage);
+	if (!ret && mkdir(stage, 0700))
+		ret = -errno;
+	if (ret) {
+		snprintf(err, errlen, "%s: %s", stage, strerror(-ret));
+		return ret;
+	}
+	ret = pin_missing_maps(core->obj, stage, err, errlen);
+	if (!ret)
+		ret = pin_programs(core, stage, err, errlen);
+	if (!ret && rename(stage, dir)) {
+		ret = -errno;
+		snprintf(err, errlen, "%s: %s", dir, strerror(-ret));
+	}
+	if (ret) {
+		remove_pins(stage);
+		rmdir(CT_PIN_ROOT);
+	}
+	return ret;
+}
+
+int bpfct_core_pin(struct bpfct_core *core, char *err, size_t errlen)
+{
+	char dir[BPFCT_PATH_MAX];
+	int ret;
+
+	if (!core->pinned) {
+		ret = pin_new(core, err, errlen);
+		core->pinned = !ret;
+		return ret;
+	}
+	bpfct_pin_path(dir, core->pins.instance, NULL);
+	return pin_programs(core, dir, err, errlen);
+}
+
+int bpfct_core_pin_maps(struct bpfct_core *core, struct bpf_object *obj, char *err, size_t errlen)
+{
+	char dir[BPFCT_PATH_MAX];
+
+	bpfct_pin_path(dir, core->pins.instance, NULL);
+	return pin_missing_maps(obj, dir, err, errlen);
+}
+
+void bpfct_core_close(struct bpfct_core *core)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		bpf_link__destroy(core->sweep[i]);
+	for (i = 0; i < 2; i++)
+		bpf_link__destroy(core->dump[i]);
+	bpfct_pins_close(&core->pins);
+	ct_core__destroy(core->skel);
+	memset(core, 0, sizeof(*core));
+	bpfct_pins_init(&core->pins);
+}
+
+int bpfct_unpin(const char *instance, char *err, size_t errlen)
+{
+	char stage[BPFCT_PATH_MAX], dir[BPFCT_PATH_MAX];
+	int ret;
+
+	ret = instance_exists(instance, err, errlen);
+	if (ret < 0)
+		return ret;
+	snprintf(stage, sizeof(stage), CT_PIN_ROOT "/" STAGING "%s", instance);
+	bpfct_pin_path(dir, instance, NULL);
+	ret = remove_pins(stage);
+	if (!ret)
+		ret = remove_pins(dir);
+	if (ret)
+		snprintf(err, errlen, "%s: %s", dir, strerror(-ret));
+	else
+		rmdir(CT_PIN_ROOT); /* stays while another instance has pins */
+	return ret;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+#include "loader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_CONFIRMED 262144
+#define DEFAULT_HALF	  65536
+#define DEFAULT_RETRY	  8192
+#define MAX_CONFIRMED	  (16u << 20)
+#define MAX_HALF	  (4u << 20)
+
+/* Nodes that die, or that wait for their second to be over (I4). */
+#define DYING_MIN	65536
+#define DYING_MIN_SMALL 4096
+#define SMALL_CONFIRMED 65536
+
+/* A common LRU holds back up to 128 free nodes a CPU and one batch (FACTS.md). */
+#define LRU_SLACK 128
+
+static uint32_t pow2_at_least(uint32_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n)
+		p <<= 1;
+	return p;
+}
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The bucket array has 2^n slots anyway: take them if that is little more. */
+static uint32_t map_capacity(uint32_t need)
+{
+	uint32_t p = pow2_at_least(need);
+
+	return (uint64_t)p * 85 <= (uint64_t)need * 100 ? p : need;
+}
+
+static int half_ring(uint32_t asked, uint32_t def, const char *what, uint32_t *out, char *err,
+		     size_t errlen)
+{
+	if (asked > MAX_HALF) {
+		snprintf(err, errlen, "limit %s %u: must be at most %u", what, asked, MAX_HALF);
+		return -EINVAL;
+	}
+	*out = pow2_at_least(asked ? max_u32(asked, 8) : def);
+	return 0;
+}
+
+int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpfct_sizes *out,
+		char *err, size_t errlen)
+{
+	struct bpfct_sizes s = {0};
+	uint32_t dying;
+	int ret;
+
+	s.confirmed = limits->confirmed ? limits->confirmed : DEFAULT_CONFIRMED;
+	if (s.confirmed > MAX_CONFIRMED) {
+		snprintf(err, errlen, "limit confirmed %u: must be at most %u", s.confirmed,
+			 MAX_CONFIRMED);
+		return -EINVAL;
+	}
+	ret = half_ring(limits->half[CT_SIDE_OUTSIDE], DEFAULT_HALF, "half-open-outside",
+			&s.half[CT_SIDE_OUTSIDE], err, errlen);
+	if (!ret)
+		ret = half_ring(limits->half[CT_SIDE_INSIDE], DEFAULT_HALF, "half-open-inside",
+				&s.half[CT_SIDE_INSIDE], err, errlen);
+	if (!ret)
+		ret = half_ring(limits->half[CT_SIDE_RETRY], DEFAULT_RETRY, "retry",
+				&s.half[CT_SIDE_RETRY], err, errlen);
+	if (ret)
+		return ret;
+	s.half_slots = s.half[0] + s.half[1] + s.half[2];
+	s.half_share =
+		(s.half[0] < s.half[1] ? s.half[CT_SIDE_OUTSIDE] : s.half[CT_SIDE_INSIDE]) / 8;
+	s.clock = pow2_at_least(s.confirmed);
+	s.slack = LRU_SLACK * (cpus + 1);
+
+	dying = max_u32(s.confirmed < SMALL_CONFIRMED ? DYING_MIN_SMALL : DYING_MIN,
+			s.confirmed / 4);
+	s.conn_min = s.confirmed + s.half_slots + dying + s.slack;
+	s.conn = map_capacity(s.conn_min);
+	s.stub_min = limits->nat ? limits->nat + s.slack : s.conn;
+	s.stub = limits->nat ? map_capacity(s.stub_min) : s.conn;
+	s.label = s.conn;
+	*out = s;
+	return 0;
+}
+
+static uint32_t entries_of(const char *name, const struct bpfct_sizes *s)
+{
+	if (!strncmp(name, "ct_conn", 7))
+		return s->conn;
+	if (!strncmp(name, "ct_stub", 7))
+		return s->stub;
+	if (!strncmp(name, "ct_half", 7))
+		return s->half_slots;
+	if (!strncmp(name, "ct_clock", 8))
+		return s->clock;
+	return s->label;
+}
+
+int bpfct_object_size(struct bpf_object *obj, const struct bpfct_sizes *sizes)
+{
+	struct bpf_map *map;
+	int ret;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		const struct bpfct_map_spec *spec = bpfct_map_spec(bpf_map__name(map));
+
+		if (!spec)
+			continue;
+		ret = bpf_map__set_max_entries(map, spec->entries ? spec->entries
+								  : entries_of(spec->name, sizes));
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+void bpfct_table_limits(struct ct_table table[2], const struct bpfct_sizes *sizes)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		table[i].confirmed_limit = sizes->confirmed;
+		table[i].nodes_limit = sizes->conn - sizes->slack;
+		table[i].stub_limit = sizes->stub - sizes->slack;
+		table[i].capacity = sizes->conn;
+	}
+}
+
+void bpfct_default_timeouts(struct ct_timeouts *t)
+{
+	memset(t, 0, sizeof(*t));
+#define X(field, seconds) t->secs[CT_TIMEOUT_##field] = (seconds);
+	CT_TIMEOUTS(X)
+#undef X
+}
