@@ -24,10 +24,16 @@ static const char *const sweep_prog[] = {"ct_sweep4", "ct_sweep6", "ct_stub_swee
 static const char *const sweep_map[] = {"ct_conn4_v1", "ct_conn6_v1", "ct_stub4_v1", "ct_stub6_v1"};
 static const char *const dump_prog[] = {"ct_dump4", "ct_dump6"};
 
-/* libbpf's own maps (.rodata, .bss) belong to one load and are not shared. */
-static bool is_internal(const struct bpf_map *map)
+/*
+ * Maps of one load, neither shared nor pinned: libbpf's own (.rodata, .bss), and
+ * scratch of the core, that is what ct_table.h does not list. ct_control runs
+ * with interrupts on and must not find its scratch changed by a packet.
+ */
+static bool is_private(const struct bpf_map *map)
 {
-	return strchr(bpf_map__name(map), '.') != NULL;
+	const char *name = bpf_map__name(map);
+
+	return strchr(name, '.') || (!strncmp(name, "ct_", 3) && !bpfct_map_spec(name));
 }
 
 static struct bpfct_map_spec spec_of(const struct bpf_map *map)
@@ -92,7 +98,7 @@ static int adopt_maps(struct bpfct_core *core, const char *instance, char *err, 
 
 	bpf_object__for_each_map(map, core->obj)
 	{
-		if (is_internal(map))
+		if (is_private(map))
 			continue;
 		fd = open_map_pin(instance, map, err, errlen);
 		if (fd == -ENOENT) {
@@ -134,13 +140,13 @@ static int too_small(const char *what, uint32_t need, uint32_t have, char *err, 
 /* May the limits of the configuration be applied to the maps that are there? */
 static int check_sizes(struct bpfct_core *core, struct bpfct_sizes *s, char *err, size_t errlen)
 {
-	static const char *const name[] = {"ct_conn", "ct_stub", "ct_half", "ct_clock"};
-	uint32_t have[4];
+	static const char *const name[] = {"ct_conn", "ct_stub", "ct_half", "ct_clock", "ct_grave"};
+	uint32_t have[5];
 	char full[16];
 	int i, family;
 
 	for (family = 4; family <= 6; family += 2) {
-		for (i = 0; i < 4; i++) {
+		for (i = 0; i < 5; i++) {
 			snprintf(full, sizeof(full), "%s%d_v1", name[i], family);
 			if (entries(map_fd(core, full), &have[i])) {
 				snprintf(err, errlen, "map %s: cannot be read", full);
@@ -165,6 +171,7 @@ static int check_sizes(struct bpfct_core *core, struct bpfct_sizes *s, char *err
 	s->conn = have[0];
 	s->stub = have[1];
 	s->clock = have[3];
+	s->grave = have[4];
 	return 0;
 }
 
@@ -258,6 +265,7 @@ static int set_defaults(struct bpfct_core *core)
 		set->half_size[i] = s->half[i];
 	set->half_share = s->half_share;
 	set->clock_size = s->clock;
+	set->grave_size = s->grave;
 	if (getrandom(set->secret, sizeof(set->secret), 0) != sizeof(set->secret))
 		return -EIO;
 	ret = bpfct_measure_hz(&core->pins, &set->hz);
@@ -438,7 +446,7 @@ int bpfct_core_share(struct bpfct_core *core, struct bpf_object *obj, char *err,
 	}
 	bpf_object__for_each_map(map, obj)
 	{
-		if (is_internal(map))
+		if (is_private(map))
 			continue;
 		fd = map_fd(core, bpf_map__name(map));
 		if (fd >= 0) {
@@ -486,7 +494,7 @@ static int pin_missing_maps(struct bpf_object *obj, const char *dir, char *err, 
 
 	bpf_object__for_each_map(map, obj)
 	{
-		if (is_internal(map))
+		if (is_private(map))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
 		if (!access(path, F_OK))

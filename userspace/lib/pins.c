@@ -32,6 +32,8 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	{"ct_half6_v1", ARRAY, 4, sizeof(struct ct_slot6), 0, 0, FD(half_fd[1])},
 	{"ct_clock4_v1", ARRAY, 4, sizeof(struct ct_slot4), 0, 0, FD(clock_fd[0])},
 	{"ct_clock6_v1", ARRAY, 4, sizeof(struct ct_slot6), 0, 0, FD(clock_fd[1])},
+	{"ct_grave4_v1", ARRAY, 4, sizeof(struct ct_slot4), 0, 0, -1},
+	{"ct_grave6_v1", ARRAY, 4, sizeof(struct ct_slot6), 0, 0, -1},
 	{"ct_label_v1", BPF_MAP_TYPE_HASH, sizeof(struct ct_label_key), sizeof(struct ct_label),
 	 BPF_F_NO_PREALLOC, 0, FD(label_fd)},
 	{"ct_settings_v1", ARRAY, 4, sizeof(struct ct_settings), BPF_F_MMAPABLE, 1,

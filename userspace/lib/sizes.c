@@ -83,6 +83,7 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 
 	dying = max_u32(s.confirmed < SMALL_CONFIRMED ? DYING_MIN_SMALL : DYING_MIN,
 			s.confirmed / 4);
+	s.grave = pow2_at_least(dying);
 	s.conn_min = s.confirmed + s.half_slots + dying + s.slack;
 	s.conn = map_capacity(s.conn_min);
 	s.stub_min = limits->nat ? limits->nat + s.slack : s.conn;
@@ -102,6 +103,8 @@ static uint32_t entries_of(const char *name, const struct bpfct_sizes *s)
 		return s->half_slots;
 	if (!strncmp(name, "ct_clock", 8))
 		return s->clock;
+	if (!strncmp(name, "ct_grave", 8))
+		return s->grave;
 	return s->label;
 }
 
