@@ -72,7 +72,7 @@ file:
 
 statement:
 	  EOL
-	| macro EOL
+	| macro
 	| setting EOL
 	| rule EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
 	| nat EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
@@ -81,8 +81,12 @@ statement:
 
 /* A refused definition still defines its name, so that its uses do not err too. */
 macro:
-	  NAME expect_value list	{ fw_add_macro(ps, &$1, &$3); FW_STOP_IF_MANY(); }
-	| NAME expect_value error	{ fw_add_macro(ps, &$1, NULL); yyerrok; FW_STOP_IF_MANY(); }
+	  NAME expect_value list EOL	{ fw_add_macro(ps, &$1, &$3); FW_STOP_IF_MANY(); }
+	| NAME expect_value error EOL	{
+			fw_add_macro(ps, &$1, NULL);
+			yyerrok;
+			FW_STOP_IF_MANY();
+		}
 	;
 
 setting:
@@ -251,7 +255,7 @@ icmp_term:
 	;
 
 /* What the grammar waits for, in the reader's words. */
-expect_value:	%empty	{ ps->what = "a name, a number or an address"; };
+expect_value:	%empty	{ ps->what = "a value"; };
 expect_setting:	%empty	{ ps->what = "what to set"; };
 expect_iface:	%empty	{ ps->what = "an interface"; };
 expect_proto:	%empty	{ ps->what = "a protocol"; };
@@ -285,15 +289,19 @@ static unsigned int fw_expected(const yypcontext_t *context, struct fw_parser *p
 	yysymbol_kind_t kind[YYNTOKENS];
 	int n = yypcontext_expected_tokens(context, kind, YYNTOKENS);
 	unsigned int count = 0;
-	bool value = false, start = false;
+	bool value = false, start = false, pass = false;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		start |= kind[i] == YYSYMBOL_NAME;
+		pass |= kind[i] == YYSYMBOL_PASS;
+	}
 	for (int i = 0; i < n; i++)
 		value |= kind[i] == YYSYMBOL_WORD || kind[i] == YYSYMBOL_NUMBER ||
 			 kind[i] == YYSYMBOL_ADDR || kind[i] == YYSYMBOL_MACRO;
 	if (value)
 		text[count++] = ps->what;
+	if (value && pass) /* after `set` anything goes, its words are fw_set.c's */
+		return count;
 	for (int i = 0; i < n && count < FW_EXPECTED; i++) {
 		switch (kind[i]) {
 		case YYSYMBOL_WORD:

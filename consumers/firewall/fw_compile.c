@@ -104,7 +104,7 @@ static int fw_expand_net(struct fw_compiler *c, const struct fw_term *t, struct 
 	int ret = 0;
 
 	if (!iface)
-		return c->ret;
+		return -ENODEV;
 	for (unsigned int i = 0; i < iface->addrs && !ret; i++)
 		if (!fw_is_link_local(&iface->addr[i]))
 			ret = fw_add_net(v, n, &iface->addr[i]);
@@ -138,14 +138,18 @@ static int fw_expand_addrs(struct fw_compiler *c, const struct fw_list *list, st
 
 static int fw_expand_ifs(struct fw_compiler *c, const struct fw_list *list, struct fw_expand *x)
 {
+	int ret = 0;
+
 	x->ifindex = calloc(list->flat.n + 1, sizeof(*x->ifindex));
 	if (!x->ifindex)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < list->flat.n; i++) {
 		const struct fw_if *iface = fw_need_if(c, &list->flat.v[i]);
 
-		if (!iface)
+		if (!iface) {
+			ret = -ENODEV;
 			continue;
+		}
 		if (iface->loopback)
 			fw_say(c, list->flat.v[i].loc, "warning: %s is never filtered",
 			       iface->name);
@@ -153,7 +157,7 @@ static int fw_expand_ifs(struct fw_compiler *c, const struct fw_list *list, stru
 	}
 	if (!list->flat.n)
 		x->ifs = 1;
-	return c->ret;
+	return ret;
 }
 
 static int fw_expand(struct fw_compiler *c, const struct fw_stmt *s, struct fw_expand *x)
@@ -168,7 +172,7 @@ static int fw_expand(struct fw_compiler *c, const struct fw_stmt *s, struct fw_e
 	if (!ret && s->masquerade) {
 		iface = fw_need_if(c, &s->target.flat.v[0]);
 		if (!iface)
-			return c->ret;
+			return -ENODEV;
 		x->target = iface->ifindex;
 	}
 	return ret;

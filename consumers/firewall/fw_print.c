@@ -100,6 +100,8 @@ static void fw_print_rule(const struct fw_stmt *s, FILE *out)
 	if (s->family)
 		fputs(s->family == 4 ? " inet" : " inet6", out);
 	fw_print_list("proto", &s->proto, FW_P_PROTO, out);
+	if (s->kind == FW_K_NAT && !s->from.terms.n && !s->sport.terms.n)
+		fputs(" from any", out);
 	fw_print_host("from", &s->from, &s->sport, out);
 	fw_print_host("to", &s->to, &s->dport, out);
 	fw_print_list("icmp-type", &s->icmp, proto == 1 ? FW_P_ICMP4 : FW_P_ICMP6, out);
