@@ -1,7 +1,9 @@
 """echo_client.py tcp|udp ADDRESS PORT [SOURCE-PORT [TEXT]] : one line there and back.
 
 Prints the answer: `<address> <port> <text>` as the server saw us. Exit status 1
-when no answer comes within two seconds; the text `quiet` awaits none."""
+when no answer comes within two seconds; the text `quiet` awaits none. SOURCE in the
+environment is the address to come from."""
+import os
 import socket
 import sys
 
@@ -15,8 +17,9 @@ def main():
     s = socket.socket(family, kind)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.settimeout(2)
-    if source:
-        s.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", source))
+    bind_to = os.environ.get("SOURCE", "")
+    if source or bind_to:
+        s.bind((bind_to, source))
     try:
         s.connect((address, port))
         s.send(text.encode() + b"\n")

@@ -263,6 +263,10 @@ unload_ctd()
 
 ctctl()
 {
+	if [ "${NETNS_WITH:-}" = nft ]; then
+		on "$R" conntrack "$@"
+		return
+	fi
 	"$CTCTL" --instance "${CTD_INSTANCE:-$T}" "$@"
 }
 
