@@ -58,6 +58,7 @@ struct ct_view {
 	uint64_t start_ns; /* since the epoch */
 	uint64_t stop_ns;  /* 0: still there */
 	struct ct_label label;
+	uint32_t vtag[2];	     /* SCTP verification tags by direction */
 	struct ct_view_side side[2]; /* CT_ORIG, CT_REPLY */
 };
 

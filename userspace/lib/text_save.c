@@ -80,6 +80,8 @@ static char *save_proto(char *p, const struct ct_view *v)
 	}
 	if (state)
 		p += sprintf(p, "--state %s ", state);
+	if (v->proto == IPPROTO_SCTP)
+		p += sprintf(p, "--orig-vtag %u --reply-vtag %u ", v->vtag[0], v->vtag[1]);
 	return p;
 }
 

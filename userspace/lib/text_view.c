@@ -28,6 +28,7 @@ static const char *const sctp_states[] = {
 	[CT_SCTP_SHUTDOWN_RECD] = "SHUTDOWN_RECD",
 	[CT_SCTP_SHUTDOWN_ACK_SENT] = "SHUTDOWN_ACK_SENT",
 	[CT_SCTP_HEARTBEAT_SENT] = "HEARTBEAT_SENT",
+	[CT_SCTP_STATES] = "HEARTBEAT_ACKED", /* netfilter has it, nothing sets it */
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -190,7 +191,9 @@ void ct_view_fill(struct ct_view *v, const struct ct_flow *flow, const struct ct
 		v->side[dir].packets = flow->c.count[dir].packets;
 		v->side[dir].bytes = flow->c.count[dir].bytes;
 	}
-	v->expired = left <= 0;
+	for (int dir = 0; dir < 2 && v->proto == IPPROTO_SCTP; dir++)
+		v->vtag[dir] = ntohl(flow->c.sctp.vtag[dir]);
+	v->expired = left < 0; /* as ct_alive(): the last tick still counts */
 	v->timeout = left <= 0 ? 0 : (uint64_t)left * TICK_JIFFIES / clock->hz;
 	v->id = flow_id(flow, v->gen);
 	v->start_ns = tick_to_ns(clock, flow->c.start);

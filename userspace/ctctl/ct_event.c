@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* -E: events come through ctd, which owns the ring. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ct_cmd.h"
+#include "socket.h"
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	stop = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction act = {.sa_handler = on_signal}; /* no SA_RESTART: recv returns */
+
+	stop = 0;
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+}
+
+static int subscribe(struct ct_cmd *cmd, int fd)
+{
+	uint32_t all = 1 << CT_EVENT_NEW | 1 << CT_EVENT_UPDATE | 1 << CT_EVENT_DESTROY;
+	struct json_object *req = json_object_new_object(), *answer;
+
+	json_object_object_add(req, "op", json_object_new_string("events"));
+	json_object_object_add(req, "mask",
+			       json_object_new_int(cmd->event_mask ? cmd->event_mask : all));
+	answer = ctctl_request(cmd->c, fd, req);
+	if (!answer)
+		return CTCTL_FAILED;
+	json_object_put(answer);
+	return CTCTL_OK;
+}
+
+static void show_event(struct ct_print *pr, const struct ct_flow *flow)
+{
+	struct ct_view v;
+
+	pr->clock = ctctl_clock_now(pr->cmd->pins);
+	ct_view_fill(&v, flow, &pr->clock);
+	if (ct_filter(pr->cmd, &v))
+		ct_print_event(pr, &v);
+}
+
+static int follow(struct ct_cmd *cmd, int fd, struct ct_print *pr)
+{
+	struct ct_flow flow;
+
+	while (!stop) {
+		ssize_t n = recv(fd, &flow, sizeof(flow), MSG_TRUNC);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			return ctctl_fail(cmd->c, "ctd closed the connection");
+		if (n < 0)
+			return ctctl_fail(cmd->c, "ctd: %s", strerror(errno));
+		if (n != sizeof(flow))
+			return ctctl_fail(cmd->c, "ctd sent %zd bytes instead of a flow", n);
+		show_event(pr, &flow);
+		if (ferror(cmd->c->out))
+			return CTCTL_FAILED;
+	}
+	return CTCTL_OK;
+}
+
+int ct_cmd_event(struct ct_cmd *cmd)
+{
+	int fd = ctctl_connect(cmd->c), ret;
+	struct ct_print pr;
+
+	if (fd < 0)
+		return CTCTL_FAILED;
+	ct_print_start(&pr, cmd, cmd->pins);
+	catch_signals();
+	ret = subscribe(cmd, fd);
+	if (!ret)
+		ret = follow(cmd, fd, &pr);
+	ct_print_end(&pr);
+	close(fd);
+	if (!ret)
+		ct_summary(cmd, pr.printed);
+	return ret;
+}
