@@ -9,7 +9,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
 ARCH_INC := $(shell $(CC) -print-multiarch 2>/dev/null)
-BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-function -Werror -target bpf -mcpu=v3 -Ibpf -I. -I/usr/include/$(ARCH_INC)
+BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Werror -target bpf -mcpu=v3 -Ibpf -I. -I/usr/include/$(ARCH_INC)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(O) -MMD -MP
 
@@ -127,10 +127,17 @@ $(O)/tests/unit/%: tests/unit/%.c $(CTCTL_OBJ) $(O)/libfw.a $(O)/libbpfct.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter-out $(O)/userspace/ctctl/main.o,$(CTCTL_OBJ)) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) $(CTCTL_LIBS) -lcmocka
 
-$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libbpfct.a
+# The parser eats what a user types and what comes over the socket: with sanitizers.
+$(O)/tests/unit/fw_fuzz: tests/unit/fw_fuzz.c $(FW_SRC) $(FW_GEN) $(wildcard consumers/firewall/*.h)
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
+	$(Q)$(CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Wno-unused-function \
+		-D_GNU_SOURCE -I. -Iconsumers/firewall -I$(O)/consumers/firewall -o $@ $(filter %.c,$^) -lbpf -lmnl -lcmocka
+
+$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libfw.a $(O)/libbpfct.a
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
 
 $(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
 	$(call say,CCLD,$@)
@@ -143,10 +150,11 @@ $(O)/tests/kernels/%: tests/kernels/%.c
 	$(Q)$(CC) $(ALL_CFLAGS) -static -o $@ $< -lbpf -lelf -lz
 
 install: build ## into DESTDIR/PREFIX
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)/etc/bpfct
 	install -m 755 $(O)/ctd $(O)/ctctl $(DESTDIR)$(PREFIX)/sbin/
-	install -m 644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
-	install -m 644 docs/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	for s in 5 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s docs/man/*.$$s || exit; done
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/*.service
+	install -D -m 644 packaging/completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctctl
 
 clean: ## remove what was built
 	rm -rf $(O)
