@@ -28,6 +28,8 @@ static void fw_print_term(const struct fw_term *t, const char *name, FILE *out)
 		fprintf(out, fw_plain(t->text) ? "%s" : "\"%s\"", t->text);
 	else if (t->kind == FW_T_NUMBER && !name)
 		fprintf(out, "%llu", (unsigned long long)t->lo);
+	else if (t->kind == FW_T_MACRO || t->kind == FW_T_NET) /* of any length */
+		fprintf(out, "$%s%s", t->text, t->kind == FW_T_NET ? ".net" : "");
 	else
 		fputs(name ? name : fw_term_text(t, text, sizeof(text)), out);
 	if (t->code >= 0)
