@@ -47,6 +47,7 @@
 #define CT_S_SRC_NAT (1 << 4)
 #define CT_S_DST_NAT (1 << 5)
 #define CT_S_SEQ_ADJUST (1 << 6)
+#define CT_S_INSIDE (1 << 7) /* ours: begun from an inside interface */
 #define CT_S_DYING (1 << 9)
 #define CT_S_FIXED_TIMEOUT (1 << 10)
 #define CT_S_HELPER (1 << 13)

@@ -16,6 +16,8 @@
  * ct_half6_v1   ARRAY     -> ct_slot6
  * ct_clock4_v1  ARRAY     -> ct_slot4              clock over confirmed records
  * ct_clock6_v1  ARRAY     -> ct_slot6
+ * ct_grave4_v1  ARRAY     -> ct_slot4              dead records in order of death
+ * ct_grave6_v1  ARRAY     -> ct_slot6
  * ct_label_v1   HASH, no prealloc                  128-bit labels
  * ct_settings_v1 ARRAY[1], mmapable                struct ct_settings
  * ct_timeout_v1 ARRAY[256], mmapable               struct ct_timeouts; index 0: default policy
@@ -56,7 +58,7 @@ struct ct_settings {
 	__u32 half_size[CT_SIDES]; /* slots of each half-open ring, a power of two each */
 	__u32 half_share;          /* half-open a source prefix may hold on one side */
 	__u32 clock_size;          /* slots of the clock, a power of two */
-	__u32 pad2;
+	__u32 grave_size;          /* slots of the grave FIFO, a power of two */
 };
 _Static_assert(sizeof(struct ct_settings) == 88, "ct_settings");
 
@@ -124,7 +126,9 @@ struct ct_table {
 	__u32 pad2[11];
 	__u32 half_head[CT_SIDES]; /* next slot of each half-open ring */
 	__u32 clock_hand;          /* next slot of the clock */
-	__u32 pad3[12];
+	__u32 grave_head;          /* next slot that a death takes */
+	__u32 grave_tail;          /* oldest death not yet looked after */
+	__u32 pad3[10];
 };
 _Static_assert(sizeof(struct ct_table) == 256, "ct_table");
 

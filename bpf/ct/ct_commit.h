@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_CT_COMMIT_H
+#define BPFCT_CT_COMMIT_H
+
+#include "../nat/nat_choose.h"
+#include "ct_lookup.h"
+
+/* Inserts of one commit: the second when a reaper freed the node in between. */
+#define CT_COMMIT_TRIES 2
+
+/* What a commit holds until its record is in, to be given back if it fails. */
+struct ct_hold {
+	struct ct_table *tab;
+	struct ct_zone *zone;
+	__u32 *prefix;
+};
+
+static __always_inline void ct_give_back(struct ct_hold *h)
+{
+	ct_add(&h->tab->nodes, -1);
+	ct_add(&h->zone->count, -1);
+	ct_add(h->prefix, -1);
+	ct_add(&h->tab->half_open, -1);
+}
+
+/* Takes quota, share, ring slot and node for one more half-open record. 0 or a
+ * drop reason, with nothing held. */
+static __always_inline int ct_take_room(const struct ct_settings *set, const struct ct_pkt *pkt,
+					const struct ct_result *res,
+					const struct ct_commit_args *args, struct ct_hold *h,
+					__u32 gen, __u8 family)
+{
+	struct ct_table *tab = h->tab;
+	__u32 zone = pkt->tuple.zone, side = args->inside ? CT_SIDE_INSIDE : CT_SIDE_OUTSIDE, n;
+
+	if (!ct_room(tab, family))
+		return -CT_DROP_TABLE_FULL;
+	ct_grave_sweep(res->now, family);
+	h->zone = bpf_map_lookup_elem(&ct_zone_v1, &zone);
+	h->prefix = ct_prefix_count(set, pkt->tuple.saddr, family, args->inside);
+	if (!h->zone || !h->prefix)
+		return -CT_DROP_MAP_MISSING;
+	n = ct_add(&h->zone->count, 1);
+	if (h->zone->limit && n > h->zone->limit) {
+		ct_add(&h->zone->count, -1);
+		ct_add(&h->zone->refused, 1);
+		return -CT_DROP_ZONE_LIMIT;
+	}
+	ct_high(&h->zone->high, n);
+	if (ct_add(h->prefix, 1) > set->half_share) {
+		ct_add(h->prefix, -1);
+		ct_add(&h->zone->count, -1);
+		return -CT_DROP_PREFIX_SHARE;
+	}
+	n = ct_add(&tab->nodes, 1);
+	if (n > tab->nodes_limit) {
+		ct_add(&tab->nodes, -1);
+		ct_add(h->prefix, -1);
+		ct_add(&h->zone->count, -1);
+		return -CT_DROP_NODES_FULL;
+	}
+	ct_high(&tab->nodes_high, n);
+	ct_high(&tab->half_high, ct_add(&tab->half_open, 1));
+	if (ct_half_take(&res->key, gen, res->now, side, family))
+		return 0;
+	if (ct_half_retry(set, &pkt->tuple, res->now) &&
+	    ct_half_take(&res->key, gen, res->now, CT_SIDE_RETRY, family)) {
+		ct_stat(CT_STAT_RETRY_ADMITTED);
+		return 0;
+	}
+	ct_give_back(h);
+	return -CT_DROP_HALF_FULL;
+}
+
+/* The record as the first packet makes it, in ct_build. Untranslated so far. */
+static __always_inline int ct_build_record(struct ct_ctx *ctx, const struct ct_settings *set,
+					   struct ct_build *b, const struct ct_pkt *pkt,
+					   const struct ct_result *res,
+					   const struct ct_commit_args *args, __u64 *word)
+{
+	const struct ct_tuple *t = &pkt->tuple;
+	struct ct_track tr = {};
+	int v;
+
+	__builtin_memset(b, 0, sizeof(*b));
+	b->c.start = b->c.last = res->now;
+	tr.word = *word;
+	tr.now = res->now;
+	tr.fresh = 1;
+	v = ct_track(ctx, &b->c, pkt, set, &tr);
+	if (v < 0)
+		return v;
+	*word |= CT_W_STATE(tr.state & 0xf);
+	if (!tr.timeout)
+		tr.timeout = t->proto == IPPROTO_TCP ?
+				     ct_timeout_secs(args->policy, CT_TIMEOUT_tcp_syn_sent) :
+				     ct_timeout_secs(args->policy, CT_TIMEOUT_sctp_closed);
+	b->c.word = *word;
+	b->c.expires = res->now + ct_ticks(set, tr.timeout);
+	b->c.mark = args->set_mark ? args->mark : 0;
+	b->c.count[0].packets = 1;
+	b->c.count[0].bytes = pkt->len;
+	if (ct_is_icmp(t)) {
+		b->c.reply_sport = t->sport;
+		b->c.reply_dport = t->dport;
+	} else {
+		b->c.reply_sport = t->dport;
+		b->c.reply_dport = t->sport;
+	}
+	if (t->family == 4) {
+		b->conn4.reply_saddr = t->daddr[0];
+		b->conn4.reply_daddr = t->saddr[0];
+	} else {
+		__builtin_memcpy(b->conn6.reply_saddr, t->daddr, 16);
+		__builtin_memcpy(b->conn6.reply_daddr, t->saddr, 16);
+	}
+	return 0;
+}
+
+/* Which sides of the reply tuple differ from the plain one. */
+static __always_inline __u16 ct_nat_status(const struct ct_build *b, const struct ct_tuple *t)
+{
+	int icmp = ct_is_icmp(t), src, dst;
+
+	if (t->family == 4) {
+		src = b->conn4.reply_daddr != t->saddr[0];
+		dst = b->conn4.reply_saddr != t->daddr[0];
+	} else {
+		src = !ct_addr6_same(b->conn6.reply_daddr, t->saddr);
+		dst = !ct_addr6_same(b->conn6.reply_saddr, t->daddr);
+	}
+	if (icmp) {
+		src |= b->c.reply_sport != t->sport;
+	} else {
+		src |= b->c.reply_dport != t->sport;
+		dst |= b->c.reply_sport != t->dport;
+	}
+	return (src ? CT_S_SRC_NAT : 0) | (dst ? CT_S_DST_NAT : 0);
+}
+
+/*
+ * A record is under our key already. Alive: the other CPU's packet won, ours
+ * follows it. Dying or expired: takes it over in place (I4). Returns 0 taken
+ * over, 1 the winner's is used, 2 gone meanwhile: insert again, or a reason.
+ */
+static __always_inline int ct_meet(struct ct_conn *conn, const struct ct_pkt *pkt,
+				   struct ct_result *res, __u64 word, __u8 family)
+{
+	__u32 src = !!(word & CT_W_ORIG_HI);
+	__u64 old = ct_word(conn), setup;
+	struct ct_build *b = ct_build();
+	union ct_key skey = {};
+
+	if (!b)
+		return -CT_DROP_MAP_MISSING;
+	if (ct_alive(conn, old, res->now)) {
+		res->dir = src != !!(old & CT_W_ORIG_HI);
+		if (res->dir == CT_REPLY && (old & CT_W_STATUS(CT_S_NAT)))
+			return -CT_DROP_TUPLE_CLASH;
+		__sync_fetch_and_add(&conn->count[res->dir & 1].packets, 1);
+		__sync_fetch_and_add(&conn->count[res->dir & 1].bytes, pkt->len);
+		res->word = old;
+		res->mark = conn->mark;
+		ct_set_to(res, conn, &pkt->tuple, family);
+		res->state = ct_state_bits(res);
+		return 1;
+	}
+	if (ct_w_life(old) != CT_LIFE_DYING) {
+		if (!ct_kill(conn, &res->key, old, family, CT_STAT_EXPIRED))
+			return -CT_DROP_COMMIT_BUSY;
+		old = ct_word(conn);
+	}
+	if (ct_w_life(old) != CT_LIFE_DYING)
+		return -CT_DROP_COMMIT_BUSY;
+	setup = ct_w_with_life(word, CT_LIFE_SETUP);
+	if (!ct_cas(conn, old, setup))
+		return -CT_DROP_COMMIT_BUSY;
+	if (old & CT_W_STATUS(CT_S_NAT)) {
+		ct_reply_key(&skey, conn, &res->key, family);
+		ct_stub_drop(&skey, &res->key, ct_w_gen(old), family);
+	}
+	ct_label_drop(&res->key, old, family);
+	if (family == 4)
+		__builtin_memcpy((void *)conn + 8, (void *)b + 8, sizeof(struct ct_conn4) - 8);
+	else
+		__builtin_memcpy((void *)conn + 8, (void *)b + 8, sizeof(struct ct_conn6) - 8);
+	ct_cas(conn, setup, word);
+	return 0;
+}
+
+__noinline int ct_meet4(struct ct_conn4 *conn, const struct ct_pkt *pkt, struct ct_result *res,
+			__u64 word)
+{
+	if (!conn || !pkt || !res)
+		return -CT_DROP_MAP_MISSING;
+	return ct_meet(&conn->c, pkt, res, word, 4);
+}
+
+__noinline int ct_meet6(struct ct_conn6 *conn, const struct ct_pkt *pkt, struct ct_result *res,
+			__u64 word)
+{
+	if (!conn || !pkt || !res)
+		return -CT_DROP_MAP_MISSING;
+	return ct_meet(&conn->c, pkt, res, word, 6);
+}
+
+static __always_inline int ct_stub_live(const union ct_key *key, __u32 now, __u8 family)
+{
+	return family == 4 ? nat_stub_live4(&key->k4, now) : nat_stub_live6(&key->k6, now);
+}
+
+/* Puts the built record under its key: 0 it is in, 1 the winner's is used, or a
+ * drop reason. *took says that it went into an old node. */
+static __always_inline int ct_insert(const struct ct_pkt *pkt, struct ct_result *res,
+				     struct ct_build *b, __u64 word, int *took, __u8 family)
+{
+	int i, v;
+
+	*took = 0;
+	for (i = 0; i < CT_COMMIT_TRIES; i++) {
+		if (family == 4) {
+			struct ct_conn4 *c;
+
+			if (!bpf_map_update_elem(&ct_conn4_v1, &res->key.k4, &b->conn4,
+						 BPF_NOEXIST))
+				return 0;
+			c = bpf_map_lookup_elem(&ct_conn4_v1, &res->key.k4);
+			if (!c)
+				continue;
+			v = ct_meet4(c, pkt, res, word);
+		} else {
+			struct ct_conn6 *c;
+
+			if (!bpf_map_update_elem(&ct_conn6_v1, &res->key.k6, &b->conn6,
+						 BPF_NOEXIST))
+				return 0;
+			c = bpf_map_lookup_elem(&ct_conn6_v1, &res->key.k6);
+			if (!c)
+				continue;
+			v = ct_meet6(c, pkt, res, word);
+		}
+		*took = !v;
+		return v;
+	}
+	ct_stat(CT_STAT_INSERT_FAILED);
+	return -CT_DROP_MAP_UPDATE;
+}
+
+/* Our own insert lost against a live stub under the same key: undo it. */
+static __always_inline void ct_withdraw(const union ct_key *key, __u64 word, __u8 family)
+{
+	if (family == 4) {
+		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+
+		if (c)
+			ct_kill(&c->c, key, word, 4, CT_STAT_INSERT_FAILED);
+	} else {
+		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
+
+		if (c)
+			ct_kill(&c->c, key, word, 6, CT_STAT_INSERT_FAILED);
+	}
+}
+
+__noinline int ct_add_label(const union ct_key *key, const struct ct_commit_args *args, __u32 gen,
+			    __u8 family)
+{
+	struct ct_label_key lk;
+	struct ct_label label;
+
+	if (!key || !args)
+		return 0;
+	ct_label_key(&lk, key, gen, family);
+	__builtin_memcpy(label.bits, args->label, sizeof(label.bits));
+	return bpf_map_update_elem(&ct_label_v1, &lk, &label, BPF_ANY);
+}
+
+/* Takes back the claim of the record in ct_build. */
+__noinline int ct_unclaim(const union ct_key *key, __u32 gen, __u8 family)
+{
+	struct ct_build *b = ct_build();
+	union ct_key skey = {};
+
+	if (!b || !key)
+		return 0;
+	if (family == 4)
+		ct_reply_key4(&skey, &b->conn4, key);
+	else
+		ct_reply_key6(&skey, &b->conn6, key);
+	return ct_stub_drop(&skey, key, gen, family);
+}
+
+static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_settings *set,
+					 struct ct_pkt *pkt, struct ct_result *res,
+					 struct ct_commit_args *args, __u8 family)
+{
+	struct ct_build *b = ct_build();
+	struct ct_hold h = {};
+	__u32 gen = bpf_get_prandom_u32() | 1, src;
+	__u64 word;
+	int v, took;
+
+	h.tab = ct_table(family);
+	if (!b || !h.tab)
+		return -CT_DROP_MAP_MISSING;
+	if (family == 4)
+		src = ct_key4_make(&res->key.k4, &pkt->tuple, 0);
+	else
+		src = ct_key6_make(&res->key.k6, &pkt->tuple, 0);
+	word = CT_W_GEN(gen) | CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
+	       CT_W_STATUS(CT_S_CONFIRMED | (args->inside ? CT_S_INSIDE : 0) |
+			   (args->set_label ? CT_S_LABEL : 0)) |
+	       (src ? CT_W_ORIG_HI : 0);
+	v = ct_build_record(ctx, set, b, pkt, res, args, &word);
+	if (v < 0)
+		return v;
+	v = ct_take_room(set, pkt, res, args, &h, gen, family);
+	if (v < 0)
+		return v;
+	/* Our own tuple answers to another connection: take another port, as
+	 * netfilter's null binding does. */
+	if (!args->nat.flags && ct_stub_live(&res->key, res->now, family)) {
+		args->nat.flags = CT_NAT_SRC;
+		args->nat.port_min = args->nat.port_max = 0;
+		__builtin_memcpy(args->nat.addr_min, pkt->tuple.saddr, 16);
+		__builtin_memcpy(args->nat.addr_max, pkt->tuple.saddr, 16);
+	}
+	if (args->nat.flags) {
+		v = nat_choose(pkt, &args->nat, &res->key, gen);
+		if (v < 0)
+			goto undo;
+		word |= CT_W_STATUS(ct_nat_status(b, &pkt->tuple));
+		b->c.word = word;
+		/* Claimed its own plain tuple (source is the external address already):
+		 * the record alone answers for that. */
+		if (!(word & CT_W_STATUS(CT_S_NAT)))
+			ct_unclaim(&res->key, gen, family);
+	}
+	if (args->set_label)
+		ct_add_label(&res->key, args, gen, family);
+	v = ct_insert(pkt, res, b, word, &took, family);
+	if (v) {
+		if (word & CT_W_STATUS(CT_S_NAT))
+			ct_unclaim(&res->key, gen, family);
+		if (args->set_label)
+			ct_label_drop(&res->key, word, family);
+		if (v == 1) {
+			ct_stat(CT_STAT_CLASH_RESOLVE);
+			ct_give_back(&h);
+			return 0;
+		}
+		goto undo;
+	}
+	if (took)
+		ct_add(&h.tab->nodes, -1);
+	ct_event(set, &b->c, &res->key, word, family, CT_EVENT_NEW);
+	if (ct_stub_live(&res->key, res->now, family)) {
+		ct_withdraw(&res->key, word, family);
+		return -CT_DROP_TUPLE_CLASH;
+	}
+	res->word = word;
+	res->mark = b->c.mark;
+	res->fresh = 1;
+	res->dir = CT_ORIG;
+	ct_set_to(res, &b->c, &pkt->tuple, family);
+	res->state = ct_state_bits(res);
+	ct_stat(CT_STAT_INSERT);
+	return 0;
+undo:
+	ct_give_back(&h);
+	return v;
+}
+
+/* Mark and label of a connection that exists. The label's flag is set last, so
+ * that who sees it finds the entry. */
+static __always_inline int ct_update_existing(const struct ct_settings *set, struct ct_result *res,
+					      const struct ct_commit_args *args)
+{
+	struct ct_conn *conn;
+	__u64 w;
+
+	if (!args->set_mark && !args->set_label)
+		return 0;
+	if (res->family == 4) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &res->key.k4);
+
+		if (!c4)
+			return 0;
+		conn = &c4->c;
+		w = ct_word(conn);
+		if (args->set_label && ct_w_gen(w) == ct_w_gen(res->word)) {
+			ct_add_label(&res->key, args, ct_w_gen(w), 4);
+			ct_cas(conn, w, w | CT_W_STATUS(CT_S_LABEL));
+		}
+		if (args->set_mark)
+			*(volatile __u32 *)&conn->mark = args->mark;
+		ct_event(set, conn, &res->key, ct_word(conn), 4, CT_EVENT_UPDATE);
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &res->key.k6);
+
+		if (!c6)
+			return 0;
+		conn = &c6->c;
+		w = ct_word(conn);
+		if (args->set_label && ct_w_gen(w) == ct_w_gen(res->word)) {
+			ct_add_label(&res->key, args, ct_w_gen(w), 6);
+			ct_cas(conn, w, w | CT_W_STATUS(CT_S_LABEL));
+		}
+		if (args->set_mark)
+			*(volatile __u32 *)&conn->mark = args->mark;
+		ct_event(set, conn, &res->key, ct_word(conn), 6, CT_EVENT_UPDATE);
+	}
+	if (args->set_mark)
+		res->mark = args->mark;
+	return 0;
+}
+
+/*
+ * Enters the connection that ct_lookup() called CT_NEW, translated as args->nat
+ * says; on an existing one only sets mark and label if asked. Afterwards
+ * res->to and res->translate say what nat_apply() has to do. 0, or a negative
+ * drop reason: the packet must be dropped, nothing was entered.
+ */
+__noinline int ct_commit(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_result *res,
+			 struct ct_commit_args *args)
+{
+	const struct ct_settings *set = ct_settings();
+
+	if (!pkt || !res || !args || !set)
+		return -CT_DROP_MAP_MISSING;
+	if (res->related)
+		return 0;
+	if (res->word)
+		return ct_update_existing(set, res, args);
+	if (pkt->tuple.family == 4)
+		return ct_commit_new(ctx, set, pkt, res, args, 4);
+	return ct_commit_new(ctx, set, pkt, res, args, 6);
+}
+
+#endif

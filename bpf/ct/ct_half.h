@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_CT_HALF_H
+#define BPFCT_CT_HALF_H
+
+#include "ct_life.h"
+
+/*
+ * Where records are listed so that their number is bounded without ctd (I3, I6):
+ *
+ *  - half-open rings, FIFO: a new connection takes the next slot; what is still
+ *    half-open there gives way if it is at least 3 s old, else the newcomer is
+ *    refused. One ring for connections begun outside, one for inside, and one
+ *    for those that were refused and came again: real clients repeat a SYN,
+ *    spoofed floods do not (see ct_half_retry).
+ *  - the clock over confirmed records: promotion takes a slot, and a commit
+ *    that finds the table at its limit looks at the next few for expired ones.
+ *  - the grave, FIFO of deaths: each commit frees the nodes of a few records
+ *    that have been dead for a second.
+ */
+#define CT_HALF_MIN_SECS 3
+#define CT_CLOCK_STEPS 8
+#define CT_GRAVE_STEPS 4
+
+/* Takes the next slot of a ring. 1 taken, 0 refused. */
+__noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32 side, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_table *tab = ct_table(family);
+	__u32 base = 0, size, at;
+
+	if (!set || !tab || !key)
+		return 0;
+	if (side == CT_SIDE_OUTSIDE) {
+		size = set->half_size[0];
+	} else if (side == CT_SIDE_INSIDE) {
+		base = set->half_size[0];
+		size = set->half_size[1];
+	} else {
+		base = set->half_size[0] + set->half_size[1];
+		size = set->half_size[2];
+		side = CT_SIDE_RETRY;
+	}
+	at = base + (__sync_fetch_and_add(&tab->half_head[side], 1) & (size - 1));
+	if (family == 4) {
+		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
+
+		if (!s || (s->gen && !ct_slot4_free(s, CT_LIFE_HALF_OPEN,
+						    ct_ticks(set, CT_HALF_MIN_SECS))))
+			return 0;
+		s->key = key->k4;
+		s->born = now;
+		*(volatile __u32 *)&s->gen = gen;
+	} else {
+		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
+
+		if (!s || (s->gen && !ct_slot6_free(s, CT_LIFE_HALF_OPEN,
+						    ct_ticks(set, CT_HALF_MIN_SECS))))
+			return 0;
+		s->key = key->k6;
+		s->born = now;
+		*(volatile __u32 *)&s->gen = gen;
+	}
+	return 1;
+}
+
+/*
+ * A full ring refused this tuple. Returns 1 if it did so before, half a second
+ * to 20 s ago: then the retry ring may take it. Otherwise remembers it; a mark
+ * younger than 1.3 s is not overwritten, so that the usual first
+ * retransmission after 1 s finds its mark under a flood too.
+ */
+static __always_inline int ct_half_retry(const struct ct_settings *set, const struct ct_tuple *t,
+					 __u32 now)
+{
+	__u64 h = ct_hash_tuple(set, t);
+	__u32 slot = h & 16383, mark, tag = h >> 48, age;
+	struct ct_seen *seen = bpf_map_lookup_elem(&ct_seen_v1, &slot);
+	__u32 *cell;
+
+	if (!seen)
+		return 0;
+	cell = &seen->mark[(h >> 14) & 63];
+	mark = *(volatile __u32 *)cell;
+	age = (now - mark) & 0xffff;
+	if (mark && mark >> 16 == tag && age >= ct_ticks(set, 1) / 2 && age < ct_ticks(set, 20))
+		return 1;
+	if (!mark || age > ct_ticks(set, 1) * 13 / 10)
+		*(volatile __u32 *)cell = tag << 16 | (now & 0xffff);
+	return 0;
+}
+
+/* Books a promotion that this CPU won (word as it was before) and gives the
+ * record its slot of the clock. After CT_CLOCK_STEPS live ones in a row it goes
+ * without: ctd's sweep sees it all the same. */
+__noinline int ct_promoted(const union ct_key *key, __u64 word, __u32 now, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_table *tab = ct_table(family);
+	__u32 i, at, hand, gen = ct_w_gen(word);
+
+	if (!set || !tab || !key)
+		return 0;
+	ct_leave_half_open(set, tab, key, word, family);
+	ct_high(&tab->confirmed_high, ct_add(&tab->confirmed, 1));
+	ct_stat(CT_STAT_PROMOTED);
+	hand = __sync_fetch_and_add(&tab->clock_hand, 1);
+	for (i = 0; i < CT_CLOCK_STEPS; i++) {
+		at = (hand + i) & (set->clock_size - 1);
+		if (family == 4) {
+			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);
+
+			if (!s)
+				return 0;
+			if (s->gen && !ct_slot4_free(s, CT_LIFE_CONFIRMED, 0))
+				continue;
+			s->key = key->k4;
+			s->born = now;
+			*(volatile __u32 *)&s->gen = gen;
+		} else {
+			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_clock6_v1, &at);
+
+			if (!s)
+				return 0;
+			if (s->gen && !ct_slot6_free(s, CT_LIFE_CONFIRMED, 0))
+				continue;
+			s->key = key->k6;
+			s->born = now;
+			*(volatile __u32 *)&s->gen = gen;
+		}
+		break;
+	}
+	return 0;
+}
+
+/* At a limit: ends what has expired among the next slots of the clock. */
+__noinline int ct_clock_reap(__u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_table *tab = ct_table(family);
+	__u32 i, at, hand;
+
+	if (!set || !tab)
+		return 0;
+	hand = __sync_fetch_and_add(&tab->clock_hand, CT_CLOCK_STEPS);
+	for (i = 0; i < CT_CLOCK_STEPS; i++) {
+		at = (hand + i) & (set->clock_size - 1);
+		if (family == 4) {
+			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);
+
+			if (s && s->gen)
+				ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
+		} else {
+			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_clock6_v1, &at);
+
+			if (s && s->gen)
+				ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
+		}
+	}
+	return 0;
+}
+
+/* Frees nodes of records that died more than a second ago. */
+__noinline int ct_grave_sweep(__u32 now, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_table *tab = ct_table(family);
+	__u32 i, at, tail;
+
+	if (!set || !tab)
+		return 0;
+	for (i = 0; i < CT_GRAVE_STEPS; i++) {
+		tail = *(volatile __u32 *)&tab->grave_tail;
+		if ((__s32)(*(volatile __u32 *)&tab->grave_head - tail) <= 0)
+			return 0;
+		at = tail & (set->grave_size - 1);
+		if (family == 4) {
+			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_grave4_v1, &at);
+
+			if (!s || ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
+				return 0;
+			/* The loser of the race for the tail leaves it to the winner. */
+			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail)
+				ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
+		} else {
+			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_grave6_v1, &at);
+
+			if (!s || ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
+				return 0;
+			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail)
+				ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
+		}
+	}
+	return 0;
+}
+
+#endif

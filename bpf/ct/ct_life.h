@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_CT_LIFE_H
+#define BPFCT_CT_LIFE_H
+
+#include <bpf/bpf_endian.h>
+
+#include "../lib/ct_clock.h"
+#include "../lib/ct_hash.h"
+#include "ct_event.h"
+
+/*
+ * Life and death of records (I3, I4). A word changes only here and in
+ * ct_touch.h, always by compare-and-swap:
+ *
+ *   SETUP -> HALF_OPEN -> CONFIRMED -> SETUP -> DYING -> DEAD -> (map delete)
+ *               \________________________/       \-> SETUP: taken over by a new
+ *                                                    connection on the same key
+ *
+ * The CPU that wins a step does what belongs to it, once: counts, events.
+ * Between life and DYING the word is SETUP for the few instructions in which
+ * the winner writes the time of death.
+ */
+#define CT_DYING_SECS 1 /* an old pointer lives no longer than a program run */
+
+static __always_inline int ct_cas(struct ct_conn *conn, __u64 old, __u64 new)
+{
+	return __sync_val_compare_and_swap(&conn->word, old, new) == old;
+}
+
+static __always_inline __u64 ct_w_with_life(__u64 w, __u32 life)
+{
+	return (w & ~CT_W_LIFE_MASK) | CT_W_LIFE(life);
+}
+
+static __always_inline __u64 ct_word(const struct ct_conn *conn)
+{
+	return *(volatile const __u64 *)&conn->word;
+}
+
+/* Not dead, not dying, not expired. */
+static __always_inline int ct_alive(const struct ct_conn *conn, __u64 word, __u32 now)
+{
+	__u32 life = ct_w_life(word);
+
+	return (life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
+	       !ct_before(*(volatile const __u32 *)&conn->expires, now);
+}
+
+static __always_inline __u32 ct_add(__u32 *n, __s32 by)
+{
+	return __sync_fetch_and_add(n, by) + by;
+}
+
+/* Two CPUs may both raise the mark; the lower one may win by one. */
+static __always_inline void ct_high(__u32 *high, __u32 n)
+{
+	if (n > *(volatile __u32 *)high)
+		*(volatile __u32 *)high = n;
+}
+
+/* Half-open ones are counted by the originator's prefix: inside by address. */
+static __always_inline __u32 *ct_prefix_count(const struct ct_settings *set, const __be32 *addr,
+					      __u8 family, int inside)
+{
+	__u64 prefix = ct_prefix(addr, family);
+	__u32 slot;
+
+	if (inside)
+		prefix = family == 4 ? bpf_ntohl(addr[0]) : ct_mix(prefix, addr[1] ^ addr[3]);
+	slot = ct_prefix_slot(set, prefix, inside);
+	return bpf_map_lookup_elem(&ct_prefix_v1, &slot);
+}
+
+static __always_inline void ct_leave_half_open(const struct ct_settings *set, struct ct_table *tab,
+					       const union ct_key *key, __u64 word, __u8 family)
+{
+	int hi = !!(word & CT_W_ORIG_HI);
+	__u32 *n;
+
+	ct_add(&tab->half_open, -1);
+	if (family == 4)
+		n = ct_prefix_count(set, hi ? &key->k4.addr[1] : &key->k4.addr[0], 4,
+				    !!(word & CT_W_STATUS(CT_S_INSIDE)));
+	else
+		n = ct_prefix_count(set, hi ? key->k6.addr[1] : key->k6.addr[0], 6,
+				    !!(word & CT_W_STATUS(CT_S_INSIDE)));
+	if (n)
+		ct_add(n, -1);
+}
+
+/* Remembers a death, so that commits can free the node a second later even when
+ * ctd does not sweep. An entry overwritten before its time is left to ctd. */
+static __always_inline void ct_bury(const struct ct_settings *set, struct ct_table *tab,
+				    const union ct_key *key, __u32 gen, __u8 family)
+{
+	__u32 at = __sync_fetch_and_add(&tab->grave_head, 1) & (set->grave_size - 1);
+
+	if (family == 4) {
+		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_grave4_v1, &at);
+
+		if (s) {
+			s->key = key->k4;
+			s->born = ct_now(set);
+			*(volatile __u32 *)&s->gen = gen;
+		}
+	} else {
+		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_grave6_v1, &at);
+
+		if (s) {
+			s->key = key->k6;
+			s->born = ct_now(set);
+			*(volatile __u32 *)&s->gen = gen;
+		}
+	}
+}
+
+/*
+ * Ends a live connection whose word is `word`. The winner of the swap emits
+ * DESTROY and gives back what the connection held. Returns 1 to the winner, 0
+ * if the word had changed.
+ */
+static __always_inline int ct_kill_body(const struct ct_settings *set, struct ct_conn *conn,
+					const union ct_key *key, __u64 word, __u8 family,
+					__u32 stat)
+{
+	__u32 zone = family == 4 ? key->k4.zone : key->k6.zone, life = ct_w_life(word);
+	__u64 setup = ct_w_with_life(word, CT_LIFE_SETUP), dying;
+	struct ct_table *tab = ct_table(family);
+	struct ct_zone *z;
+
+	if ((life != CT_LIFE_HALF_OPEN && life != CT_LIFE_CONFIRMED) || !tab)
+		return 0;
+	if (!ct_cas(conn, word, setup))
+		return 0;
+	dying = ct_w_with_life(word, CT_LIFE_DYING) | CT_W_STATUS(CT_S_DYING);
+	ct_event(set, conn, key, dying, family, CT_EVENT_DESTROY);
+	*(volatile __u32 *)&conn->expires = ct_now(set);
+	if (life == CT_LIFE_HALF_OPEN)
+		ct_leave_half_open(set, tab, key, word, family);
+	else
+		ct_add(&tab->confirmed, -1);
+	z = bpf_map_lookup_elem(&ct_zone_v1, &zone);
+	if (z)
+		ct_add(&z->count, -1);
+	ct_stat(CT_STAT_DESTROYED);
+	ct_stat(stat);
+	ct_cas(conn, setup, dying);
+	ct_bury(set, tab, key, ct_w_gen(word), family);
+	return 1;
+}
+
+/* Global functions: verified once, not at each place that calls them. */
+__noinline int ct_kill4(struct ct_conn4 *conn, const union ct_key *key, __u64 word, __u32 stat)
+{
+	const struct ct_settings *set = ct_settings();
+
+	return conn && key && set ? ct_kill_body(set, &conn->c, key, word, 4, stat) : 0;
+}
+
+__noinline int ct_kill6(struct ct_conn6 *conn, const union ct_key *key, __u64 word, __u32 stat)
+{
+	const struct ct_settings *set = ct_settings();
+
+	return conn && key && set ? ct_kill_body(set, &conn->c, key, word, 6, stat) : 0;
+}
+
+/* conn is the first member of a ct_conn4 or ct_conn6, as family (a constant) says. */
+static __always_inline int ct_kill(struct ct_conn *conn, const union ct_key *key, __u64 word,
+				   __u8 family, __u32 stat)
+{
+	if (family == 4)
+		return ct_kill4((struct ct_conn4 *)conn, key, word, stat);
+	return ct_kill6((struct ct_conn6 *)conn, key, word, stat);
+}
+
+/* The key of the reply tuple, canonical. */
+__noinline int ct_reply_key4(union ct_key *out, const struct ct_conn4 *conn,
+			     const union ct_key *key)
+{
+	struct ct_tuple t = {};
+
+	if (!out || !conn || !key)
+		return 0;
+	t.family = 4;
+	t.sport = conn->c.reply_sport;
+	t.dport = conn->c.reply_dport;
+	t.saddr[0] = conn->reply_saddr;
+	t.daddr[0] = conn->reply_daddr;
+	t.zone = key->k4.zone;
+	t.proto = key->k4.proto;
+	return ct_key4_make(&out->k4, &t, 1);
+}
+
+__noinline int ct_reply_key6(union ct_key *out, const struct ct_conn6 *conn,
+			     const union ct_key *key)
+{
+	struct ct_tuple t = {};
+
+	if (!out || !conn || !key)
+		return 0;
+	t.family = 6;
+	t.sport = conn->c.reply_sport;
+	t.dport = conn->c.reply_dport;
+	__builtin_memcpy(t.saddr, conn->reply_saddr, 16);
+	__builtin_memcpy(t.daddr, conn->reply_daddr, 16);
+	t.zone = key->k6.zone;
+	t.proto = key->k6.proto;
+	return ct_key6_make(&out->k6, &t, 1);
+}
+
+static __always_inline void ct_reply_key(union ct_key *out, const struct ct_conn *conn,
+					 const union ct_key *key, __u8 family)
+{
+	if (family == 4)
+		ct_reply_key4(out, (const struct ct_conn4 *)conn, key);
+	else
+		ct_reply_key6(out, (const struct ct_conn6 *)conn, key);
+}
+
+/* Removes the stub under skey if it leads to this life of this connection. */
+__noinline int ct_stub_drop(const union ct_key *skey, const union ct_key *key, __u32 gen,
+			    __u8 family)
+{
+	struct ct_table *tab = ct_table(family);
+	int gone = 0;
+
+	if (!tab || !skey || !key)
+		return 0;
+	if (family == 4) {
+		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &skey->k4);
+
+		if (s && s->gen == gen && s->conn.addr[0] == key->k4.addr[0] &&
+		    s->conn.addr[1] == key->k4.addr[1])
+			gone = !bpf_map_delete_elem(&ct_stub4_v1, &skey->k4);
+	} else {
+		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &skey->k6);
+
+		if (s && s->gen == gen && !ct_addr6_cmp(s->conn.addr[0], key->k6.addr[0]))
+			gone = !bpf_map_delete_elem(&ct_stub6_v1, &skey->k6);
+	}
+	if (gone)
+		ct_add(&tab->stubs, -1);
+	return gone;
+}
+
+__noinline int ct_label_delete(const union ct_key *key, __u32 gen, __u8 family)
+{
+	struct ct_label_key lk;
+
+	if (!key)
+		return 0;
+	ct_label_key(&lk, key, gen, family);
+	return bpf_map_delete_elem(&ct_label_v1, &lk);
+}
+
+static __always_inline void ct_label_drop(const union ct_key *key, __u64 word, __u8 family)
+{
+	if (word & CT_W_STATUS(CT_S_LABEL))
+		ct_label_delete(key, ct_w_gen(word), family);
+}
+
+/* Deletes the node of a record that has been DYING for a second. Returns 1 if
+ * it did. Stub and label go with it. */
+static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct_conn *conn,
+					const union ct_key *key, __u64 word, __u32 now,
+					__u8 family)
+{
+	struct ct_table *tab = ct_table(family);
+	union ct_key skey = {};
+
+	if (ct_w_life(word) != CT_LIFE_DYING || !tab ||
+	    ct_before(now, conn->expires + ct_ticks(set, CT_DYING_SECS) + 1))
+		return 0;
+	if (!ct_cas(conn, word, ct_w_with_life(word, CT_LIFE_DEAD)))
+		return 0;
+	if (word & CT_W_STATUS(CT_S_NAT)) {
+		ct_reply_key(&skey, conn, key, family);
+		ct_stub_drop(&skey, key, ct_w_gen(word), family);
+	}
+	ct_label_drop(key, word, family);
+	if (family == 4)
+		bpf_map_delete_elem(&ct_conn4_v1, &key->k4);
+	else
+		bpf_map_delete_elem(&ct_conn6_v1, &key->k6);
+	ct_add(&tab->nodes, -1);
+	ct_stat(CT_STAT_DELETED);
+	return 1;
+}
+
+__noinline int ct_reap4(struct ct_conn4 *conn, const union ct_key *key, __u64 word, __u32 now)
+{
+	const struct ct_settings *set = ct_settings();
+
+	return conn && key && set ? ct_reap_body(set, &conn->c, key, word, now, 4) : 0;
+}
+
+__noinline int ct_reap6(struct ct_conn6 *conn, const union ct_key *key, __u64 word, __u32 now)
+{
+	const struct ct_settings *set = ct_settings();
+
+	return conn && key && set ? ct_reap_body(set, &conn->c, key, word, now, 6) : 0;
+}
+
+/* What every pass over records does with one: end it when expired, delete it
+ * when it has been dead for a second. Returns 1 if its node is free now. */
+static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *key, __u32 now,
+				    __u8 family)
+{
+	__u64 word = ct_word(conn);
+	__u32 life = ct_w_life(word);
+
+	if (life == CT_LIFE_DYING)
+		return family == 4 ? ct_reap4((struct ct_conn4 *)conn, key, word, now) :
+				     ct_reap6((struct ct_conn6 *)conn, key, word, now);
+	if ((life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
+	    ct_before(conn->expires, now))
+		ct_kill(conn, key, word, family, CT_STAT_EXPIRED);
+	return 0;
+}
+
+/*
+ * Visits what a slot of a ring or clock points to. Returns 1 if the slot can be
+ * taken: nothing there, another life, or another class than `life`. With
+ * min_age (ticks) a half-open record at least as old gives way, and one that is
+ * DYING keeps the slot for its second: that bounds the dead as well.
+ */
+__noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_age)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_conn4 *conn;
+	union ct_key key = {};
+	__u32 now, gen;
+	__u64 word;
+
+	if (!slot || !set)
+		return 0;
+	key.k4 = slot->key;
+	gen = slot->gen;
+	if (!gen)
+		return 1;
+	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
+		return 1;
+	now = ct_now(set);
+	if (ct_visit(&conn->c, &key, now, 4))
+		return 1;
+	word = ct_word(&conn->c);
+	if (ct_w_gen(word) != gen)
+		return 1;
+	if (life == CT_LIFE_CONFIRMED)
+		return ct_w_life(word) != life;
+	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
+		return ct_kill(&conn->c, &key, word, 4, CT_STAT_EARLY_DROP);
+	return ct_w_life(word) == CT_LIFE_CONFIRMED;
+}
+
+__noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_age)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_conn6 *conn;
+	union ct_key key = {};
+	__u32 now, gen;
+	__u64 word;
+
+	if (!slot || !set)
+		return 0;
+	key.k6 = slot->key;
+	gen = slot->gen;
+	if (!gen)
+		return 1;
+	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
+		return 1;
+	now = ct_now(set);
+	if (ct_visit(&conn->c, &key, now, 6))
+		return 1;
+	word = ct_word(&conn->c);
+	if (ct_w_gen(word) != gen)
+		return 1;
+	if (life == CT_LIFE_CONFIRMED)
+		return ct_w_life(word) != life;
+	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
+		return ct_kill(&conn->c, &key, word, 6, CT_STAT_EARLY_DROP);
+	return ct_w_life(word) == CT_LIFE_CONFIRMED;
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_CT_MAPS_H
+#define BPFCT_CT_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../abi/ct_conn.h"
+#include "../abi/ct_drop.h"
+#include "../abi/ct_event.h"
+#include "../abi/ct_table.h"
+
+/*
+ * The maps of ct_table.h. Sizes that depend on the configuration are 1 here and
+ * set by the loader (userspace/lib/loader.c) before loading. BPF_F_ZERO_SEED is
+ * never set: the hash seed is what keeps bucket flooding out.
+ */
+#define CT_MAP(name, kind, entries, ktype, vtype)                                                  \
+	struct {                                                                                   \
+		__uint(type, kind);                                                                \
+		__uint(max_entries, entries);                                                      \
+		__type(key, ktype);                                                                \
+		__type(value, vtype);                                                              \
+	} name SEC(".maps")
+
+#define CT_MAP_MMAP(name, entries, vtype)                                                          \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(max_entries, entries);                                                      \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                 \
+		__type(key, __u32);                                                                \
+		__type(value, vtype);                                                              \
+	} name SEC(".maps")
+
+CT_MAP(ct_conn4_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key4, struct ct_conn4);
+CT_MAP(ct_conn6_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key6, struct ct_conn6);
+CT_MAP(ct_stub4_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key4, struct ct_stub4);
+CT_MAP(ct_stub6_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key6, struct ct_stub6);
+CT_MAP(ct_half4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);
+CT_MAP(ct_half6_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot6);
+CT_MAP(ct_clock4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);
+CT_MAP(ct_clock6_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot6);
+CT_MAP(ct_grave4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);
+CT_MAP(ct_grave6_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot6);
+CT_MAP(ct_prefix_v1, BPF_MAP_TYPE_ARRAY, 16384, __u32, __u32);
+CT_MAP(ct_seen_v1, BPF_MAP_TYPE_ARRAY, 16384, __u32, struct ct_seen);
+CT_MAP(ct_nexthop_v1, BPF_MAP_TYPE_ARRAY, CT_NEXTHOPS, __u32, struct ct_nexthop);
+CT_MAP(ct_drop_v1, BPF_MAP_TYPE_PERCPU_ARRAY, CT_DROP_SLOTS, __u32, __u64);
+CT_MAP(ct_stat_v1, BPF_MAP_TYPE_PERCPU_ARRAY, CT_STAT_SLOTS, __u32, __u64);
+CT_MAP_MMAP(ct_settings_v1, 1, struct ct_settings);
+CT_MAP_MMAP(ct_timeout_v1, 256, struct ct_timeouts);
+CT_MAP_MMAP(ct_table_v1, 2, struct ct_table);
+CT_MAP_MMAP(ct_zone_v1, 65536, struct ct_zone);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ct_label_key);
+	__type(value, struct ct_label);
+} ct_label_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} ct_event_v1 SEC(".maps");
+
+/* Building place for records that are about to be inserted: too large for the
+ * stack. Not live across anything that could run another program. */
+struct ct_build {
+	union {
+		struct ct_conn c;
+		struct ct_conn4 conn4;
+		struct ct_conn6 conn6;
+	};
+};
+CT_MAP(ct_build_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ct_build);
+
+static __always_inline struct ct_build *ct_build(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&ct_build_v1, &zero);
+}
+
+static __always_inline const struct ct_settings *ct_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&ct_settings_v1, &zero);
+}
+
+/* family is 4 or 6 */
+static __always_inline struct ct_table *ct_table(__u8 family)
+{
+	__u32 index = family == 6;
+
+	return bpf_map_lookup_elem(&ct_table_v1, &index);
+}
+
+#endif

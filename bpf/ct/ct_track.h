@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_CT_TRACK_H
+#define BPFCT_CT_TRACK_H
+
+#include "../abi/ct_conn.h"
+#include "../lib/ct_clock.h"
+#include "../lib/ct_pkt.h"
+
+/* What a protocol's tracker says of a packet; a negative value is a drop reason. */
+#define CT_TRACK_ACCEPT 0 /* state, timeout and assured below hold */
+#define CT_TRACK_IGNORE 1 /* pass, no refresh, no count */
+#define CT_TRACK_KILL 2	  /* pass, and the connection ends at once */
+#define CT_TRACK_REOPEN 3 /* the packet opens a new connection on the same tuple */
+
+/* Passed to a tracker and filled by it. */
+struct ct_track {
+	__u64 word;    /* in: the record's word as read by the lookup */
+	__u32 dir;     /* in: CT_ORIG or CT_REPLY */
+	__u32 now;     /* in: tick */
+	__u32 timeout; /* out: seconds */
+	__u8 state;    /* in: protocol state; out: the new one */
+	__u8 assured;  /* out: set ASSURED */
+	__u8 keep;     /* out: accept and count, but leave the timer alone */
+	__u8 fresh;    /* in: first packet of a connection, conn is all zero */
+};
+
+#endif

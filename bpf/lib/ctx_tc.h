@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_LIB_CTX_TC_H
+#define BPFCT_LIB_CTX_TC_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+/*
+ * Context accessors, TC flavour. An entry program includes this or ctx_xdp.h
+ * before any stage; stages use only these names. The checksum helpers keep
+ * CHECKSUM_PARTIAL and CHECKSUM_COMPLETE true, which direct writes do not.
+ */
+#define ct_ctx __sk_buff
+
+static __always_inline void *ctx_data(struct ct_ctx *ctx)
+{
+	return (void *)(long)ctx->data;
+}
+
+static __always_inline void *ctx_data_end(struct ct_ctx *ctx)
+{
+	return (void *)(long)ctx->data_end;
+}
+
+/* Bytes of the whole packet, paged parts and GSO included. */
+static __always_inline __u32 ctx_len(struct ct_ctx *ctx)
+{
+	return ctx->len;
+}
+
+/* Bytes that are directly readable. The barrier keeps the compiler from
+ * subtracting pointers in 32 bits, which the verifier refuses. */
+static __always_inline __u32 ctx_linear(struct ct_ctx *ctx)
+{
+	__u64 n = ctx_data_end(ctx) - ctx_data(ctx);
+
+	asm volatile("" : "+r"(n));
+	return n;
+}
+
+/* Makes the first len bytes directly readable. Invalidates data pointers. */
+static __always_inline int ctx_pull(struct ct_ctx *ctx, __u32 len)
+{
+	return bpf_skb_pull_data(ctx, len);
+}
+
+static __always_inline int ctx_load(struct ct_ctx *ctx, __u32 off, void *to, __u32 len)
+{
+	return bpf_skb_load_bytes(ctx, off, to, len);
+}
+
+static __always_inline int ctx_store(struct ct_ctx *ctx, __u32 off, const void *from, __u32 len)
+{
+	return bpf_skb_store_bytes(ctx, off, from, len, 0);
+}
+
+/* IPv4 header checksum at off; from and to are the changed word, 4 bytes. */
+static __always_inline int ctx_csum_l3(struct ct_ctx *ctx, __u32 off, __be32 from, __be32 to)
+{
+	return bpf_l3_csum_replace(ctx, off, from, to, 4);
+}
+
+/*
+ * Transport checksum at off. diff is bpf_csum_diff() of what changed; pseudo
+ * says that it is part of the pseudo header (addresses); udp keeps 0 as "none".
+ */
+static __always_inline int ctx_csum_l4(struct ct_ctx *ctx, __u32 off, __s64 diff, int pseudo,
+				       int udp)
+{
+	return bpf_l4_csum_replace(ctx, off, 0, diff,
+				   (pseudo ? BPF_F_PSEUDO_HDR : 0) |
+					   (udp ? BPF_F_MARK_MANGLED_0 : 0));
+}
+
+#endif

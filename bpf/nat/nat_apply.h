@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_NAT_APPLY_H
+#define BPFCT_NAT_APPLY_H
+
+#include "nat_icmp.h"
+
+/* Offset of the transport checksum from l4_off, or 0 when there is none to keep. */
+static __always_inline __u32 nat_csum_off(const struct ct_tuple *t)
+{
+	switch (t->proto) {
+	case IPPROTO_TCP:
+		return 16;
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+		return 6;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return ct_is_icmp(t) ? 2 : 0;
+	}
+	return 0;
+}
+
+/* One port field (ICMP: the id) in place. */
+static __always_inline int nat_write_port(struct ct_ctx *ctx, __u32 off, __be16 to)
+{
+	__be16 *p = ct_at(ctx, off, sizeof(*p));
+
+	if (!p)
+		return -CT_DROP_PKT_ACCESS;
+	*p = to;
+	return 0;
+}
+
+/* IPv4 addresses and the header checksum (RFC 1624), in place. *diff gets the
+ * ones' complement difference for the transport's pseudo header. */
+static __always_inline int nat_write_ip4(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+					 const struct ct_result *res, __u32 todo, __s64 *diff)
+{
+	struct iphdr *ip = ct_at(ctx, pkt->l3_off, sizeof(*ip));
+	__be32 from[2], to[2];
+
+	if (!ip)
+		return -CT_DROP_PKT_ACCESS;
+	from[0] = ip->saddr;
+	from[1] = ip->daddr;
+	to[0] = todo & CT_XLATE_SRC ? res->to.saddr[0] : from[0];
+	to[1] = todo & CT_XLATE_DST ? res->to.daddr[0] : from[1];
+	ip->saddr = to[0];
+	ip->daddr = to[1];
+	*diff = nat_diff4(from[0], to[0]) + nat_diff4(from[1], to[1]);
+	ip->check = nat_csum_apply(ip->check, *diff);
+	return 0;
+}
+
+static __always_inline int nat_write_ip6(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+					 const struct ct_result *res, __u32 todo, __s64 *diff)
+{
+	struct ipv6hdr *ip = ct_at(ctx, pkt->l3_off, sizeof(*ip));
+	__be32 *a, n;
+	__s64 d = 0;
+	int i;
+
+	if (!ip)
+		return -CT_DROP_PKT_ACCESS;
+	a = (__be32 *)&ip->saddr;
+	for (i = 0; i < 8; i++) {
+		n = i < 4 ? res->to.saddr[i] : res->to.daddr[i - 4];
+		if (!(todo & (i < 4 ? CT_XLATE_SRC : CT_XLATE_DST)))
+			continue;
+		d += nat_diff4(a[i], n);
+		a[i] = n;
+	}
+	*diff = d;
+	return 0;
+}
+
+/*
+ * Writes what res->translate asks for and `which` allows (CT_XLATE_SRC and
+ * CT_XLATE_DST; source translation of packets that go up the stack waits for
+ * egress). IP header, transport ports or ICMP id, checksums, and the packet
+ * quoted in an ICMP error. 0 or a drop reason. Invalidates data pointers.
+ */
+__noinline int nat_apply(struct ct_ctx *ctx, struct ct_pkt *pkt, const struct ct_result *res,
+			 __u32 which)
+{
+	__s64 diff = 0, pdiff = 0;
+	__u32 todo, off;
+	int v, icmp, udp;
+
+	if (!pkt || !res)
+		return -CT_DROP_MAP_MISSING;
+	todo = res->translate & which;
+	if (!todo)
+		return 0;
+	if (pkt->tuple.family == 4)
+		v = nat_write_ip4(ctx, pkt, res, todo, &diff);
+	else
+		v = nat_write_ip6(ctx, pkt, res, todo, &diff);
+	if (v < 0)
+		return v;
+	icmp = ct_is_icmp(&pkt->tuple);
+	if (icmp && (pkt->flags & CT_PKT_ICMP_ERROR))
+		return nat_apply_error(ctx, pkt, res, todo, diff);
+	off = pkt->l4_off;
+	if (icmp) {
+		/* Both sides of a query carry the id; one translation changes it. */
+		if (res->to.sport != pkt->tuple.sport) {
+			pdiff = nat_diff2(pkt->tuple.sport, res->to.sport);
+			v = nat_write_port(ctx, off + 4, res->to.sport);
+		}
+	} else if (!(pkt->flags & CT_PKT_NO_PORTS)) {
+		if ((todo & CT_XLATE_SRC) && res->to.sport != pkt->tuple.sport) {
+			pdiff += nat_diff2(pkt->tuple.sport, res->to.sport);
+			v = nat_write_port(ctx, off, res->to.sport);
+		}
+		if (v >= 0 && (todo & CT_XLATE_DST) && res->to.dport != pkt->tuple.dport) {
+			pdiff += nat_diff2(pkt->tuple.dport, res->to.dport);
+			v = nat_write_port(ctx, off + 2, res->to.dport);
+		}
+	}
+	if (v < 0)
+		return v;
+	if (!nat_csum_off(&pkt->tuple))
+		return 0;
+	off += nat_csum_off(&pkt->tuple);
+	udp = pkt->tuple.proto == IPPROTO_UDP;
+	/* ICMP over IPv4 has no pseudo header. */
+	if (diff && !(icmp && pkt->tuple.family == 4) && ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
+		return -CT_DROP_CSUM_UPDATE;
+	if (pdiff && ctx_csum_l4(ctx, off, nat_fold(pdiff), 0, udp))
+		return -CT_DROP_CSUM_UPDATE;
+	return 0;
+}
+
+#endif
