@@ -21,6 +21,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
@@ -64,7 +65,7 @@ class InNs:
 
 
 # ---------------------------------------------------------------- time-outs
-# name in struct ct_timeouts (its order) -> the kernel's sysctl, if it has one
+# name in struct ct_timeouts, the kernel's sysctl if it has one, default
 TIMEOUTS = [
     ("tcp_none", None, 120), ("tcp_syn_sent", "tcp_timeout_syn_sent", 120), ("tcp_syn_recv", "tcp_timeout_syn_recv", 60),
     ("tcp_established", "tcp_timeout_established", 432000), ("tcp_fin_wait", "tcp_timeout_fin_wait", 120),
@@ -183,11 +184,43 @@ class PinnedArray:
         os.close(fd)
 
 
+ABI = r"""
+#include <stdio.h>
+#include <stddef.h>
+#include "bpf/abi/ct_table.h"
+#define F(f) printf(#f " %zu\n", offsetof(struct ct_settings, f))
+int main(void)
+{
+	printf("sizeof %zu\n", sizeof(struct ct_settings));
+	F(tcp_max_retrans); F(tcp_be_liberal); F(tcp_loose); F(tcp_ignore_invalid_rst); F(checksum); F(fragments_pass);
+#define X(field, secs) printf("timeout " #field "\n");
+	CT_TIMEOUTS(X)
+}
+"""
+
+
+def abi_layout():
+    """({field of struct ct_settings: offset}, [time-outs in their order]), asked of the compiler."""
+    with tempfile.TemporaryDirectory(prefix="or-") as d:
+        exe = os.path.join(d, "layout")
+        run("gcc", "-w", "-I", ROOT, "-x", "c", "-", "-o", exe, stdin=ABI)
+        at, names = {}, []
+        for line in run(exe).stdout.splitlines():
+            k, v = line.split()
+            if k == "timeout":
+                names.append(v)
+            else:
+                at[k] = int(v)
+    return at, names
+
+
 # ---------------------------------------------------------------- routers
 class Lab:
     """The end namespace and the routers that hang on it."""
 
     def __init__(self, prefix=None):
+        # whoever ends us lets the clean-up run
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.prefix = prefix or "or-%d" % os.getpid()
         self.ends = self.prefix + "-e"
         self.sides = []
@@ -406,18 +439,16 @@ class BpfctSide(Side):
 
     def start(self):
         self.instance = self.ns
-        self.dir = "/tmp/%s" % self.ns
-        os.makedirs(self.dir, mode=0o700, exist_ok=True)
+        self.dir = tempfile.mkdtemp(prefix="or-")
         self.conf_path = os.path.join(self.dir, "ctd.conf")
         with open(self.conf_path, "w") as f:
             f.write(self.conf)
         self.log_path = os.path.join(self.dir, "ctd.log")
         self.spawn()
         pins = "/sys/fs/bpf/bpfct/" + self.instance
-        self.m_settings = PinnedArray(pins + "/ct_settings_v1", 88)
+        self.at, self.timeout_names = abi_layout()
+        self.m_settings = PinnedArray(pins + "/ct_settings_v1", self.at["sizeof"])
         self.m_timeouts = PinnedArray(pins + "/ct_timeout_v1", 128)
-        if struct.unpack_from("<I", self.m_settings.mem, 0)[0] != 1:
-            raise RuntimeError("ct_settings_v1: abi_version is not 1: teach ctlab.py the new layout")
 
     def spawn(self):
         self.log = open(self.log_path, "ab")
@@ -451,16 +482,16 @@ class BpfctSide(Side):
         return run(os.path.join(BUILD, "ctctl"), "--instance", self.instance, *args, check=check)
 
     def settings(self, loose=1, be_liberal=0, ignore_invalid_rst=0, max_retrans=3, checksum=1):
-        # struct ct_settings of bpf/abi/ct_table.h
-        m = self.m_settings.mem
-        struct.pack_into("<I", m, 48, max_retrans)
-        struct.pack_into("BBBB", m, 52, be_liberal, loose, ignore_invalid_rst, checksum)
+        m, at = self.m_settings.mem, self.at
+        struct.pack_into("<I", m, at["tcp_max_retrans"], max_retrans)
+        for name, v in (("tcp_be_liberal", be_liberal), ("tcp_loose", loose), ("tcp_ignore_invalid_rst", ignore_invalid_rst), ("checksum", checksum)):
+            m[at[name]] = v
 
     def fragments(self, passed):
-        struct.pack_into("B", self.m_settings.mem, 56, passed)
+        self.m_settings.mem[self.at["fragments_pass"]] = passed
 
     def timeouts(self, values):
-        for i, (name, _, _) in enumerate(TIMEOUTS):
+        for i, name in enumerate(self.timeout_names):
             if name in values:
                 struct.pack_into("<I", self.m_timeouts.mem, 4 * i, values[name])
 
