@@ -224,11 +224,13 @@ static int size_of(const char *instance, const char *map, struct size *size)
 }
 
 /* A connection is one record, and a stub when translated. What else the table
- * keeps (rings, clock) is shared out over the records in lines of their own. */
+ * keeps (rings, clock, grave) is shared out over the records in lines of its own. */
 static int sizes(const char *instance)
 {
+	static const char *const shared[] = {"half", "clock", "grave"};
+
 	for (int family = 4; family <= 6; family += 2) {
-		struct size conn, stub, half, clock;
+		struct size conn, stub, other;
 		char name[32];
 
 		snprintf(name, sizeof(name), "ct_conn%d_v1", family);
@@ -237,19 +239,18 @@ static int sizes(const char *instance)
 		snprintf(name, sizeof(name), "ct_stub%d_v1", family);
 		if (size_of(instance, name, &stub))
 			return 1;
-		snprintf(name, sizeof(name), "ct_half%d_v1", family);
-		if (size_of(instance, name, &half))
-			return 1;
-		snprintf(name, sizeof(name), "ct_clock%d_v1", family);
-		if (size_of(instance, name, &clock))
-			return 1;
 		printf("bytes_conn_v%d %.0f B\n", family, conn.bytes / conn.entries);
 		printf("bytes_conn_v%d_nat %.0f B\n", family,
 		       conn.bytes / conn.entries + stub.bytes / stub.entries);
 		printf("bytes_stub_v%d %.0f B\n", family, stub.bytes / stub.entries);
-		printf("bytes_half_ring_share_v%d %.1f B\n", family, half.bytes / conn.entries);
-		printf("bytes_clock_share_v%d %.1f B\n", family, clock.bytes / conn.entries);
-		printf("entries_v%d %.0f records\n", family, conn.entries);
+		for (unsigned int i = 0; i < sizeof(shared) / sizeof(*shared); i++) {
+			snprintf(name, sizeof(name), "ct_%s%d_v1", shared[i], family);
+			if (size_of(instance, name, &other))
+				return 1;
+			printf("bytes_%s_share_v%d %.1f B\n", shared[i], family,
+			       other.bytes / conn.entries);
+		}
+		printf("bytes_entries_v%d %.0f records\n", family, conn.entries);
 	}
 	return 0;
 }
