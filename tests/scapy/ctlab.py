@@ -85,7 +85,6 @@ TIMEOUTS = [
 DEFAULT_TIMEOUTS = {n: d for n, _, d in TIMEOUTS}
 
 # ---------------------------------------------------------------- the table as text
-_TUPLE = re.compile(r"(src|dst|sport|dport|type|code|id|srckey|dstkey|packets|bytes)=(\S+)")
 
 
 class Entry:
@@ -152,20 +151,38 @@ def addr_index(text):
     return int(p[2]) << 8 | int(p[3])
 
 
-def parse_table(text):
-    """{sequence number: {key: Entry}}"""
+def raw_table(text):
+    """{sequence number: {the line without time-out and use count: (seconds left, line)}}.
+    Most lines of two tables are equal in that form and need not be taken apart."""
     out = {}
     for line in text.splitlines():
-        if not line.startswith("ipv"):
+        # ipv4     2 tcp      6 431998 ESTABLISHED src=10.1.0.7 dst=...
+        w = line.split(None, 5)
+        if len(w) < 6 or not w[4].isdigit():
             continue
-        e = Entry(line)
-        if not e.orig:
-            continue
-        idx = addr_index(e.orig[0][1])
+        rest = w[5]
+        at = rest.find("src=") + 4
+        end = rest.find(" ", at)
+        idx = addr_index(rest[at:end])
         if idx is None:
             continue
-        out.setdefault(idx, {})[e.key()] = e
+        key = w[3] + " " + rest.partition(" use=")[0]
+        out.setdefault(idx, {})[key] = (int(w[4]), line)
     return out
+
+
+def entries(raw):
+    """One sequence's part of raw_table as {key: Entry}."""
+    out = {}
+    for _, line in (raw or {}).values():
+        e = Entry(line)
+        out[e.key()] = e
+    return out
+
+
+def parse_table(text):
+    """{sequence number: {key: Entry}}"""
+    return {i: entries(r) for i, r in raw_table(text).items()}
 
 
 # ---------------------------------------------------------------- BPF maps by their pins
@@ -382,6 +399,9 @@ class Side:
 
     def table(self):
         return parse_table(self.list_text())
+
+    def raw(self):
+        return raw_table(self.list_text())
 
 
 class NftSide(Side):
