@@ -19,9 +19,10 @@
 
 #include "userspace/ctctl/ct_cmd.h"
 
-#define FAKE_FLOWS 64
-#define FAKE_TICK  1000000u
-#define FAKE_HZ	   250u
+#define FAKE_FLOWS	 64
+#define FAKE_TICK	 1000000u
+#define FAKE_HZ		 250u
+#define FAKE_TICKS(secs) (((uint64_t)(secs)*FAKE_HZ + 31) / 32) /* up, as ct_ticks() */
 
 static struct fake {
 	struct ct_flow flow[FAKE_FLOWS];
@@ -99,7 +100,7 @@ static inline int fake_create(const struct ct_flow *flow)
 	f = &fake.flow[fake.flows++];
 	*f = *flow;
 	f->c.word |= CT_W_LIFE(CT_LIFE_CONFIRMED) | CT_W_GEN(fake.flows);
-	f->c.expires = FAKE_TICK + (uint64_t)flow->c.expires * FAKE_HZ / 32;
+	f->c.expires = FAKE_TICK + FAKE_TICKS(flow->c.expires);
 	f->c.start = FAKE_TICK;
 	return 0;
 }
@@ -109,7 +110,7 @@ static inline void fake_update(struct ct_flow *f, const struct ct_control *req)
 	if (req->set & CT_SET_MARK)
 		f->c.mark = req->flow.c.mark;
 	if (req->set & CT_SET_TIMEOUT)
-		f->c.expires = FAKE_TICK + (uint64_t)req->flow.c.expires * FAKE_HZ / 32;
+		f->c.expires = FAKE_TICK + FAKE_TICKS(req->flow.c.expires);
 	if (req->set & CT_SET_STATUS)
 		f->c.word |= CT_W_STATUS(ct_w_status(req->flow.c.word));
 	if (req->set & CT_SET_LABEL)

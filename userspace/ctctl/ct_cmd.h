@@ -129,7 +129,7 @@ struct ct_cmd {
 	uint32_t mark, mark_mask;
 	uint32_t status;
 	uint32_t timeout;
-	uint16_t zone;
+	uint16_t zone, orig_zone, reply_zone;
 	struct ct_label label, label_add, label_del;
 	const char *load_file;
 	struct bpfct_pins *pins; /* opened by ct_run() */

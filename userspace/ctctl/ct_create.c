@@ -183,17 +183,25 @@ int ct_create_flow(const struct ct_cmd *cmd, struct ct_flow *flow)
 	return 0;
 }
 
+static int control(struct ct_cmd *cmd, struct ct_control *req)
+{
+	int ret = bpfct_control(cmd->pins, req);
+
+	return ret ? ret : req->result;
+}
+
 int ct_cmd_create(struct ct_cmd *cmd)
 {
 	struct ct_control req = {.op = CT_CONTROL_CREATE};
 	int ret = ct_create_flow(cmd, &req.flow);
 
-	if (cmd->options & CT_BIT(LABEL_ADD))
-		req.set |= CT_SET_LABEL;
 	if (!ret)
-		ret = bpfct_control(cmd->pins, &req);
-	if (!ret)
-		ret = req.result;
+		ret = control(cmd, &req);
+	if (!ret && cmd->options & CT_BIT(LABEL_ADD)) {
+		req.op = CT_CONTROL_UPDATE;
+		req.set = CT_SET_LABEL;
+		ret = control(cmd, &req);
+	}
 	if (ret == -EEXIST && cmd->command == CT_CMD_ADD)
 		ct_summary(cmd, 0);
 	else if (ret)

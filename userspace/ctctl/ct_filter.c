@@ -112,7 +112,6 @@ static bool match_values(const struct ct_cmd *cmd, const struct ct_view *v)
 bool ct_filter(const struct ct_cmd *cmd, const struct ct_view *v)
 {
 	const struct ct_view_side *o = &v->side[CT_ORIG], *r = &v->side[CT_REPLY];
-	uint32_t zones = CT_BIT(ZONE) | CT_BIT(ORIG_ZONE) | CT_BIT(REPLY_ZONE);
 
 	if (cmd->family && cmd->family != v->family)
 		return false;
@@ -121,7 +120,10 @@ bool ct_filter(const struct ct_cmd *cmd, const struct ct_view *v)
 	    !match_addr(&cmd->reply_src, r->src, v->family) ||
 	    !match_addr(&cmd->reply_dst, r->dst, v->family))
 		return false;
-	if (cmd->options & zones && cmd->zone != v->zone)
+	if (cmd->options & CT_BIT(ZONE) && cmd->zone != v->zone)
+		return false;
+	/* A zone of one direction only is not what zone= is, and we have none. */
+	if (cmd->orig_zone || cmd->reply_zone)
 		return false;
 	if (cmd->options & CT_BIT(LABEL) && !match_label(&cmd->label, v))
 		return false;

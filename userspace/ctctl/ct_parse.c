@@ -190,12 +190,12 @@ static int take_nat(struct parse *p, struct ct_nat_match *m)
 	return arg ? ct_arg_nat(p->cmd, m, arg) : CTCTL_OK;
 }
 
-static int take_zone(struct ct_cmd *cmd, const char *name)
+static int take_zone(struct ct_cmd *cmd, const char *name, uint16_t *out)
 {
 	uint32_t zone = 0;
 	int ret = ct_arg_u32(cmd, name, optarg, UINT16_MAX, &zone);
 
-	cmd->zone = zone;
+	*out = zone;
 	return ret;
 }
 
@@ -278,7 +278,7 @@ static int take_option(struct parse *p, int opt)
 	case 'b':
 		TAKE(BUFFER_SIZE, ct_arg_u32(cmd, "--buffer-size", optarg, INT32_MAX, &unused));
 	case 'w':
-		TAKE(ZONE, take_zone(cmd, "--zone"));
+		TAKE(ZONE, take_zone(cmd, "--zone", &cmd->zone));
 	case 'l':
 		TAKE(LABEL, ct_arg_label(cmd, &cmd->label, optarg));
 	case OPT_LABEL_ADD:
@@ -286,9 +286,9 @@ static int take_option(struct parse *p, int opt)
 	case OPT_LABEL_DEL:
 		TAKE(LABEL_DEL, take_label_del(p));
 	case OPT_ORIG_ZONE:
-		TAKE(ORIG_ZONE, take_zone(cmd, "--orig-zone"));
+		TAKE(ORIG_ZONE, take_zone(cmd, "--orig-zone", &cmd->orig_zone));
 	case OPT_REPLY_ZONE:
-		TAKE(REPLY_ZONE, take_zone(cmd, "--reply-zone"));
+		TAKE(REPLY_ZONE, take_zone(cmd, "--reply-zone", &cmd->reply_zone));
 	case 'a':
 		fprintf(cmd->c->err, "WARNING: ignoring -a, deprecated option.\n");
 		return CTCTL_OK;

@@ -105,6 +105,8 @@ static void print_answer(struct ctctl *c, struct json_object *answer)
 {
 	struct json_object *text;
 
+	if (json_object_object_get_ex(answer, "warnings", &text))
+		fputs(json_object_get_string(text), c->err);
 	if (c->json)
 		fprintf(c->out, "%s\n",
 			json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
