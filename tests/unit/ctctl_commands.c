@@ -195,12 +195,9 @@ static void saved_flows_load_again(void **state)
 
 static void json_lists_are_arrays(void **state)
 {
-	static const char *const lines[] = {"ctctl -j -L",
-					    "ctctl -L -j",
-					    "ctctl -L --json",
-					    "conntrack --json -L",
-					    "ctctl flow list -j",
-					    NULL};
+	static const char *const lines[] = {"ctctl -j -L",	  "ctctl -L -j",
+					    "ctctl -L --json",	  "conntrack --json -L",
+					    "ctctl flow list -j", NULL};
 	struct json_object *o;
 
 	two_flows(state);
