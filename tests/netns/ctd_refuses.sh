@@ -44,7 +44,7 @@ t config_is_a_directory refuses 1 "$TMP" "${run_ctd[@]}" -f "$TMP"
 t broken_config_says_where refuses 1 'broken.conf:1:[0-9]+: .*expected' "${run_ctd[@]}" -f "$TMP/broken.conf"
 t missing_interface refuses 1 'nosuch0' "${run_ctd[@]}" -f "$TMP/interface.conf"
 t missing_namespace refuses 1 "$T-none" "$CTD" --instance "$T" --netns "$T-none" -f "$good"
-t instance_name_with_a_slash refuses '[12]' 'instance' "$CTD" --instance ../x --netns "$R" -f "$good"
+t instance_name_with_a_slash refuses 2 'instance' "$CTD" --instance ../x --netns "$R" -f "$good"
 t no_privilege refuses 1 'permitted|privilege|root|CAP' setpriv --reuid 65534 --clear-groups \
 	"$CTD" --instance "$T" -f /dev/null
 t check_accepts_a_good_file "$CTD" --check -f "$good" --netns "$R"

@@ -158,8 +158,11 @@ int bpffs_ensure(char *err, size_t errlen)
 
 	if (!statfs(BPFFS, &fs) && fs.f_type == BPF_FS_MAGIC)
 		return 0;
-	if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+	if (!mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700")) {
+		/* The kernel adds the sticky bit to what it was asked for. */
+		(void)chmod(BPFFS, 0700);
 		return 0;
+	}
 	ret = -errno;
 	snprintf(err, errlen, "no bpffs at " BPFFS ", and it cannot be mounted: %s",
 		 strerror(-ret));
