@@ -183,6 +183,9 @@ const char *fw_timeout_text(unsigned int timeout);
 void fw_settings_init(struct fw_settings *settings);
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args);
 
+/* fw_inside.c: fills out->inside. 0 or -ENOMEM. */
+int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
+
 /* fw_shadow.c */
 void fw_warn_shadowed(const struct fw_conf *conf, const struct fw_rules *rules, FILE *err);
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* Which interfaces are trusted, and what fw_iface_v1 holds of each. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fw_ast.h"
+
+static bool fw_nat_leaves_by(const struct fw_conf *conf, const char *name)
+{
+	for (unsigned int i = 0; i < conf->stmts; i++) {
+		const struct fw_stmt *s = &conf->stmt[i];
+
+		for (unsigned int o = 0; s->kind == FW_K_NAT && o < s->on.flat.n; o++)
+			if (!strcmp(s->on.flat.v[o].text, name))
+				return true;
+	}
+	return false;
+}
+
+static bool fw_is_nat_source(const struct fw_term *t, const struct fw_if *iface)
+{
+	if (t->kind == FW_T_NET)
+		return !strcmp(t->text, iface->name);
+	for (unsigned int i = 0; i < iface->addrs; i++) {
+		const struct fw_ifaddr *a = &iface->addr[i];
+		struct fw_term host = {.family = a->family, .plen = a->family == 4 ? 32 : 128};
+
+		memcpy(host.addr, a->addr, sizeof(host.addr));
+		if (fw_addr_covers(t, &host))
+			return true;
+	}
+	return false;
+}
+
+/* Its network is what some nat rule translates. */
+static bool fw_nat_comes_from(const struct fw_conf *conf, const struct fw_if *iface)
+{
+	for (unsigned int i = 0; i < conf->stmts; i++) {
+		const struct fw_stmt *s = &conf->stmt[i];
+
+		if (s->kind != FW_K_NAT || s->from.negate)
+			continue;
+		for (unsigned int f = 0; f < s->from.flat.n; f++)
+			if (fw_is_nat_source(&s->from.flat.v[f], iface))
+				return true;
+	}
+	return false;
+}
+
+static bool fw_is_inside(const struct fw_conf *conf, const struct fw_if *iface)
+{
+	if (conf->once[FW_ONCE_INSIDE]) {
+		for (unsigned int i = 0; i < conf->inside.flat.n; i++)
+			if (!strcmp(conf->inside.flat.v[i].text, iface->name))
+				return true;
+		return false;
+	}
+	return fw_nat_comes_from(conf, iface) || !fw_nat_leaves_by(conf, iface->name);
+}
+
+int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out)
+{
+	out->inside = calloc(ifs->n + 1, sizeof(*out->inside));
+	if (!out->inside)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < ifs->n; i++)
+		if (!ifs->v[i].loopback && fw_is_inside(conf, &ifs->v[i]))
+			out->inside[out->n_inside++] = ifs->v[i].ifindex;
+	return 0;
+}
+
+void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, bool attached,
+		    struct fw_iface *out)
+{
+	__be32 addr[4];
+
+	memset(out, 0, sizeof(*out));
+	out->mtu = iface->mtu;
+	memcpy(out->mac, iface->mac, sizeof(out->mac));
+	out->flags = (attached ? FW_IF_ATTACHED : 0) | (iface->no_l2 ? FW_IF_NO_L2 : 0);
+	if (fw_if_masquerade(iface, 4, addr)) {
+		out->masq4 = addr[0];
+		out->flags |= FW_IF_MASQ4;
+	}
+	if (fw_if_masquerade(iface, 6, addr)) {
+		memcpy(out->masq6, addr, sizeof(addr));
+		out->flags |= FW_IF_MASQ6;
+	}
+	for (unsigned int i = 0; i < rules->n_inside; i++)
+		if (rules->inside[i] == iface->ifindex)
+			out->flags |= FW_IF_INSIDE;
+}
