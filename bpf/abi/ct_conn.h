@@ -20,39 +20,39 @@
  *   8       1: endpoint 1 of the key is the originator
  *   7..0    timeout policy: index into ct_timeout_v1
  */
-#define CT_W_GEN_SHIFT 32
+#define CT_W_GEN_SHIFT	  32
 #define CT_W_STATUS_SHIFT 16
-#define CT_W_STATE_SHIFT 12
-#define CT_W_STATE_MASK (0xfULL << CT_W_STATE_SHIFT)
-#define CT_W_LIFE_SHIFT 9
-#define CT_W_LIFE_MASK (0x7ULL << CT_W_LIFE_SHIFT)
-#define CT_W_ORIG_HI (1ULL << 8)
-#define CT_W_POLICY_MASK 0xffULL
+#define CT_W_STATE_SHIFT  12
+#define CT_W_STATE_MASK	  (0xfULL << CT_W_STATE_SHIFT)
+#define CT_W_LIFE_SHIFT	  9
+#define CT_W_LIFE_MASK	  (0x7ULL << CT_W_LIFE_SHIFT)
+#define CT_W_ORIG_HI	  (1ULL << 8)
+#define CT_W_POLICY_MASK  0xffULL
 
-#define ct_w_gen(w) ((__u32)((w) >> CT_W_GEN_SHIFT))
-#define ct_w_status(w) ((__u16)((w) >> CT_W_STATUS_SHIFT))
-#define ct_w_state(w) ((__u8)(((w)&CT_W_STATE_MASK) >> CT_W_STATE_SHIFT))
-#define ct_w_life(w) ((__u8)(((w)&CT_W_LIFE_MASK) >> CT_W_LIFE_SHIFT))
-#define ct_w_policy(w) ((__u8)((w)&CT_W_POLICY_MASK))
+#define ct_w_gen(w)	  ((__u32)((w) >> CT_W_GEN_SHIFT))
+#define ct_w_status(w)	  ((__u16)((w) >> CT_W_STATUS_SHIFT))
+#define ct_w_state(w)	  ((__u8)(((w)&CT_W_STATE_MASK) >> CT_W_STATE_SHIFT))
+#define ct_w_life(w)	  ((__u8)(((w)&CT_W_LIFE_MASK) >> CT_W_LIFE_SHIFT))
+#define ct_w_policy(w)	  ((__u8)((w)&CT_W_POLICY_MASK))
 #define CT_W_STATUS(bits) ((__u64)(bits) << CT_W_STATUS_SHIFT)
-#define CT_W_STATE(s) ((__u64)(s) << CT_W_STATE_SHIFT)
-#define CT_W_LIFE(l) ((__u64)(l) << CT_W_LIFE_SHIFT)
-#define CT_W_GEN(g) ((__u64)(g) << CT_W_GEN_SHIFT)
+#define CT_W_STATE(s)	  ((__u64)(s) << CT_W_STATE_SHIFT)
+#define CT_W_LIFE(l)	  ((__u64)(l) << CT_W_LIFE_SHIFT)
+#define CT_W_GEN(g)	  ((__u64)(g) << CT_W_GEN_SHIFT)
 
 /* Status bits. Same numbers as netfilter's IPS_*; those not listed are unused. */
-#define CT_S_EXPECTED (1 << 0)
-#define CT_S_SEEN_REPLY (1 << 1)
-#define CT_S_ASSURED (1 << 2)
-#define CT_S_CONFIRMED (1 << 3) /* netfilter's sense: in the table */
-#define CT_S_SRC_NAT (1 << 4)
-#define CT_S_DST_NAT (1 << 5)
-#define CT_S_SEQ_ADJUST (1 << 6)
-#define CT_S_INSIDE (1 << 7) /* ours: begun from an inside interface */
-#define CT_S_DYING (1 << 9)
+#define CT_S_EXPECTED	   (1 << 0)
+#define CT_S_SEEN_REPLY	   (1 << 1)
+#define CT_S_ASSURED	   (1 << 2)
+#define CT_S_CONFIRMED	   (1 << 3) /* netfilter's sense: in the table */
+#define CT_S_SRC_NAT	   (1 << 4)
+#define CT_S_DST_NAT	   (1 << 5)
+#define CT_S_SEQ_ADJUST	   (1 << 6)
+#define CT_S_INSIDE	   (1 << 7) /* ours: begun from an inside interface */
+#define CT_S_DYING	   (1 << 9)
 #define CT_S_FIXED_TIMEOUT (1 << 10)
-#define CT_S_HELPER (1 << 13)
-#define CT_S_LABEL (1 << 15) /* ours: an entry in ct_label_v1 exists */
-#define CT_S_NAT (CT_S_SRC_NAT | CT_S_DST_NAT)
+#define CT_S_HELPER	   (1 << 13)
+#define CT_S_LABEL	   (1 << 15) /* ours: an entry in ct_label_v1 exists */
+#define CT_S_NAT	   (CT_S_SRC_NAT | CT_S_DST_NAT)
 
 enum ct_life {
 	CT_LIFE_SETUP = 0,     /* being (re)written by the CPU that won it */
@@ -99,13 +99,13 @@ struct ct_tcp_dir {
 };
 
 /* ct_tcp.flags, one byte a direction */
-#define CT_TCP_F_WSCALE 0x01    /* window scale option offered */
-#define CT_TCP_F_SACK_PERM 0x02 /* SACK permitted option offered */
-#define CT_TCP_F_CLOSE_INIT 0x04
-#define CT_TCP_F_LIBERAL 0x08   /* picked up mid-stream: window unknown */
-#define CT_TCP_F_UNACKED 0x10   /* data that the peer has not acknowledged */
-#define CT_TCP_F_MAXACK 0x20    /* maxack is valid */
-#define CT_TCP_F_CHALLENGE 0x40 /* in last_flags: a challenge ACK may follow */
+#define CT_TCP_F_WSCALE	      0x01 /* window scale option offered */
+#define CT_TCP_F_SACK_PERM    0x02 /* SACK permitted option offered */
+#define CT_TCP_F_CLOSE_INIT   0x04
+#define CT_TCP_F_LIBERAL      0x08 /* picked up mid-stream: window unknown */
+#define CT_TCP_F_UNACKED      0x10 /* data that the peer has not acknowledged */
+#define CT_TCP_F_MAXACK	      0x20 /* maxack is valid */
+#define CT_TCP_F_CHALLENGE    0x40 /* in last_flags: a challenge ACK may follow */
 #define CT_TCP_F_SIMULTANEOUS 0x80 /* in last_flags */
 
 struct ct_tcp {
@@ -114,17 +114,17 @@ struct ct_tcp {
 	__u32 last_ack;
 	__u32 last_end;
 	__u16 last_win;
-	__u8 flags[2];    /* CT_TCP_F_* by direction */
-	__u8 scale;       /* low nibble ORIG, high nibble REPLY */
+	__u8 flags[2];	  /* CT_TCP_F_* by direction */
+	__u8 scale;	  /* low nibble ORIG, high nibble REPLY */
 	__u8 last_packet; /* low 3 bits: enum ct_tcp_class, bit 7: direction */
 	__u8 last_flags;  /* CT_TCP_F_* of a SYN that was let through */
-	__u8 retrans;     /* low nibble: repeats seen; high: scale of that SYN */
+	__u8 retrans;	  /* low nibble: repeats seen; high: scale of that SYN */
 };
 _Static_assert(sizeof(struct ct_tcp) == 52, "ct_tcp");
 
 struct ct_sctp {
 	__be32 vtag[2]; /* expected in packets of that direction */
-	__u8 init[2];   /* INIT seen in that direction */
+	__u8 init[2];	/* INIT seen in that direction */
 	__u8 last_dir;
 	__u8 flags;
 	__u32 pad[10];
@@ -144,12 +144,12 @@ struct ct_count {
 struct ct_conn {
 	__u64 word;
 	struct ct_count count[2]; /* by direction; atomic adds from any CPU */
-	__u32 expires;            /* any CPU; two that race write the same tick or its neighbour */
-	__u32 last;               /* last packet; as expires */
-	__u32 start;              /* set before the record is published */
-	__u32 mark;               /* consumers and ctctl; last writer wins */
-	__u32 route[2];           /* by direction: nexthop slot | epoch << 12 (ct_route.h) */
-	__be16 reply_sport;       /* NAT: what replies carry; set before publication */
+	__u32 expires;		  /* any CPU; two that race write the same tick or its neighbour */
+	__u32 last;		  /* last packet; as expires */
+	__u32 start;		  /* set before the record is published */
+	__u32 mark;		  /* consumers and ctctl; last writer wins */
+	__u32 route[2];		  /* by direction: nexthop slot | epoch << 12 (ct_route.h) */
+	__be16 reply_sport;	  /* NAT: what replies carry; set before publication */
 	__be16 reply_dport;
 	union {
 		struct ct_tcp tcp; /* any CPU without order: a lost race is a stale maximum */
@@ -179,7 +179,8 @@ _Static_assert(sizeof(struct ct_conn6) == 152, "ct_conn6");
 struct ct_stub4 {
 	struct ct_key4 conn;
 	__u32 gen;
-	__u32 born; /* ticks: a stub without record younger than a second may be a commit under way */
+	__u32 born; /* ticks: a stub without record younger than a second may be a commit under way
+		     */
 };
 _Static_assert(sizeof(struct ct_stub4) == 24, "ct_stub4");
 

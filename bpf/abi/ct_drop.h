@@ -37,20 +37,26 @@
 	X(TCP_PICKUP, "tcp_pickup", INVALID, "mid-stream packet of an unknown connection")         \
 	X(ICMP_TYPE, "icmp_type", INVALID, "ICMP type that opens no connection")                   \
 	X(ICMP_INNER, "icmp_inner", INVALID, "ICMP error quotes a cut or broken packet")           \
-	X(ICMP_INNER_CSUM, "icmp_inner_csum", INVALID, "IP header quoted in an ICMP error: wrong checksum") \
+	X(ICMP_INNER_CSUM, "icmp_inner_csum", INVALID,                                             \
+	  "IP header quoted in an ICMP error: wrong checksum")                                     \
 	X(ICMP_UNRELATED, "icmp_unrelated", INVALID, "ICMP error quotes no known connection")      \
-	X(ICMP_ADDRESS, "icmp_address", INVALID, "ICMP error not sent to the quoted packet's source") \
+	X(ICMP_ADDRESS, "icmp_address", INVALID,                                                   \
+	  "ICMP error not sent to the quoted packet's source")                                     \
 	X(SCTP_CHUNK, "sctp_chunk", INVALID, "SCTP chunk combination not allowed")                 \
 	X(SCTP_STATE, "sctp_state", INVALID, "SCTP chunk that the state table does not allow")     \
 	X(SCTP_VTAG, "sctp_vtag", INVALID, "SCTP verification tag is not the association's")       \
 	X(TABLE_FULL, "table_full", REFUSED, "limit of confirmed connections reached")             \
 	X(HALF_FULL, "half_full", REFUSED, "half-open ring holds nothing old enough to give way")  \
-	X(PREFIX_SHARE, "prefix_share", REFUSED, "source prefix holds its share of half-open ones") \
-	X(NODES_FULL, "nodes_full", REFUSED, "map nodes used up (dying ones wait for their second)") \
+	X(PREFIX_SHARE, "prefix_share", REFUSED,                                                   \
+	  "source prefix holds its share of half-open ones")                                       \
+	X(NODES_FULL, "nodes_full", REFUSED,                                                       \
+	  "map nodes used up (dying ones wait for their second)")                                  \
 	X(ZONE_LIMIT, "zone_limit", REFUSED, "quota of the zone reached")                          \
 	X(TUPLE_CLASH, "tuple_clash", REFUSED, "tuple already belongs to another connection")      \
-	X(NAT_EXHAUSTED, "nat_exhausted", REFUSED, "no free port or address after the bounded tries") \
-	X(NAT_NO_ADDRESS, "nat_no_address", REFUSED, "masquerade on an interface without an address") \
+	X(NAT_EXHAUSTED, "nat_exhausted", REFUSED,                                                 \
+	  "no free port or address after the bounded tries")                                       \
+	X(NAT_NO_ADDRESS, "nat_no_address", REFUSED,                                               \
+	  "masquerade on an interface without an address")                                         \
 	X(COMMIT_BUSY, "commit_busy", REFUSED, "another CPU was setting up the same record")       \
 	X(MAP_UPDATE, "map_update", FAULT, "map refused an insert")                                \
 	X(MAP_MISSING, "map_missing", FAULT, "an array map had no such slot")                      \
@@ -59,13 +65,14 @@
 	X(FW_BLOCK, "fw_block", POLICY, "a block rule matched")                                    \
 	X(FW_DEFAULT, "fw_default", POLICY, "no rule matched and the default is deny")             \
 	X(FW_INVALID, "fw_invalid", POLICY, "packet was INVALID (its own reason is counted too)")  \
-	X(FW_UNTRACKED_IF, "fw_untracked_if", POLICY, "forwarded from an interface without our program") \
+	X(FW_UNTRACKED_IF, "fw_untracked_if", POLICY,                                              \
+	  "forwarded from an interface without our program")                                       \
 	X(EVENT_LOST, "event_lost", FAULT, "event ring was full (no packet was dropped)")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1
-#define CT_DROP_POLICY 2
-#define CT_DROP_FAULT 3
+#define CT_DROP_POLICY	2
+#define CT_DROP_FAULT	3
 
 enum ct_drop {
 #define X(name, text, cls, meaning) CT_DROP_##name,

@@ -39,10 +39,10 @@ enum ct_control_op {
 	CT_CONTROL_CLOCK = 3,  /* answer jiffies64 and ktime_ns */
 	CT_CONTROL_CREATE = 4, /* insert flow as a new record (ctctl -I) */
 };
-#define CT_SET_MARK 1
+#define CT_SET_MARK    1
 #define CT_SET_TIMEOUT 2 /* flow.c.expires holds seconds from now */
-#define CT_SET_LABEL 4
-#define CT_SET_STATUS 8 /* only ASSURED, SEEN_REPLY, FIXED_TIMEOUT can be set */
+#define CT_SET_LABEL   4
+#define CT_SET_STATUS  8 /* only ASSURED, SEEN_REPLY, FIXED_TIMEOUT can be set */
 
 struct ct_control {
 	__u32 op;

@@ -49,7 +49,7 @@ struct ct_tuple {
 };
 _Static_assert(sizeof(struct ct_tuple) == 40, "ct_tuple");
 
-#define CT_ORIG 0
+#define CT_ORIG	 0
 #define CT_REPLY 1
 
 #endif

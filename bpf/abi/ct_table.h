@@ -23,8 +23,8 @@
  * ct_timeout_v1 ARRAY[256], mmapable               struct ct_timeouts; index 0: default policy
  * ct_table_v1   ARRAY[2], mmapable                 struct ct_table; 0: IPv4, 1: IPv6
  * ct_zone_v1    ARRAY[65536], mmapable             struct ct_zone
- * ct_prefix_v1  ARRAY[16384]                       __u32: half-open per keyed hash of side and prefix
- * ct_seen_v1    ARRAY[16384]                       struct ct_seen: SYNs refused a moment ago
+ * ct_prefix_v1  ARRAY[16384]                       __u32: half-open per keyed hash of side and
+ * prefix ct_seen_v1    ARRAY[16384]                       struct ct_seen: SYNs refused a moment ago
  * ct_drop_v1    PERCPU_ARRAY[CT_DROP_SLOTS]        __u64 by enum ct_drop
  * ct_stat_v1    PERCPU_ARRAY[CT_STAT_SLOTS]        __u64 by enum ct_stat
  * ct_nexthop_v1 ARRAY[4096]                        struct ct_nexthop
@@ -35,30 +35,30 @@
 #define CT_ABI_VERSION 1
 
 #define CT_SIDE_OUTSIDE 0 /* begun from an untrusted interface */
-#define CT_SIDE_INSIDE 1
-#define CT_SIDE_RETRY 2 /* refused before and sent again: a spoofed flood does not do that */
-#define CT_SIDES 3
+#define CT_SIDE_INSIDE	1
+#define CT_SIDE_RETRY	2 /* refused before and sent again: a spoofed flood does not do that */
+#define CT_SIDES	3
 
 /* Live settings; written by ctd, read by every program. Seconds unless said. */
 struct ct_settings {
 	__u32 abi_version;
-	__u32 hz;                  /* jiffies a second of the running kernel */
-	__s64 clock_offset;        /* jiffies added to the clock; tests only, else 0 */
-	__u64 secret[2];           /* keys the 16-bit once-only mark and the prefix hashes */
-	__u64 heartbeat;           /* jiffies64 of ctd's last sign of life */
-	__u32 route_epoch;         /* bumped on route, neighbour, address and link changes */
-	__u32 event_mask;          /* 1 << enum ct_event_type; 0 costs nothing */
-	__u32 tcp_max_retrans;     /* netfilter's nf_conntrack_tcp_max_retrans, default 3 */
-	__u8 tcp_be_liberal;       /* default 0 */
-	__u8 tcp_loose;            /* default 1 */
+	__u32 hz;		     /* jiffies a second of the running kernel */
+	__s64 clock_offset;	     /* jiffies added to the clock; tests only, else 0 */
+	__u64 secret[2];	     /* keys the 16-bit once-only mark and the prefix hashes */
+	__u64 heartbeat;	     /* jiffies64 of ctd's last sign of life */
+	__u32 route_epoch;	     /* bumped on route, neighbour, address and link changes */
+	__u32 event_mask;	     /* 1 << enum ct_event_type; 0 costs nothing */
+	__u32 tcp_max_retrans;	     /* netfilter's nf_conntrack_tcp_max_retrans, default 3 */
+	__u8 tcp_be_liberal;	     /* default 0 */
+	__u8 tcp_loose;		     /* default 1 */
 	__u8 tcp_ignore_invalid_rst; /* default 0 */
-	__u8 checksum;             /* verify ICMP and SCTP checksums; default 1 */
-	__u8 fragments_pass;       /* 1: fragments pass untracked, 0: dropped */
+	__u8 checksum;		     /* verify ICMP and SCTP checksums; default 1 */
+	__u8 fragments_pass;	     /* 1: fragments pass untracked, 0: dropped */
 	__u8 pad[7];
 	__u32 half_size[CT_SIDES]; /* slots of each half-open ring, a power of two each */
-	__u32 half_share;          /* half-open a source prefix may hold on one side */
-	__u32 clock_size;          /* slots of the clock, a power of two */
-	__u32 grave_size;          /* slots of the grave FIFO, a power of two */
+	__u32 half_share;	   /* half-open a source prefix may hold on one side */
+	__u32 clock_size;	   /* slots of the clock, a power of two */
+	__u32 grave_size;	   /* slots of the grave FIFO, a power of two */
 };
 _Static_assert(sizeof(struct ct_settings) == 88, "ct_settings");
 
@@ -110,9 +110,10 @@ _Static_assert(CT_TIMEOUT_MAX <= 32, "ct_timeouts is too small");
 struct ct_table {
 	/* written by ctd only */
 	__u32 confirmed_limit;
-	__u32 nodes_limit; /* map capacity less the LRU's slack: never exceeded, so nothing is evicted */
+	__u32 nodes_limit; /* map capacity less the LRU's slack: never exceeded, so nothing is
+			      evicted */
 	__u32 stub_limit;  /* the same for the stub map */
-	__u32 capacity;    /* max_entries of ct_conn*_v1 */
+	__u32 capacity;	   /* max_entries of ct_conn*_v1 */
 	__u32 pad0[12];
 	/* atomic adds */
 	__u32 confirmed;
@@ -125,9 +126,9 @@ struct ct_table {
 	__u32 half_high;
 	__u32 pad2[11];
 	__u32 half_head[CT_SIDES]; /* next slot of each half-open ring */
-	__u32 clock_hand;          /* next slot of the clock */
-	__u32 grave_head;          /* next slot that a death takes */
-	__u32 grave_tail;          /* oldest death not yet looked after */
+	__u32 clock_hand;	   /* next slot of the clock */
+	__u32 grave_head;	   /* next slot that a death takes */
+	__u32 grave_tail;	   /* oldest death not yet looked after */
 	__u32 pad3[10];
 };
 _Static_assert(sizeof(struct ct_table) == 256, "ct_table");

@@ -79,25 +79,27 @@ static __always_inline int ct_build_record(struct ct_ctx *ctx, const struct ct_s
 					   const struct ct_commit_args *args, __u64 *word)
 {
 	const struct ct_tuple *t = &pkt->tuple;
-	struct ct_track tr = {};
+	struct ct_track *tr = &b->tr;
 	int v;
 
-	__builtin_memset(b, 0, sizeof(*b));
+	__builtin_memset(&b->conn6, 0, sizeof(b->conn6));
 	b->c.start = b->c.last = res->now;
-	tr.word = *word;
-	tr.now = res->now;
-	tr.fresh = 1;
-	v = ct_track(ctx, &b->c, pkt, set, &tr);
+	__builtin_memset(tr, 0, sizeof(*tr));
+	tr->word = *word;
+	tr->now = res->now;
+	tr->fresh = 1;
+	v = ct_track(ctx, &b->c, pkt, set, tr);
 	if (v < 0)
 		return v;
-	*word |= CT_W_STATE(tr.state & 0xf);
-	if (!tr.timeout)
-		tr.timeout = t->proto == IPPROTO_TCP ?
-				     ct_timeout_secs(args->policy, CT_TIMEOUT_tcp_syn_sent) :
-				     ct_timeout_secs(args->policy, CT_TIMEOUT_sctp_closed);
+	*word |= CT_W_STATE(tr->state & 0xf);
+	if (!tr->timeout)
+		tr->timeout = t->proto == IPPROTO_TCP
+				      ? ct_timeout_secs(args->policy, CT_TIMEOUT_tcp_syn_sent)
+				      : ct_timeout_secs(args->policy, CT_TIMEOUT_sctp_closed);
 	b->c.word = *word;
-	b->c.expires = res->now + ct_ticks(set, tr.timeout);
+	b->c.expires = res->now + ct_ticks(set, tr->timeout);
 	b->c.mark = args->set_mark ? args->mark : 0;
+	b->c.route[0] = args->route;
 	b->c.count[0].packets = 1;
 	b->c.count[0].bytes = pkt->len;
 	if (ct_is_icmp(t)) {
@@ -181,9 +183,11 @@ static __always_inline int ct_meet(struct ct_conn *conn, const struct ct_pkt *pk
 	}
 	ct_label_drop(&res->key, old, family);
 	if (family == 4)
-		__builtin_memcpy((void *)conn + 8, (void *)b + 8, sizeof(struct ct_conn4) - 8);
+		__builtin_memcpy((void *)conn + 8, (void *)&b->conn4 + 8,
+				 sizeof(struct ct_conn4) - 8);
 	else
-		__builtin_memcpy((void *)conn + 8, (void *)b + 8, sizeof(struct ct_conn6) - 8);
+		__builtin_memcpy((void *)conn + 8, (void *)&b->conn6 + 8,
+				 sizeof(struct ct_conn6) - 8);
 	ct_cas(conn, setup, word);
 	return 0;
 }
@@ -216,25 +220,24 @@ static __always_inline int ct_insert(const struct ct_pkt *pkt, struct ct_result 
 {
 	int i, v;
 
+	b->key = res->key;
 	*took = 0;
 	for (i = 0; i < CT_COMMIT_TRIES; i++) {
 		if (family == 4) {
 			struct ct_conn4 *c;
 
-			if (!bpf_map_update_elem(&ct_conn4_v1, &res->key.k4, &b->conn4,
-						 BPF_NOEXIST))
+			if (!bpf_map_update_elem(&ct_conn4_v1, &b->key.k4, &b->conn4, BPF_NOEXIST))
 				return 0;
-			c = bpf_map_lookup_elem(&ct_conn4_v1, &res->key.k4);
+			c = bpf_map_lookup_elem(&ct_conn4_v1, &b->key.k4);
 			if (!c)
 				continue;
 			v = ct_meet4(c, pkt, res, word);
 		} else {
 			struct ct_conn6 *c;
 
-			if (!bpf_map_update_elem(&ct_conn6_v1, &res->key.k6, &b->conn6,
-						 BPF_NOEXIST))
+			if (!bpf_map_update_elem(&ct_conn6_v1, &b->key.k6, &b->conn6, BPF_NOEXIST))
 				return 0;
-			c = bpf_map_lookup_elem(&ct_conn6_v1, &res->key.k6);
+			c = bpf_map_lookup_elem(&ct_conn6_v1, &b->key.k6);
 			if (!c)
 				continue;
 			v = ct_meet6(c, pkt, res, word);
@@ -247,18 +250,21 @@ static __always_inline int ct_insert(const struct ct_pkt *pkt, struct ct_result 
 }
 
 /* Our own insert lost against a live stub under the same key: undo it. */
-static __always_inline void ct_withdraw(const union ct_key *key, __u64 word, __u8 family)
+__noinline int ct_withdraw(const union ct_key *at, __u64 word, __u8 family)
 {
+	union ct_key key;
+
+	if (!at)
+		return 0;
+	key = *at;
 	if (family == 4) {
-		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
 
-		if (c)
-			ct_kill(&c->c, key, word, 4, CT_STAT_INSERT_FAILED);
+		return c ? ct_kill4(c, &key, word, CT_STAT_INSERT_FAILED) : 0;
 	} else {
-		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
+		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
 
-		if (c)
-			ct_kill(&c->c, key, word, 6, CT_STAT_INSERT_FAILED);
+		return c ? ct_kill6(c, &key, word, CT_STAT_INSERT_FAILED) : 0;
 	}
 }
 
@@ -373,46 +379,43 @@ undo:
 
 /* Mark and label of a connection that exists. The label's flag is set last, so
  * that who sees it finds the entry. */
-static __always_inline int ct_update_existing(const struct ct_settings *set, struct ct_result *res,
-					      const struct ct_commit_args *args)
+static __always_inline int ct_update(struct ct_conn *conn, struct ct_result *res,
+				     const union ct_key *key, const struct ct_settings *set,
+				     const struct ct_commit_args *args, __u8 family)
 {
-	struct ct_conn *conn;
-	__u64 w;
+	__u64 w = ct_word(conn);
 
-	if (!args->set_mark && !args->set_label)
+	if (ct_w_gen(w) != ct_w_gen(res->word))
 		return 0;
-	if (res->family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &res->key.k4);
-
-		if (!c4)
-			return 0;
-		conn = &c4->c;
-		w = ct_word(conn);
-		if (args->set_label && ct_w_gen(w) == ct_w_gen(res->word)) {
-			ct_add_label(&res->key, args, ct_w_gen(w), 4);
-			ct_cas(conn, w, w | CT_W_STATUS(CT_S_LABEL));
-		}
-		if (args->set_mark)
-			*(volatile __u32 *)&conn->mark = args->mark;
-		ct_event(set, conn, &res->key, ct_word(conn), 4, CT_EVENT_UPDATE);
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &res->key.k6);
-
-		if (!c6)
-			return 0;
-		conn = &c6->c;
-		w = ct_word(conn);
-		if (args->set_label && ct_w_gen(w) == ct_w_gen(res->word)) {
-			ct_add_label(&res->key, args, ct_w_gen(w), 6);
-			ct_cas(conn, w, w | CT_W_STATUS(CT_S_LABEL));
-		}
-		if (args->set_mark)
-			*(volatile __u32 *)&conn->mark = args->mark;
-		ct_event(set, conn, &res->key, ct_word(conn), 6, CT_EVENT_UPDATE);
+	if (args->set_label) {
+		ct_add_label(key, args, ct_w_gen(w), family);
+		ct_cas(conn, w, w | CT_W_STATUS(CT_S_LABEL));
 	}
-	if (args->set_mark)
+	if (args->set_mark) {
+		*(volatile __u32 *)&conn->mark = args->mark;
 		res->mark = args->mark;
+	}
+	ct_event(set, conn, key, ct_word(conn), family, CT_EVENT_UPDATE);
 	return 0;
+}
+
+__noinline int ct_update_existing(struct ct_result *res, const struct ct_commit_args *args)
+{
+	const struct ct_settings *set = ct_settings();
+	union ct_key key;
+
+	if (!res || !args || !set || (!args->set_mark && !args->set_label))
+		return 0;
+	key = res->key;
+	if (res->family == 4) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+
+		return c4 ? ct_update(&c4->c, res, &key, set, args, 4) : 0;
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+
+		return c6 ? ct_update(&c6->c, res, &key, set, args, 6) : 0;
+	}
 }
 
 /*
@@ -431,7 +434,7 @@ __noinline int ct_commit(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	if (res->related)
 		return 0;
 	if (res->word)
-		return ct_update_existing(set, res, args);
+		return ct_update_existing(res, args);
 	if (pkt->tuple.family == 4)
 		return ct_commit_new(ctx, set, pkt, res, args, 4);
 	return ct_commit_new(ctx, set, pkt, res, args, 6);

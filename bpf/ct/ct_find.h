@@ -11,25 +11,28 @@
  * through its stub (I1): a reply with untranslated addresses is not part of it.
  * A stub is believed only when the record's own reply tuple is what we look for.
  *
- * The key of what was found is left in *key; for NULL, the tuple's own key.
+ * b->found.now goes in; direction and word come out in b->found, and b->key is
+ * the key of what was found, for NULL the tuple's own. A subprogram of its own,
+ * so that its stack is free again when the trackers run.
  */
-static __always_inline struct ct_conn4 *ct_find4(const struct ct_tuple *t, int icmp_reply,
-						 union ct_key *key, __u32 now, __u32 *dir,
-						 __u64 *word)
+static __noinline struct ct_conn4 *ct_find4(const struct ct_tuple *t, int icmp_reply,
+					    struct ct_build *b)
 {
 	struct ct_conn4 *conn;
 	struct ct_stub4 *stub;
-	__u32 src;
+	__u32 src, dir, now = b->found.now;
+	union ct_key *key = &b->key;
 	__u64 w;
 
 	src = ct_key4_make(&key->k4, t, icmp_reply);
 	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
 	if (conn) {
 		w = ct_word(&conn->c);
-		*dir = src != !!(w & CT_W_ORIG_HI);
+		dir = src != !!(w & CT_W_ORIG_HI);
 		if (ct_alive(&conn->c, w, now) &&
-		    !(*dir == CT_REPLY && (w & CT_W_STATUS(CT_S_NAT)))) {
-			*word = w;
+		    !(dir == CT_REPLY && (w & CT_W_STATUS(CT_S_NAT)))) {
+			b->found.dir = dir;
+			b->found.word = w;
 			return conn;
 		}
 	}
@@ -50,8 +53,8 @@ static __always_inline struct ct_conn4 *ct_find4(const struct ct_tuple *t, int i
 		    k.zone != t->zone)
 			return NULL;
 		key->k4 = k;
-		*dir = CT_REPLY;
-		*word = w;
+		b->found.dir = CT_REPLY;
+		b->found.word = w;
 	}
 	return conn;
 }
@@ -61,23 +64,24 @@ static __always_inline int ct_addr6_same(const __be32 *a, const __be32 *b)
 	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
 }
 
-static __always_inline struct ct_conn6 *ct_find6(const struct ct_tuple *t, int icmp_reply,
-						 union ct_key *key, __u32 now, __u32 *dir,
-						 __u64 *word)
+static __noinline struct ct_conn6 *ct_find6(const struct ct_tuple *t, int icmp_reply,
+					    struct ct_build *b)
 {
 	struct ct_conn6 *conn;
 	struct ct_stub6 *stub;
-	__u32 src;
+	__u32 src, dir, now = b->found.now;
+	union ct_key *key = &b->key;
 	__u64 w;
 
 	src = ct_key6_make(&key->k6, t, icmp_reply);
 	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
 	if (conn) {
 		w = ct_word(&conn->c);
-		*dir = src != !!(w & CT_W_ORIG_HI);
+		dir = src != !!(w & CT_W_ORIG_HI);
 		if (ct_alive(&conn->c, w, now) &&
-		    !(*dir == CT_REPLY && (w & CT_W_STATUS(CT_S_NAT)))) {
-			*word = w;
+		    !(dir == CT_REPLY && (w & CT_W_STATUS(CT_S_NAT)))) {
+			b->found.dir = dir;
+			b->found.word = w;
 			return conn;
 		}
 	}
@@ -99,8 +103,8 @@ static __always_inline struct ct_conn6 *ct_find6(const struct ct_tuple *t, int i
 		    k.zone != t->zone)
 			return NULL;
 		key->k6 = k;
-		*dir = CT_REPLY;
-		*word = w;
+		b->found.dir = CT_REPLY;
+		b->found.word = w;
 	}
 	return conn;
 }

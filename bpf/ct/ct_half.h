@@ -18,8 +18,8 @@
  *    that have been dead for a second.
  */
 #define CT_HALF_MIN_SECS 3
-#define CT_CLOCK_STEPS 8
-#define CT_GRAVE_STEPS 4
+#define CT_CLOCK_STEPS	 8
+#define CT_GRAVE_STEPS	 4
 
 /* Takes the next slot of a ring. 1 taken, 0 refused. */
 __noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32 side, __u8 family)
@@ -44,8 +44,8 @@ __noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32
 	if (family == 4) {
 		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
 
-		if (!s || (s->gen && !ct_slot4_free(s, CT_LIFE_HALF_OPEN,
-						    ct_ticks(set, CT_HALF_MIN_SECS))))
+		if (!s || (s->gen &&
+			   !ct_slot4_free(s, CT_LIFE_HALF_OPEN, ct_ticks(set, CT_HALF_MIN_SECS))))
 			return 0;
 		s->key = key->k4;
 		s->born = now;
@@ -53,8 +53,8 @@ __noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32
 	} else {
 		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
 
-		if (!s || (s->gen && !ct_slot6_free(s, CT_LIFE_HALF_OPEN,
-						    ct_ticks(set, CT_HALF_MIN_SECS))))
+		if (!s || (s->gen &&
+			   !ct_slot6_free(s, CT_LIFE_HALF_OPEN, ct_ticks(set, CT_HALF_MIN_SECS))))
 			return 0;
 		s->key = key->k6;
 		s->born = now;

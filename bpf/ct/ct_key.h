@@ -4,6 +4,7 @@
 
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_helpers.h>
 
 #include "../abi/ct_conn.h"
@@ -31,9 +32,9 @@ static __always_inline __u32 ct_key4_make(struct ct_key4 *k, const struct ct_tup
 	k->proto = t->proto;
 	k->pad = 0;
 	if (t->proto == IPPROTO_ICMP) {
-		src = icmp_reply;
-		k->addr[src & 1] = t->saddr[0];
-		k->addr[!src] = t->daddr[0];
+		src = !!icmp_reply;
+		k->addr[0] = src ? t->daddr[0] : t->saddr[0];
+		k->addr[1] = src ? t->saddr[0] : t->daddr[0];
 		k->port[0] = t->sport;
 		k->port[1] = t->dport;
 		return src;

@@ -222,21 +222,23 @@ __noinline int ct_stub_drop(const union ct_key *skey, const union ct_key *key, _
 			    __u8 family)
 {
 	struct ct_table *tab = ct_table(family);
+	union ct_key k;
 	int gone = 0;
 
 	if (!tab || !skey || !key)
 		return 0;
+	k = *skey;
 	if (family == 4) {
-		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &skey->k4);
+		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &k.k4);
 
 		if (s && s->gen == gen && s->conn.addr[0] == key->k4.addr[0] &&
 		    s->conn.addr[1] == key->k4.addr[1])
-			gone = !bpf_map_delete_elem(&ct_stub4_v1, &skey->k4);
+			gone = !bpf_map_delete_elem(&ct_stub4_v1, &k.k4);
 	} else {
-		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &skey->k6);
+		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &k.k6);
 
 		if (s && s->gen == gen && !ct_addr6_cmp(s->conn.addr[0], key->k6.addr[0]))
-			gone = !bpf_map_delete_elem(&ct_stub6_v1, &skey->k6);
+			gone = !bpf_map_delete_elem(&ct_stub6_v1, &k.k6);
 	}
 	if (gone)
 		ct_add(&tab->stubs, -1);
@@ -259,11 +261,11 @@ static __always_inline void ct_label_drop(const union ct_key *key, __u64 word, _
 		ct_label_delete(key, ct_w_gen(word), family);
 }
 
-/* Deletes the node of a record that has been DYING for a second. Returns 1 if
- * it did. Stub and label go with it. */
+/* Marks a record DEAD that has been DYING for a second; stub and label go now.
+ * Returns 1 to the winner, who deletes the node. (On Linux 6.1 a map key may not
+ * be an argument of a global function, so the delete is the caller's.) */
 static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct_conn *conn,
-					const union ct_key *key, __u64 word, __u32 now,
-					__u8 family)
+					const union ct_key *key, __u64 word, __u32 now, __u8 family)
 {
 	struct ct_table *tab = ct_table(family);
 	union ct_key skey = {};
@@ -278,10 +280,6 @@ static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct
 		ct_stub_drop(&skey, key, ct_w_gen(word), family);
 	}
 	ct_label_drop(key, word, family);
-	if (family == 4)
-		bpf_map_delete_elem(&ct_conn4_v1, &key->k4);
-	else
-		bpf_map_delete_elem(&ct_conn6_v1, &key->k6);
 	ct_add(&tab->nodes, -1);
 	ct_stat(CT_STAT_DELETED);
 	return 1;
@@ -302,16 +300,26 @@ __noinline int ct_reap6(struct ct_conn6 *conn, const union ct_key *key, __u64 wo
 }
 
 /* What every pass over records does with one: end it when expired, delete it
- * when it has been dead for a second. Returns 1 if its node is free now. */
+ * when it has been dead for a second. Returns 1 if its node is free now. key
+ * must be on the caller's stack. */
 static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *key, __u32 now,
 				    __u8 family)
 {
 	__u64 word = ct_word(conn);
 	__u32 life = ct_w_life(word);
 
-	if (life == CT_LIFE_DYING)
-		return family == 4 ? ct_reap4((struct ct_conn4 *)conn, key, word, now) :
-				     ct_reap6((struct ct_conn6 *)conn, key, word, now);
+	if (life == CT_LIFE_DYING && family == 4) {
+		if (!ct_reap4((struct ct_conn4 *)conn, key, word, now))
+			return 0;
+		bpf_map_delete_elem(&ct_conn4_v1, &key->k4);
+		return 1;
+	}
+	if (life == CT_LIFE_DYING) {
+		if (!ct_reap6((struct ct_conn6 *)conn, key, word, now))
+			return 0;
+		bpf_map_delete_elem(&ct_conn6_v1, &key->k6);
+		return 1;
+	}
 	if ((life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
 	    ct_before(conn->expires, now))
 		ct_kill(conn, key, word, family, CT_STAT_EXPIRED);

@@ -141,12 +141,12 @@ static __always_inline int ct_can_open(const struct ct_pkt *pkt, const struct ct
  * refreshes nor ends it, and is not counted there (RFC 5508 REQ-6). */
 __noinline int ct_lookup_error(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_result *res)
 {
+	struct ct_build *b = ct_build();
 	struct ct_tuple t = {};
 	struct ct_conn *conn;
-	__u32 dir = 0;
 	int v;
 
-	if (!pkt || !res)
+	if (!pkt || !res || !b)
 		return -CT_DROP_MAP_MISSING;
 	v = ct_parse_inner(ctx, pkt);
 	if (v < 0)
@@ -156,23 +156,25 @@ __noinline int ct_lookup_error(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct
 		return -CT_DROP_ICMP_ADDRESS;
 	ct_tuple_invert(&t, &pkt->inner);
 	if (res->family == 4) {
-		struct ct_conn4 *c4 = ct_find4(&t, !pkt->inner_icmp_reply, &res->key, res->now,
-					       &dir, &res->word);
+		struct ct_conn4 *c4 = ct_find4(&t, !pkt->inner_icmp_reply, b);
 
 		if (!c4)
 			return -CT_DROP_ICMP_UNRELATED;
 		conn = &c4->c;
-		res->dir = dir;
+		res->key = b->key;
+		res->dir = b->found.dir;
+		res->word = b->found.word;
 		ct_set_to(res, conn, &t, 4);
 		res->mark = conn->mark;
 	} else {
-		struct ct_conn6 *c6 = ct_find6(&t, !pkt->inner_icmp_reply, &res->key, res->now,
-					       &dir, &res->word);
+		struct ct_conn6 *c6 = ct_find6(&t, !pkt->inner_icmp_reply, b);
 
 		if (!c6)
 			return -CT_DROP_ICMP_UNRELATED;
 		conn = &c6->c;
-		res->dir = dir;
+		res->key = b->key;
+		res->dir = b->found.dir;
+		res->word = b->found.word;
 		ct_set_to(res, conn, &t, 6);
 		res->mark = conn->mark;
 	}
@@ -186,17 +188,20 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 				    struct ct_result *res, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_track tr = {};
+	struct ct_build *b = ct_build();
+	struct ct_track *tr;
 	__u64 word;
 	int v;
 
-	if (!set)
+	if (!set || !b)
 		return -CT_DROP_MAP_MISSING;
-	tr.word = res->word;
-	tr.dir = res->dir;
-	tr.now = res->now;
-	tr.state = ct_w_state(res->word);
-	v = ct_track(ctx, conn, pkt, set, &tr);
+	tr = &b->tr;
+	__builtin_memset(tr, 0, sizeof(*tr));
+	tr->word = res->word;
+	tr->dir = res->dir;
+	tr->now = res->now;
+	tr->state = ct_w_state(res->word);
+	v = ct_track(ctx, conn, pkt, set, tr);
 	if (v < 0)
 		return v;
 	if (v == CT_TRACK_REOPEN) {
@@ -208,17 +213,17 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 	/* Tracker results of an ignored packet are not taken, but that an answer
 	 * came is noted all the same. */
 	if (v == CT_TRACK_IGNORE) {
-		tr.state = ct_w_state(res->word);
-		tr.assured = 0;
+		tr->state = ct_w_state(res->word);
+		tr->assured = 0;
 	}
-	word = ct_touch_word(set, conn, &res->key, &tr, pkt->tuple.proto,
+	word = ct_touch_word(set, conn, &res->key, tr, pkt->tuple.proto,
 			     ct_tcp_class(pkt->tcp_flags), family);
 	if (word == 1)
 		return -CT_DROP_TABLE_FULL;
 	if (!word)
 		return -CT_DROP_COMMIT_BUSY;
 	if (v == CT_TRACK_ACCEPT)
-		ct_touch_count(set, conn, &tr, pkt->len);
+		ct_touch_count(set, conn, tr, pkt->len);
 	ct_set_to(res, conn, &pkt->tuple, family);
 	res->word = word;
 	res->mark = conn->mark;
@@ -256,14 +261,14 @@ __noinline int ct_known6(struct ct_ctx *ctx, struct ct_conn6 *conn, struct ct_pk
 __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_result *res)
 {
 	const struct ct_settings *set = ct_settings();
-	__u32 dir = 0;
+	struct ct_build *b = ct_build();
 	int v;
 
-	if (!pkt || !res || !set)
+	if (!pkt || !res || !set || !b)
 		return -CT_DROP_MAP_MISSING;
 	__builtin_memset(res, 0, sizeof(*res));
 	res->family = pkt->tuple.family;
-	res->now = ct_now(set);
+	res->now = b->found.now = ct_now(set);
 	res->state = CT_STATE_TRK | CT_STATE_INV;
 	if (pkt->flags & CT_PKT_UNTRACKED) {
 		res->state = 0;
@@ -276,19 +281,23 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 		return ct_lookup_error(ctx, pkt, res);
 	v = CT_NEW;
 	if (res->family == 4) {
-		struct ct_conn4 *c4 = ct_find4(&pkt->tuple, !!(pkt->flags & CT_PKT_ICMP_REPLY),
-					       &res->key, res->now, &dir, &res->word);
+		struct ct_conn4 *c4 =
+			ct_find4(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
 
+		res->key = b->key;
 		if (c4) {
-			res->dir = dir;
+			res->dir = b->found.dir;
+			res->word = b->found.word;
 			v = ct_known4(ctx, c4, pkt, res);
 		}
 	} else {
-		struct ct_conn6 *c6 = ct_find6(&pkt->tuple, !!(pkt->flags & CT_PKT_ICMP_REPLY),
-					       &res->key, res->now, &dir, &res->word);
+		struct ct_conn6 *c6 =
+			ct_find6(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
 
+		res->key = b->key;
 		if (c6) {
-			res->dir = dir;
+			res->dir = b->found.dir;
+			res->word = b->found.word;
 			v = ct_known6(ctx, c6, pkt, res);
 		}
 	}
@@ -306,6 +315,49 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	res->state = CT_STATE_TRK | CT_STATE_NEW;
 	ct_stat(CT_STAT_NEW);
 	return CT_NEW;
+}
+
+/*
+ * As ct_lookup(), for a packet that was tracked at an earlier hook: nothing is
+ * tracked, counted or changed; res->to and res->translate are set if it has a
+ * connection. Returns 0.
+ */
+__noinline int ct_peek(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_result *res)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_build *b = ct_build();
+
+	if (!pkt || !res || !set || !b)
+		return 0;
+	__builtin_memset(res, 0, sizeof(*res));
+	res->family = pkt->tuple.family;
+	res->now = b->found.now = ct_now(set);
+	if (pkt->flags & CT_PKT_ICMP_ERROR) {
+		ct_lookup_error(ctx, pkt, res);
+		return 0;
+	}
+	if (res->family == 4) {
+		struct ct_conn4 *c4 =
+			ct_find4(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
+
+		if (c4) {
+			res->key = b->key;
+			res->dir = b->found.dir;
+			res->word = b->found.word;
+			ct_set_to4(res, c4, &pkt->tuple);
+		}
+	} else {
+		struct ct_conn6 *c6 =
+			ct_find6(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
+
+		if (c6) {
+			res->key = b->key;
+			res->dir = b->found.dir;
+			res->word = b->found.word;
+			ct_set_to6(res, c6, &pkt->tuple);
+		}
+	}
+	return 0;
 }
 
 #endif

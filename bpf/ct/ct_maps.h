@@ -9,6 +9,8 @@
 #include "../abi/ct_drop.h"
 #include "../abi/ct_event.h"
 #include "../abi/ct_table.h"
+#include "ct_key.h"
+#include "ct_track.h"
 
 /*
  * The maps of ct_table.h. Sizes that depend on the configuration are 1 here and
@@ -67,7 +69,17 @@ struct {
 
 /* Building place for records that are about to be inserted: too large for the
  * stack. Not live across anything that could run another program. */
+struct ct_found {
+	__u64 word;
+	__u32 now; /* tick */
+	__u32 dir;
+};
+
 struct ct_build {
+	struct ct_found found;
+	struct ct_track tr;
+	union ct_key
+		key; /* for map calls: an argument of a global function cannot be a key on 6.1 */
 	union {
 		struct ct_conn c;
 		struct ct_conn4 conn4;

@@ -9,9 +9,9 @@
 #include "ct_track.h"
 
 /* Chunks looked at; a packet of 1500 bytes holds more only if it is DATA. */
-#define CT_SCTP_CHUNKS 24
+#define CT_SCTP_CHUNKS	      24
 #define CT_SCTP_F_VTAG_FAILED 1 /* a HEARTBEAT with another tag: the peer may have restarted */
-#define CT_SCTP_T_BIT 1		/* tag is the peer's (RFC 9260 8.5.1) */
+#define CT_SCTP_T_BIT	      1 /* tag is the peer's (RFC 9260 8.5.1) */
 
 struct ct_sctp_chunk {
 	__u8 type;
@@ -86,9 +86,9 @@ static __always_inline int ct_sctp_vtag(struct ct_sctp_walk *w, const struct ct_
 		return w->vtag ? -CT_DROP_SCTP_VTAG : 0;
 	case 6:
 	case 14:
-		return w->vtag == (ch->flags & CT_SCTP_T_BIT ? w->peer : w->own) ?
-			       0 :
-			       -CT_DROP_SCTP_VTAG;
+		return w->vtag == (ch->flags & CT_SCTP_T_BIT ? w->peer : w->own)
+			       ? 0
+			       : -CT_DROP_SCTP_VTAG;
 	case 10:
 		return w->vtag == w->own ? 0 : -CT_DROP_SCTP_VTAG;
 	case 11:

@@ -5,7 +5,7 @@
 #include "ct_tcp_window.h"
 
 #define CT_LAST_CLASS(t) ((t)->last_packet & 7)
-#define CT_LAST_DIR(t) ((t)->last_packet >> 7)
+#define CT_LAST_DIR(t)	 ((t)->last_packet >> 7)
 
 static __always_inline void ct_tcp_set_last(struct ct_tcp *t, __u32 dir, __u8 class)
 {
@@ -88,8 +88,8 @@ static __always_inline int ct_tcp_ignored(struct ct_ctx *ctx, struct ct_tcp *t,
  * it. *next may be turned back to the old state: the RST passes, so that the
  * endpoint can send its challenge ACK, but nothing closes (RFC 5961 3). */
 static __always_inline int ct_tcp_rst(struct ct_tcp *t, const struct ct_pkt *pkt,
-				      const struct ct_settings *set, struct ct_track *tr, __u8 state,
-				      __u8 *next)
+				      const struct ct_settings *set, struct ct_track *tr,
+				      __u8 state, __u8 *next)
 {
 	__u32 dir = tr->dir & 1;
 	__u16 status = ct_w_status(tr->word);
@@ -241,8 +241,8 @@ __noinline int ct_tcp_track(struct ct_ctx *ctx, struct ct_conn *conn, const stru
 	tr->state = next;
 	status = ct_w_status(tr->word);
 	if (!(status & CT_S_SEEN_REPLY)) {
-		__u32 unacked = ct_timeout_secs(ct_w_policy(tr->word),
-						CT_TIMEOUT_tcp_unacknowledged);
+		__u32 unacked =
+			ct_timeout_secs(ct_w_policy(tr->word), CT_TIMEOUT_tcp_unacknowledged);
 
 		/* A RST as the only answer: there is no connection. */
 		if (class == CT_TCP_RST)

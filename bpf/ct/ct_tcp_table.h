@@ -21,7 +21,7 @@ enum ct_tcp_class {
 };
 
 /* Outcomes beside a new state. */
-#define CT_TCP_IGNORE 14  /* pass, change nothing but what last_* remember */
+#define CT_TCP_IGNORE  14 /* pass, change nothing but what last_* remember */
 #define CT_TCP_INVALID 15 /* the packet cannot be part of the connection */
 
 #define NO CT_TCP_NONE
@@ -37,42 +37,152 @@ enum ct_tcp_class {
 #define ig CT_TCP_IGNORE
 #define iv CT_TCP_INVALID
 
-static const __u8 ct_tcp_next[2][CT_TCP_CLASSES][16] = {
-	[CT_ORIG] = {
-		/* An open connection cannot be told from an out-of-date record, so a SYN
-		 * passes: the server's answer shows which it was (RFC 5961). */
-		[CT_TCP_SYN] = { [NO] = SS, [SS] = SS, [SR] = ig, [ES] = ig, [FW] = ig,
-				 [CW] = ig, [LA] = ig, [TW] = SS, [CL] = SS, [S2] = S2 },
-		/* Only as the second half of a simultaneous open. */
-		[CT_TCP_SYNACK] = { [NO] = iv, [SS] = iv, [SR] = SR, [ES] = iv, [FW] = iv,
-				    [CW] = iv, [LA] = iv, [TW] = iv, [CL] = iv, [S2] = SR },
-		[CT_TCP_FIN] = { [NO] = iv, [SS] = iv, [SR] = FW, [ES] = FW, [FW] = LA,
-				 [CW] = LA, [LA] = LA, [TW] = TW, [CL] = CL, [S2] = iv },
-		/* From nothing: mid-stream pick-up. */
-		[CT_TCP_ACK] = { [NO] = ES, [SS] = iv, [SR] = ES, [ES] = ES, [FW] = CW,
-				 [CW] = CW, [LA] = TW, [TW] = TW, [CL] = CL, [S2] = iv },
-		[CT_TCP_RST] = { [NO] = iv, [SS] = CL, [SR] = CL, [ES] = CL, [FW] = CL,
-				 [CW] = CL, [LA] = CL, [TW] = CL, [CL] = CL, [S2] = CL },
-		[CT_TCP_FLAGLESS] = { [NO] = iv, [SS] = iv, [SR] = iv, [ES] = iv, [FW] = iv,
-				      [CW] = iv, [LA] = iv, [TW] = iv, [CL] = iv, [S2] = iv },
-	},
-	[CT_REPLY] = {
-		/* In SYN_SENT a simultaneous open; in TIME_WAIT the server's side opens anew. */
-		[CT_TCP_SYN] = { [NO] = iv, [SS] = S2, [SR] = iv, [ES] = iv, [FW] = iv,
-				 [CW] = iv, [LA] = iv, [TW] = SS, [CL] = iv, [S2] = S2 },
-		/* Late or answering an ignored SYN: ct_tcp_ignored() looks closer. */
-		[CT_TCP_SYNACK] = { [NO] = iv, [SS] = SR, [SR] = ig, [ES] = ig, [FW] = ig,
-				    [CW] = ig, [LA] = ig, [TW] = ig, [CL] = ig, [S2] = SR },
-		[CT_TCP_FIN] = { [NO] = iv, [SS] = iv, [SR] = FW, [ES] = FW, [FW] = LA,
-				 [CW] = LA, [LA] = LA, [TW] = TW, [CL] = CL, [S2] = iv },
-		/* In SYN_SENT perhaps a challenge ACK: the peer still has the old connection. */
-		[CT_TCP_ACK] = { [NO] = iv, [SS] = ig, [SR] = SR, [ES] = ES, [FW] = CW,
-				 [CW] = CW, [LA] = TW, [TW] = TW, [CL] = CL, [S2] = ig },
-		[CT_TCP_RST] = { [NO] = iv, [SS] = CL, [SR] = CL, [ES] = CL, [FW] = CL,
-				 [CW] = CL, [LA] = CL, [TW] = CL, [CL] = CL, [S2] = CL },
-		[CT_TCP_FLAGLESS] = { [NO] = iv, [SS] = iv, [SR] = iv, [ES] = iv, [FW] = iv,
-				      [CW] = iv, [LA] = iv, [TW] = iv, [CL] = iv, [S2] = iv },
-	},
+static const __u8 ct_tcp_next[2][CT_TCP_CLASSES]
+			     [16] =
+				     {
+					     [CT_ORIG] =
+						     {
+							     /* An open connection cannot be told
+							      * from an out-of-date record, so a SYN
+							      * passes: the server's answer shows
+							      * which it was (RFC 5961). */
+							     [CT_TCP_SYN] = {[NO] = SS,
+									     [SS] = SS,
+									     [SR] = ig,
+									     [ES] = ig,
+									     [FW] = ig,
+									     [CW] = ig,
+									     [LA] = ig,
+									     [TW] = SS,
+									     [CL] = SS,
+									     [S2] = S2},
+							     /* Only as the second half of a
+								simultaneous open. */
+							     [CT_TCP_SYNACK] = {[NO] = iv,
+										[SS] = iv,
+										[SR] = SR,
+										[ES] = iv,
+										[FW] = iv,
+										[CW] = iv,
+										[LA] = iv,
+										[TW] = iv,
+										[CL] = iv,
+										[S2] = SR},
+							     [CT_TCP_FIN] = {[NO] = iv,
+									     [SS] = iv,
+									     [SR] = FW,
+									     [ES] = FW,
+									     [FW] = LA,
+									     [CW] = LA,
+									     [LA] = LA,
+									     [TW] = TW,
+									     [CL] = CL,
+									     [S2] = iv},
+							     /* From nothing: mid-stream pick-up. */
+							     [CT_TCP_ACK] = {[NO] = ES,
+									     [SS] = iv,
+									     [SR] = ES,
+									     [ES] = ES,
+									     [FW] = CW,
+									     [CW] = CW,
+									     [LA] = TW,
+									     [TW] = TW,
+									     [CL] = CL,
+									     [S2] = iv},
+							     [CT_TCP_RST] = {[NO] = iv,
+									     [SS] = CL,
+									     [SR] = CL,
+									     [ES] = CL,
+									     [FW] = CL,
+									     [CW] = CL,
+									     [LA] = CL,
+									     [TW] = CL,
+									     [CL] = CL,
+									     [S2] = CL},
+							     [CT_TCP_FLAGLESS] = {[NO] = iv,
+										  [SS] = iv,
+										  [SR] = iv,
+										  [ES] = iv,
+										  [FW] = iv,
+										  [CW] = iv,
+										  [LA] = iv,
+										  [TW] = iv,
+										  [CL] = iv,
+										  [S2] = iv},
+						     },
+					     [CT_REPLY] =
+						     {
+							     /* In SYN_SENT a simultaneous open; in
+								TIME_WAIT the server's side opens
+								anew. */
+							     [CT_TCP_SYN] = {[NO] = iv,
+									     [SS] = S2,
+									     [SR] = iv,
+									     [ES] = iv,
+									     [FW] = iv,
+									     [CW] = iv,
+									     [LA] = iv,
+									     [TW] = SS,
+									     [CL] = iv,
+									     [S2] = S2},
+							     /* Late or answering an ignored SYN:
+								ct_tcp_ignored() looks closer. */
+							     [CT_TCP_SYNACK] =
+								     {
+									     [NO] = iv,
+									     [SS] = SR,
+									     [SR] = ig,
+									     [ES] = ig,
+									     [FW] = ig,
+									     [CW] = ig,
+									     [LA] = ig,
+									     [TW] = ig,
+									     [CL] = ig,
+									     [S2] = SR},
+							     [CT_TCP_FIN] = {[NO] = iv,
+									     [SS] = iv,
+									     [SR] = FW,
+									     [ES] = FW,
+									     [FW] = LA,
+									     [CW] = LA,
+									     [LA] = LA,
+									     [TW] = TW,
+									     [CL] = CL,
+									     [S2] = iv},
+							     /* In SYN_SENT perhaps a challenge ACK:
+								the peer still has the old
+								connection. */
+							     [CT_TCP_ACK] = {[NO] = iv,
+									     [SS] = ig,
+									     [SR] = SR,
+									     [ES] = ES,
+									     [FW] = CW,
+									     [CW] = CW,
+									     [LA] = TW,
+									     [TW] = TW,
+									     [CL] = CL,
+									     [S2] = ig},
+							     [CT_TCP_RST] = {[NO] = iv,
+									     [SS] = CL,
+									     [SR] = CL,
+									     [ES] = CL,
+									     [FW] = CL,
+									     [CW] = CL,
+									     [LA] = CL,
+									     [TW] = CL,
+									     [CL] = CL,
+									     [S2] = CL},
+							     [CT_TCP_FLAGLESS] = {[NO] = iv,
+										  [SS] = iv,
+										  [SR] = iv,
+										  [ES] = iv,
+										  [FW] = iv,
+										  [CW] = iv,
+										  [LA] = iv,
+										  [TW] = iv,
+										  [CL] = iv,
+										  [S2] = iv},
+						     },
 };
 
 #undef NO

@@ -26,9 +26,9 @@ static __always_inline int ct_seq_after(__u32 a, __u32 b)
 }
 
 struct ct_tcp_opts {
-	__u32 sack;  /* highest right edge of a SACK block, if has_sack */
-	__u8 scale;  /* RFC 7323 */
-	__u8 flags;  /* CT_TCP_F_WSCALE, CT_TCP_F_SACK_PERM */
+	__u32 sack; /* highest right edge of a SACK block, if has_sack */
+	__u8 scale; /* RFC 7323 */
+	__u8 flags; /* CT_TCP_F_WSCALE, CT_TCP_F_SACK_PERM */
 	__u8 has_sack;
 	__u8 pad;
 };
@@ -136,10 +136,10 @@ static __always_inline void ct_tcp_set_scale(struct ct_tcp *t, __u32 dir, __u32 
 }
 
 /* Verdicts of the window check. */
-#define CT_WIN_OK 0
+#define CT_WIN_OK     0
 #define CT_WIN_IGNORE 1
-#define CT_WIN_SEQ 2
-#define CT_WIN_ACK 3
+#define CT_WIN_SEQ    2
+#define CT_WIN_ACK    3
 
 /* A SYN (or SYN/ACK) starts the sender's side over. */
 static __always_inline int ct_tcp_init_sender(struct ct_ctx *ctx, struct ct_tcp *t,

@@ -3,6 +3,7 @@
 #define BPFCT_CT_TOUCH_H
 
 #include <linux/in.h>
+#include <linux/in6.h>
 
 #include "ct_half.h"
 #include "ct_tcp_table.h"
@@ -48,8 +49,8 @@ static __always_inline int ct_room(struct ct_table *tab, __u8 family)
  * promoted and the table is full.
  */
 static __always_inline __u64 ct_touch_word(const struct ct_settings *set, struct ct_conn *conn,
-					   const union ct_key *key, struct ct_track *tr,
-					   __u8 proto, __u8 class, __u8 family)
+					   const union ct_key *key, struct ct_track *tr, __u8 proto,
+					   __u8 class, __u8 family)
 {
 	struct ct_table *tab = ct_table(family);
 	__u64 old = tr->word, new;

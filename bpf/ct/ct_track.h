@@ -3,13 +3,12 @@
 #define BPFCT_CT_TRACK_H
 
 #include "../abi/ct_conn.h"
-#include "../lib/ct_clock.h"
 #include "../lib/ct_pkt.h"
 
 /* What a protocol's tracker says of a packet; a negative value is a drop reason. */
 #define CT_TRACK_ACCEPT 0 /* state, timeout and assured below hold */
 #define CT_TRACK_IGNORE 1 /* pass, no refresh, no count */
-#define CT_TRACK_KILL 2	  /* pass, and the connection ends at once */
+#define CT_TRACK_KILL	2 /* pass, and the connection ends at once */
 #define CT_TRACK_REOPEN 3 /* the packet opens a new connection on the same tuple */
 
 /* Passed to a tracker and filled by it. */

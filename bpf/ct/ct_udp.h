@@ -3,6 +3,7 @@
 #define BPFCT_CT_UDP_H
 
 #include <linux/in.h>
+#include <linux/in6.h>
 
 #include "ct_track.h"
 

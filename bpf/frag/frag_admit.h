@@ -6,7 +6,7 @@
 #include "../lib/ct_stats.h"
 
 #define FRAG_WHOLE 0 /* not a fragment: go on */
-#define FRAG_PASS 1  /* a fragment, and the setting passes those untracked */
+#define FRAG_PASS  1 /* a fragment, and the setting passes those untracked */
 
 /* Stage 2. Reassembly is not here yet; `set fragments` decides. */
 static __always_inline int frag_admit(const struct ct_pkt *pkt)

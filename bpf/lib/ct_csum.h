@@ -4,12 +4,13 @@
 
 #include <bpf/bpf_endian.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 
 #include "ct_pkt.h"
 
 /* ICMP messages longer than this are not summed: their senders are answered by
  * the end host's own check, and I7 bounds what a packet may cost. */
-#define CT_CSUM_CHUNK 64
+#define CT_CSUM_CHUNK  64
 #define CT_CSUM_CHUNKS 24
 
 static __always_inline __u32 ct_csum_fold(__u64 sum)

@@ -26,7 +26,8 @@ static __always_inline int ct_inner_ip4_csum_ok(struct ct_ctx *ctx, __u32 off, _
 	return sum == 0xffff;
 }
 
-static __always_inline int ct_inner_ip4(struct ct_ctx *ctx, struct ct_pkt *pkt, __u32 off, __u32 left)
+static __always_inline int ct_inner_ip4(struct ct_ctx *ctx, struct ct_pkt *pkt, __u32 off,
+					__u32 left)
 {
 	struct iphdr *ip = ct_at(ctx, off, sizeof(*ip));
 	__u32 hlen;
@@ -46,7 +47,8 @@ static __always_inline int ct_inner_ip4(struct ct_ctx *ctx, struct ct_pkt *pkt, 
 	return 0;
 }
 
-static __always_inline int ct_inner_ip6(struct ct_ctx *ctx, struct ct_pkt *pkt, __u32 off, __u32 left)
+static __always_inline int ct_inner_ip6(struct ct_ctx *ctx, struct ct_pkt *pkt, __u32 off,
+					__u32 left)
 {
 	struct ipv6hdr *ip = ct_at(ctx, off, sizeof(*ip));
 	__u32 start = off;

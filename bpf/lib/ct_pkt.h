@@ -5,12 +5,12 @@
 #include "../abi/ct_key.h"
 
 /* ct_pkt.flags */
-#define CT_PKT_FRAGMENT 0x01   /* a fragment, first or later */
+#define CT_PKT_FRAGMENT	  0x01 /* a fragment, first or later */
 #define CT_PKT_LATER_FRAG 0x02 /* not the first: no transport header here */
 #define CT_PKT_ICMP_ERROR 0x04 /* `inner` is the quoted packet's tuple */
 #define CT_PKT_ICMP_REPLY 0x08 /* answer to an ICMP query */
-#define CT_PKT_UNTRACKED 0x10  /* ND, RS/RA, MLD, multicast, broadcast: left alone */
-#define CT_PKT_NO_PORTS 0x20   /* protocol tracked by address alone */
+#define CT_PKT_UNTRACKED  0x10 /* ND, RS/RA, MLD, multicast, broadcast: left alone */
+#define CT_PKT_NO_PORTS	  0x20 /* protocol tracked by address alone */
 #define CT_PKT_ICMP_OTHER 0x40 /* ICMP type that is neither query nor tracked error */
 
 /*
@@ -23,8 +23,8 @@ struct ct_pkt {
 	struct ct_tuple inner; /* ICMP errors: the quoted packet as quoted */
 	__u32 l3_off;
 	__u32 l4_off;
-	__u32 len;         /* from the IP header to the packet's end, GSO included */
-	__u32 l4_len;      /* from the transport header to the IP packet's end */
+	__u32 len;	   /* from the IP header to the packet's end, GSO included */
+	__u32 l4_len;	   /* from the transport header to the IP packet's end */
 	__u32 payload_len; /* TCP: bytes of data; others: after the fixed header */
 	__u32 inner_l3_off;
 	__u32 inner_l4_off;

@@ -125,7 +125,8 @@ __noinline int nat_apply(struct ct_ctx *ctx, struct ct_pkt *pkt, const struct ct
 	off += nat_csum_off(&pkt->tuple);
 	udp = pkt->tuple.proto == IPPROTO_UDP;
 	/* ICMP over IPv4 has no pseudo header. */
-	if (diff && !(icmp && pkt->tuple.family == 4) && ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
+	if (diff && !(icmp && pkt->tuple.family == 4) &&
+	    ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
 		return -CT_DROP_CSUM_UPDATE;
 	if (pdiff && ctx_csum_l4(ctx, off, nat_fold(pdiff), 0, udp))
 		return -CT_DROP_CSUM_UPDATE;

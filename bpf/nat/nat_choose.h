@@ -7,7 +7,7 @@
 
 /* Random tries after the preserved port. The bound is I7's; leases from ctd
  * take their place with the port daemon. */
-#define NAT_TRIES 24
+#define NAT_TRIES    24
 #define NAT_PORT_LOW 1024
 
 /* Writes one side of the reply tuple of the record being built. Source NAT
@@ -30,7 +30,8 @@ static __always_inline void nat_set_addr(struct ct_build *b, const struct ct_nat
 		else
 			b->conn4.reply_saddr = addr;
 	} else {
-		__builtin_memcpy(src ? b->conn6.reply_daddr : b->conn6.reply_saddr, a->addr_min, 16);
+		__builtin_memcpy(src ? b->conn6.reply_daddr : b->conn6.reply_saddr, a->addr_min,
+				 16);
 	}
 }
 

@@ -26,7 +26,8 @@ __noinline int nat_stub_live4(const struct ct_key4 *skey, __u32 now)
 
 	if (!skey || !set)
 		return 0;
-	s = bpf_map_lookup_elem(&ct_stub4_v1, skey);
+	key = *skey;
+	s = bpf_map_lookup_elem(&ct_stub4_v1, &key);
 	if (!s)
 		return 0;
 	key = s->conn;
@@ -54,7 +55,8 @@ __noinline int nat_stub_live6(const struct ct_key6 *skey, __u32 now)
 
 	if (!skey || !set)
 		return 0;
-	s = bpf_map_lookup_elem(&ct_stub6_v1, skey);
+	key = *skey;
+	s = bpf_map_lookup_elem(&ct_stub6_v1, &key);
 	if (!s)
 		return 0;
 	key = s->conn;

@@ -3,6 +3,7 @@
 #define BPFCT_NAT_ICMP_H
 
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The maintenance side: sweep and dump iterators, and the control program.
+ * Loaded by ctd; what is pinned of it lets ctctl work with ctd dead. */
+#include "lib/ctx_tc.h"
+
+#include "ct/ct_control.h"
+
+/* Contexts of iter/bpf_map_elem programs; the kernel's types, by their names. */
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+} __attribute__((preserve_access_index));
+
+struct bpf_map;
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+} __attribute__((preserve_access_index));
+
+static __always_inline void sweep_stub_gone(__u8 family)
+{
+	struct ct_table *tab = ct_table(family);
+
+	if (tab)
+		ct_add(&tab->stubs, -1);
+	ct_stat(CT_STAT_STUB_REPAIRED);
+}
+
+SEC("iter/bpf_map_elem")
+int ct_sweep4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_conn4 *conn = ctx->value;
+	struct ct_key4 *at = ctx->key;
+	union ct_key key = {};
+
+	if (!at || !conn || !set)
+		return 0;
+	key.k4 = *at;
+	ct_visit(&conn->c, &key, ct_now(set), 4);
+	ct_stat(CT_STAT_SWEEP_SEEN);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int ct_sweep6(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_conn6 *conn = ctx->value;
+	struct ct_key6 *at = ctx->key;
+	union ct_key key = {};
+
+	if (!at || !conn || !set)
+		return 0;
+	key.k6 = *at;
+	ct_visit(&conn->c, &key, ct_now(set), 6);
+	ct_stat(CT_STAT_SWEEP_SEEN);
+	return 0;
+}
+
+/* Stubs go with their records; these passes find what a lost race left behind:
+ * a stub whose record is gone, or lives another life, for longer than a commit
+ * could take. */
+SEC("iter/bpf_map_elem")
+int ct_stub_sweep4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_stub4 *stub = ctx->value;
+	struct ct_key4 *at = ctx->key, key, skey;
+	struct ct_conn4 *conn;
+
+	if (!at || !stub || !set)
+		return 0;
+	skey = *at;
+	key = stub->conn;
+	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key);
+	if (conn && ct_w_gen(ct_word(&conn->c)) == stub->gen)
+		return 0;
+	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
+		return 0;
+	if (!bpf_map_delete_elem(&ct_stub4_v1, &skey))
+		sweep_stub_gone(4);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int ct_stub_sweep6(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_stub6 *stub = ctx->value;
+	struct ct_key6 *at = ctx->key, key, skey;
+	struct ct_conn6 *conn;
+
+	if (!at || !stub || !set)
+		return 0;
+	skey = *at;
+	key = stub->conn;
+	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key);
+	if (conn && ct_w_gen(ct_word(&conn->c)) == stub->gen)
+		return 0;
+	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
+		return 0;
+	if (!bpf_map_delete_elem(&ct_stub6_v1, &skey))
+		sweep_stub_gone(6);
+	return 0;
+}
+
+/* A record that changed hands while it was copied is read again once, then left
+ * out: what is printed is one connection, never two halves. */
+SEC("iter/bpf_map_elem")
+int ct_dump4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_conn4 *conn = ctx->value;
+	struct ct_key4 *at = ctx->key;
+	struct ct_flow flow;
+	union ct_key key = {};
+	__u64 word;
+
+	if (!at || !conn || !set)
+		return 0;
+	key.k4 = *at;
+	word = ct_word(&conn->c);
+	ct_flow_fill(&flow, &conn->c, &key, word, 4);
+	if (ct_w_gen(word) != ct_w_gen(ct_word(&conn->c)))
+		return 0;
+	flow.type = 0;
+	flow.tick = ct_now(set);
+	bpf_seq_write(ctx->meta->seq, &flow, sizeof(flow));
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int ct_dump6(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_conn6 *conn = ctx->value;
+	struct ct_key6 *at = ctx->key;
+	struct ct_flow flow;
+	union ct_key key = {};
+	__u64 word;
+
+	if (!at || !conn || !set)
+		return 0;
+	key.k6 = *at;
+	word = ct_word(&conn->c);
+	ct_flow_fill(&flow, &conn->c, &key, word, 6);
+	if (ct_w_gen(word) != ct_w_gen(ct_word(&conn->c)))
+		return 0;
+	flow.type = 0;
+	flow.tick = ct_now(set);
+	bpf_seq_write(ctx->meta->seq, &flow, sizeof(flow));
+	return 0;
+}
+
+SEC("syscall")
+int ct_control(struct ct_control *req)
+{
+	const struct ct_settings *set = ct_settings();
+	union ct_key key = {};
+
+	req->jiffies = bpf_jiffies64();
+	req->ktime_ns = bpf_ktime_get_ns();
+	req->result = -EINVAL;
+	if (!set)
+		return 0;
+	if (req->op == CT_CONTROL_CLOCK) {
+		req->result = 0;
+		return 0;
+	}
+	if (req->flow.family == 4) {
+		key.k4 = req->flow.key4;
+		if (req->op == CT_CONTROL_CREATE)
+			req->result = ct_control_create(set, req, &key, 4);
+		else if (req->op == CT_CONTROL_DELETE || req->op == CT_CONTROL_UPDATE)
+			req->result = ct_control_on(set, req, &key, 4);
+	} else if (req->flow.family == 6) {
+		key.k6 = req->flow.key6;
+		if (req->op == CT_CONTROL_CREATE)
+			req->result = ct_control_create(set, req, &key, 6);
+		else if (req->op == CT_CONTROL_DELETE || req->op == CT_CONTROL_UPDATE)
+			req->result = ct_control_on(set, req, &key, 6);
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

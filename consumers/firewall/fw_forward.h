@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_FW_FORWARD_H
+#define BPFCT_FW_FORWARD_H
+
+#include "../../bpf/ct/ct_route.h"
+#include "../../bpf/lib/ct_parse.h"
+#include "fw_maps.h"
+
+/* Where a packet goes. */
+#define FW_TO_HOP   0 /* hop is complete: it can be redirected there */
+#define FW_TO_STACK 1 /* forwarded, but by the stack: hop->ifindex is where, if known */
+#define FW_TO_SELF  2 /* for the router itself */
+
+#define FW_AF_INET  2
+#define FW_AF_INET6 10
+
+#define FW_PKT_HOST	 0 /* skb->pkt_type: for our MAC address */
+#define FW_PKT_OTHERHOST 3
+
+struct fw_hop {
+	struct ct_nexthop nh;
+	__u32 route; /* for ct_conn.route; 0: do not remember */
+	__u32 where; /* FW_TO_* */
+};
+
+/* Asks the kernel's FIB for the packet as it is after destination translation. */
+__noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
+			const struct ct_result *res, struct fw_hop *hop)
+{
+	const struct ct_settings *set = ct_settings();
+	struct bpf_fib_lookup p = {};
+	long v;
+
+	if (!pkt || !res || !hop || !set)
+		return -CT_DROP_MAP_MISSING;
+	hop->route = 0;
+	hop->nh.ifindex = 0;
+	hop->where = FW_TO_STACK;
+	p.ifindex = skb->ifindex;
+	p.l4_protocol = pkt->tuple.proto;
+	p.tot_len = 1; /* makes the kernel report the route's MTU */
+	if (pkt->tuple.family == 4) {
+		p.family = FW_AF_INET;
+		p.tos = pkt->tos;
+		p.ipv4_src = pkt->tuple.saddr[0];
+		p.ipv4_dst = res->translate & CT_XLATE_DST ? res->to.daddr[0] : pkt->tuple.daddr[0];
+	} else {
+		p.family = FW_AF_INET6;
+		__builtin_memcpy(p.ipv6_src, pkt->tuple.saddr, 16);
+		if (res->translate & CT_XLATE_DST)
+			__builtin_memcpy(p.ipv6_dst, res->to.daddr, 16);
+		else
+			__builtin_memcpy(p.ipv6_dst, pkt->tuple.daddr, 16);
+	}
+	v = bpf_fib_lookup(skb, &p, sizeof(p), 0);
+	if (v == BPF_FIB_LKUP_RET_NOT_FWDED) {
+		hop->where = FW_TO_SELF;
+		return 0;
+	}
+	if (v != BPF_FIB_LKUP_RET_SUCCESS) {
+		/* The device is known when only the neighbour is not. */
+		if (v == BPF_FIB_LKUP_RET_NO_NEIGH)
+			hop->nh.ifindex = p.ifindex;
+		return 0;
+	}
+	hop->nh.ifindex = p.ifindex;
+	hop->nh.mtu = p.mtu_result;
+	__builtin_memcpy(hop->nh.dmac, p.dmac, 6);
+	__builtin_memcpy(hop->nh.smac, p.smac, 6);
+	/* A device without link addresses (tun, wireguard): the stack knows how. */
+	if (!(p.dmac[0] | p.dmac[1] | p.dmac[2] | p.dmac[3] | p.dmac[4] | p.dmac[5]))
+		return 0;
+	hop->where = FW_TO_HOP;
+	hop->route = ct_route_put(set, &hop->nh);
+	return 0;
+}
+
+/* May this packet be redirected to the hop as it is? What the stack has to
+ * answer (TTL, too big), to look at (options) or to cut goes up. */
+static __always_inline int fw_can_redirect(struct __sk_buff *skb, const struct ct_pkt *pkt,
+					   const struct fw_hop *hop)
+{
+	__u32 size = pkt->len;
+
+	if (skb->pkt_type != FW_PKT_HOST || pkt->ttl <= 1)
+		return 0;
+	if (pkt->tuple.family == 4 && pkt->l4_off - pkt->l3_off != sizeof(struct iphdr))
+		return 0;
+	if (skb->gso_size)
+		size = skb->gso_size + pkt->l4_off - pkt->l3_off +
+		       (pkt->tuple.proto == IPPROTO_TCP ? 20 + pkt->tcp_optlen : 8);
+	return size <= hop->nh.mtu;
+}
+
+/* TTL, link addresses. The caller has translated and redirects. 0 or a reason. */
+static __always_inline int fw_rewrite_link(struct __sk_buff *skb, const struct ct_pkt *pkt,
+					   const struct fw_hop *hop)
+{
+	struct ethhdr *eth;
+
+	if (pkt->tuple.family == 4) {
+		struct iphdr *ip = ct_at(skb, pkt->l3_off, sizeof(*ip));
+		__u32 sum;
+
+		if (!ip)
+			return -CT_DROP_PKT_ACCESS;
+		ip->ttl--;
+		/* RFC 1141: the word that holds the TTL fell by 0x0100. */
+		sum = ip->check + bpf_htons(0x0100);
+		ip->check = sum + (sum >= 0xffff);
+	} else {
+		struct ipv6hdr *ip = ct_at(skb, pkt->l3_off, sizeof(*ip));
+
+		if (!ip)
+			return -CT_DROP_PKT_ACCESS;
+		ip->hop_limit--;
+	}
+	eth = ct_at(skb, 0, sizeof(*eth));
+	if (!eth)
+		return -CT_DROP_PKT_ACCESS;
+	__builtin_memcpy(eth->h_dest, hop->nh.dmac, 6);
+	__builtin_memcpy(eth->h_source, hop->nh.smac, 6);
+	return 0;
+}
+
+#endif
