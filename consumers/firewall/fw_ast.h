@@ -83,6 +83,8 @@ struct fw_stmt {
 /* More macros, or more terms in a list, cannot be meant. Rules end at FW_RULES + FW_NATS. */
 #define FW_MACROS_MAX 1024
 #define FW_LIST_MAX   1024
+/* Terms of all lists together: bounds the time that a hostile file can take. */
+#define FW_TERMS_MAX 32768
 
 #define FW_F4 1
 #define FW_F6 2
@@ -136,6 +138,7 @@ struct fw_parser {
 	size_t token_len;
 	bool at_eol;	     /* the last token ended a line */
 	struct fw_loc eol;   /* of the last end of line */
+	unsigned int terms;  /* flattened so far */
 	const char *what;    /* which word, number or address the grammar waits for */
 	struct fw_stmt stmt; /* the rule under construction */
 	struct fw_args args; /* the setting under construction */

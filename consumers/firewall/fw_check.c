@@ -153,6 +153,11 @@ int fw_flatten(struct fw_parser *ps, struct fw_list *list, enum fw_place place)
 	for (unsigned int i = 0; i < list->terms.n; i++)
 		if (fw_resolve(ps, &list->terms.v[i], flat))
 			return -1;
+	ps->terms += flat->n;
+	if (ps->terms > FW_TERMS_MAX)
+		return fw_error(ps, list->loc,
+				"lists hold too much, expected at most %d terms in all",
+				FW_TERMS_MAX);
 	for (unsigned int i = 0; i < flat->n; i++)
 		if (fw_check_term(ps, &flat->v[i], place))
 			return -1;

@@ -310,6 +310,25 @@ static void nested_macros_stay_bounded(void **state)
 	assert_true(fw_conf_parse_text("nested", text, len, &conf, NULL) < 0);
 }
 
+/* A long list in every rule: refused in well under a second, not compared pair
+ * by pair a thousand times. */
+static void long_lists_stay_bounded(void **state)
+{
+	static char text[65536];
+	size_t len = snprintf(text, sizeof(text), "m = { 1");
+	struct fw_conf *conf;
+	double begin = now();
+
+	(void)state;
+	for (int i = 1; i < 1024; i++)
+		len += snprintf(text + len, sizeof(text) - len, ",%d", 1 + i * 2);
+	len += snprintf(text + len, sizeof(text) - len, "}\n");
+	for (int i = 0; i < 1200; i++)
+		len += snprintf(text + len, sizeof(text) - len, "pass in proto tcp port $m\n");
+	assert_int_equal(fw_conf_parse_text("lists", text, len, &conf, NULL), -EINVAL);
+	assert_true(now() - begin < 2);
+}
+
 static void long_names_survive_printing(void **state)
 {
 	char name[301], text[2000];
@@ -388,6 +407,7 @@ int main(void)
 		cmocka_unit_test(token_soup_never_crashes),
 		cmocka_unit_test(mutated_good_files_never_crash),
 		cmocka_unit_test(nested_macros_stay_bounded),
+		cmocka_unit_test(long_lists_stay_bounded),
 		cmocka_unit_test(long_names_survive_printing),
 		cmocka_unit_test(oversized_text_is_refused),
 		cmocka_unit_test(unreadable_files_are_one_line),
