@@ -114,6 +114,7 @@ static int fw_expand_net(struct fw_compiler *c, const struct fw_term *t, struct 
 static int fw_expand_addrs(struct fw_compiler *c, const struct fw_list *list, struct fw_term **v,
 			   unsigned int *n)
 {
+	char text[FW_TERM_TEXT];
 	int ret = 0;
 
 	*n = 0;
@@ -131,8 +132,8 @@ static int fw_expand_addrs(struct fw_compiler *c, const struct fw_list *list, st
 		if (list->flat.v[i].kind == FW_T_NET)
 			ret = fw_expand_net(c, &list->flat.v[i], v, n);
 	if (!ret && !*n)
-		fw_say(c, list->loc, "warning: %s%s has no address yet, rule left out",
-		       list->flat.v[0].text, list->flat.n > 1 ? " ..." : "");
+		fw_say(c, list->loc, "warning: %s has no address yet, rule left out",
+		       fw_term_text(list->terms.v, text, sizeof(text)));
 	return ret;
 }
 
