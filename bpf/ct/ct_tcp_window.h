@@ -36,7 +36,7 @@ struct ct_tcp_opts {
 /* The walk over the options, one a step of bpf_loop: the verifier looks at the
  * body once instead of forty times. */
 struct ct_tcp_walk {
-	__u8 buf[48]; /* 40 and room to read past the end */
+	__u8 buf[64]; /* 40 and room for what the verifier thinks */
 	__u32 len;
 	__u32 at;
 	struct ct_tcp_opts out;
@@ -107,10 +107,8 @@ __noinline int ct_tcp_options(struct ct_ctx *ctx, const struct ct_pkt *pkt, stru
 	w->out.sack = against;
 	w->at = 0;
 	len = pkt->tcp_optlen;
-	/* The barrier makes the compiler keep the bounds that the verifier needs. */
-	asm volatile("" : "+r"(len));
-	if (len >= 1 && len <= 40) {
-		if (ctx_load(ctx, pkt->l4_off + 20, w->buf, len))
+	if (len && len <= 40) {
+		if (ctx_load(ctx, pkt->l4_off + 20, w->buf, ctx_bound64(len)))
 			return -1;
 		w->len = len;
 		bpf_loop(40, ct_tcp_option, NULL, 0);

@@ -35,11 +35,11 @@ static long ct_csum_chunk(__u32 i, struct ct_csum_walk *w)
 	__be32 buf[CT_CSUM_CHUNK / 4] = {};
 	__u64 n = w->left;
 
+	if (!n)
+		return 1;
 	if (n > CT_CSUM_CHUNK)
 		n = CT_CSUM_CHUNK;
-	asm volatile("" : "+r"(n));
-	if (n < 1 || n > CT_CSUM_CHUNK)
-		return 1;
+	n = ctx_bound64(n);
 	if (ctx_load(w->ctx, w->off, buf, n)) {
 		w->error = 1;
 		return 1;

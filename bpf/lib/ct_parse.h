@@ -66,14 +66,17 @@ struct ct_sctp_hdr {
 	__le32 checksum;
 };
 
-/* size bytes at off if they are directly readable; off is bounded for the verifier. */
+/* size bytes at off if they are directly readable. The barrier makes the bound
+ * one on the very register that is added, which Linux 6.1 needs to see. */
 static __always_inline void *ct_at(struct ct_ctx *ctx, __u32 off, __u32 size)
 {
 	void *data = ctx_data(ctx), *end = ctx_data_end(ctx);
+	__u64 at = off;
 
-	if (off > CT_PARSE_LINEAR * 2)
+	asm volatile("" : "+r"(at));
+	if (at > CT_PARSE_LINEAR * 2)
 		return NULL;
-	data += off;
+	data += at;
 	if (data + size > end)
 		return NULL;
 	return data;

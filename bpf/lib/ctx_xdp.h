@@ -40,6 +40,16 @@ static __always_inline int ctx_pull(struct ct_ctx *ctx, __u32 len)
 	return ctx_linear(ctx) >= len ? 0 : -ENOMEM;
 }
 
+/* A length of 1 to 64 in a form whose bounds every verifier since 6.1 follows. */
+static __always_inline __u64 ctx_bound64(__u64 n)
+{
+	n -= 1;
+	asm volatile("" : "+r"(n));
+	n &= 63;
+	asm volatile("" : "+r"(n));
+	return n + 1;
+}
+
 static __always_inline int ctx_load(struct ct_ctx *ctx, __u32 off, void *to, __u32 len)
 {
 	return bpf_xdp_load_bytes(ctx, off, to, len);

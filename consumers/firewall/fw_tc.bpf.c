@@ -139,7 +139,13 @@ __noinline int fw_to_hop(struct __sk_buff *skb)
 	return bpf_redirect(f->hop.nh.ifindex, 0);
 }
 
-/* A packet without a connection at ingress: rules, then commit. */
+/* fw_admit() and fw_admit_out(): the packet goes on, and opens a connection as
+ * w->args says. The entry program calls ct_commit() itself: one frame less on
+ * the deepest stack. */
+#define FW_COMMIT 1
+
+/* A packet without a connection at ingress: rules and translation. FW_COMMIT, 0
+ * to let it go on without a connection, or a drop reason. */
 __noinline int fw_admit(struct __sk_buff *skb)
 {
 	struct ct_work *w = ct_work();
@@ -174,7 +180,7 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	iface = bpf_map_lookup_elem(&fw_iface_v1, &in);
 	w->args.inside = iface && (iface->flags & FW_IF_INSIDE);
 	w->args.route = f->hop.route;
-	return ct_commit(skb, &w->pkt, &w->res, &w->args);
+	return FW_COMMIT;
 }
 
 static __always_inline int fw_in(struct __sk_buff *skb, int l2)
@@ -205,6 +211,8 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	if (v == CT_NEW || v == CT_UNTRACKED) {
 		w->res.verdict = v;
 		v = fw_admit(skb);
+		if (v == FW_COMMIT)
+			v = ct_commit(skb, &w->pkt, &w->res, &w->args);
 	} else if (v > 0) {
 		if (ct_route_get(set, w->res.route, &f->hop.nh)) {
 			f->hop.where = FW_TO_HOP;
@@ -247,7 +255,7 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 		return v;
 	w->args.inside = 1;
 	w->args.local = 1;
-	return ct_commit(skb, &w->pkt, &w->res, &w->args);
+	return FW_COMMIT;
 }
 
 /* Came through ingress of one of ours, or never crossed an ingress? */
@@ -295,6 +303,8 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	if (v == CT_NEW || v == CT_UNTRACKED) {
 		w->res.verdict = v;
 		v = fw_admit_out(skb);
+		if (v == FW_COMMIT)
+			v = ct_commit(skb, &w->pkt, &w->res, &w->args);
 		if (v < 0)
 			return fw_drop(v);
 	}
