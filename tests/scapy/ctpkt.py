@@ -297,7 +297,7 @@ class IcmpErr(Pkt):
         if f.fam == 4 and self.inner_badsum:
             quoted = quoted[:10] + bytes([quoted[10] ^ 0x55]) + quoted[11:]
         if self.inner_l4_badsum:
-            off = hl + {TCP: 16, UDP: 6, SCTP: 8}.get(self.inner.proto, 2)
+            off = hl + {TCP: 16, UDP: 6, UDPLITE: 6, SCTP: 8}.get(self.inner.proto, 2)
             quoted = quoted[:off] + bytes([quoted[off] ^ 0x55]) + quoted[off + 1:]
         quoted = quoted[:hl + self.n4]
         if self.inner_mangle:
