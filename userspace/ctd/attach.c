@@ -46,20 +46,21 @@ static void note_clsact(struct run_lock *lock, uint32_t ifindex)
 		log_event(LOG_WARN, "lock_file", "error=\"%s\"", strerror(errno));
 }
 
-static int attach_one(struct ctd *d, uint32_t ifindex)
+static int attach_one(struct ctd *d, const struct fw_if *iface)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = iface->ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	int egress, ret;
 
 	ret = bpf_tc_hook_create(&hook);
 	if (!ret)
-		note_clsact(&d->lock, ifindex);
+		note_clsact(&d->lock, iface->ifindex);
 	else if (ret != -EEXIST)
 		return ret;
 	for (egress = 0; egress < 2; egress++) {
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = our_handle(d->opt.instance),
-			    .priority = OUR_PRIORITY, .prog_fd = firewall_prog(d, egress),
+			    .priority = OUR_PRIORITY,
+			    .prog_fd = firewall_prog(d, egress, iface->no_l2),
 			    .flags = BPF_TC_F_REPLACE);
 
 		hook.attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
@@ -88,7 +89,7 @@ static int attach_new(struct ctd *d, const struct fw_if *iface)
 
 	if (iface->loopback || has(d->attach->ifindex, d->attach->n, iface->ifindex))
 		return 0;
-	ret = attach_one(d, iface->ifindex);
+	ret = attach_one(d, iface);
 	if (ret == -ENODEV)
 		return 0;
 	if (!ret)

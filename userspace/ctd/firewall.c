@@ -10,7 +10,7 @@
 struct firewall {
 	struct fw_tc *skel;
 	struct fw_fds fds;
-	int prog[2]; /* 1: egress */
+	int prog[2][2]; /* [no link header][egress] */
 };
 
 static int map_fd(const struct firewall *fw, const char *name)
@@ -32,10 +32,13 @@ static int find_fds(struct firewall *fw)
 	fw->fds.nat = map_fd(fw, "fw_nat_v1");
 	fw->fds.hit = map_fd(fw, "fw_hit_v1");
 	fw->fds.iface = map_fd(fw, "fw_iface_v1");
-	fw->prog[0] = prog_fd(fw, "fw_ingress");
-	fw->prog[1] = prog_fd(fw, "fw_egress");
+	fw->prog[0][0] = prog_fd(fw, "fw_ingress");
+	fw->prog[0][1] = prog_fd(fw, "fw_egress");
+	fw->prog[1][0] = prog_fd(fw, "fw_ingress_l3");
+	fw->prog[1][1] = prog_fd(fw, "fw_egress_l3");
 	if (fw->fds.config < 0 || fw->fds.rule < 0 || fw->fds.nat < 0 || fw->fds.hit < 0 ||
-	    fw->fds.iface < 0 || fw->prog[0] < 0 || fw->prog[1] < 0)
+	    fw->fds.iface < 0 || fw->prog[0][0] < 0 || fw->prog[0][1] < 0 || fw->prog[1][0] < 0 ||
+	    fw->prog[1][1] < 0)
 		return -ENOENT;
 	return 0;
 }
@@ -94,7 +97,7 @@ const struct fw_fds *firewall_fds(const struct ctd *d)
 	return &d->fw->fds;
 }
 
-int firewall_prog(const struct ctd *d, bool egress)
+int firewall_prog(const struct ctd *d, bool egress, bool no_l2)
 {
-	return d->fw->prog[egress];
+	return d->fw->prog[no_l2][egress];
 }

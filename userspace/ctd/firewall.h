@@ -13,7 +13,8 @@ void firewall_stop(struct ctd *d);
 int firewall_pin(struct ctd *d);
 
 const struct fw_fds *firewall_fds(const struct ctd *d);
-/* Descriptor of fw_ingress or fw_egress. */
-int firewall_prog(const struct ctd *d, bool egress);
+/* Descriptor of fw_ingress or fw_egress, or of their _l3 form for devices whose
+ * frames begin with the IP header. */
+int firewall_prog(const struct ctd *d, bool egress, bool no_l2);
 
 #endif

@@ -27,13 +27,27 @@ static int remove_all(struct ctd *d, bool in_namespace)
 	return ret;
 }
 
+/* A ctd that has just been told to stop gets a moment to do so. */
+static int take_lock(struct ctd *d, char *err, size_t errlen)
+{
+	const struct timespec tenth = {.tv_nsec = 100 * 1000 * 1000};
+	int turn, ret;
+
+	for (turn = 0;; turn++) {
+		ret = run_lock_take(&d->lock, d->opt.instance, err, errlen);
+		if (ret != -EBUSY || turn == 20)
+			return ret;
+		nanosleep(&tenth, NULL);
+	}
+}
+
 int unload_run(struct ctd *d)
 {
 	char err[256];
 	bool in_namespace = true;
 	int ret;
 
-	ret = run_lock_take(&d->lock, d->opt.instance, err, sizeof(err));
+	ret = take_lock(d, err, sizeof(err));
 	if (ret) {
 		log_fail("%s%s", err, ret == -EBUSY ? ": stop it first" : "");
 		return ret;
