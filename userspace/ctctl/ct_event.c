@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* -E: events come through ctd, which owns the ring. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,11 +18,20 @@ static void on_signal(int sig)
 	stop = 1;
 }
 
-static void catch_signals(void)
+/* Both are blocked but inside ppoll(), so that none comes between looking at
+ * `stop` and going to sleep. *old is the mask to sleep with. */
+static void catch_signals(sigset_t *old)
 {
-	struct sigaction act = {.sa_handler = on_signal}; /* no SA_RESTART: recv returns */
+	struct sigaction act = {.sa_handler = on_signal};
+	sigset_t block;
 
 	stop = 0;
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigaddset(&block, SIGTERM);
+	sigprocmask(SIG_BLOCK, &block, old);
+	sigdelset(old, SIGINT);
+	sigdelset(old, SIGTERM);
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
 }
@@ -51,40 +61,48 @@ static void show_event(struct ct_print *pr, const struct ct_flow *flow)
 		ct_print_event(pr, &v);
 }
 
-static int follow(struct ct_cmd *cmd, int fd, struct ct_print *pr)
+static int read_event(struct ct_cmd *cmd, int fd, struct ct_print *pr)
 {
 	struct ct_flow flow;
+	ssize_t n = recv(fd, &flow, sizeof(flow), MSG_TRUNC);
 
-	while (!stop) {
-		ssize_t n = recv(fd, &flow, sizeof(flow), MSG_TRUNC);
+	if (n == 0)
+		return ctctl_fail(cmd->c, "ctd closed the connection");
+	if (n < 0)
+		return ctctl_fail(cmd->c, "ctd: %s", strerror(errno));
+	if (n != sizeof(flow))
+		return ctctl_fail(cmd->c, "ctd sent %zd bytes instead of a flow", n);
+	show_event(pr, &flow);
+	return ferror(cmd->c->out) ? CTCTL_FAILED : CTCTL_OK;
+}
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			return ctctl_fail(cmd->c, "ctd closed the connection");
-		if (n < 0)
-			return ctctl_fail(cmd->c, "ctd: %s", strerror(errno));
-		if (n != sizeof(flow))
-			return ctctl_fail(cmd->c, "ctd sent %zd bytes instead of a flow", n);
-		show_event(pr, &flow);
-		if (ferror(cmd->c->out))
-			return CTCTL_FAILED;
+static int follow(struct ct_cmd *cmd, int fd, struct ct_print *pr, const sigset_t *mask)
+{
+	struct pollfd poll = {.fd = fd, .events = POLLIN};
+	int ret = CTCTL_OK;
+
+	while (!stop && !ret) {
+		if (ppoll(&poll, 1, NULL, mask) > 0)
+			ret = read_event(cmd, fd, pr);
+		else if (errno != EINTR)
+			ret = ctctl_fail(cmd->c, "ctd: %s", strerror(errno));
 	}
-	return CTCTL_OK;
+	return ret;
 }
 
 int ct_cmd_event(struct ct_cmd *cmd)
 {
 	int fd = ctctl_connect(cmd->c), ret;
 	struct ct_print pr;
+	sigset_t mask;
 
 	if (fd < 0)
 		return CTCTL_FAILED;
 	ct_print_start(&pr, cmd, cmd->pins);
-	catch_signals();
+	catch_signals(&mask);
 	ret = subscribe(cmd, fd);
 	if (!ret)
-		ret = follow(cmd, fd, &pr);
+		ret = follow(cmd, fd, &pr, &mask);
 	ct_print_end(&pr);
 	close(fd);
 	if (!ret)

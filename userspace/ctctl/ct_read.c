@@ -96,7 +96,7 @@ static void print_cpu(struct ctctl *c, int cpu, const uint64_t *val, int cpus)
 {
 	const char *end = c->json ? "" : " ";
 
-	fprintf(c->out, c->json ? "{\"cpu\":%d" : "cpu=%-4u\t", cpu);
+	fprintf(c->out, c->json ? "{\"cpu\":%d" : "cpu=%-4d\t", cpu);
 	for (size_t i = 0; i < SHOWN; i++)
 		fprintf(c->out, c->json ? ",\"%s\":%llu%s" : "%s=%llu%s", shown[i].name,
 			(unsigned long long)val[i * cpus + cpu], end);
@@ -129,7 +129,7 @@ int ct_cmd_stats(struct ct_cmd *cmd)
 	if (cmd->table == CT_TABLE_EXPECT) {
 		for (int cpu = 0; cpu < cpus; cpu++)
 			fprintf(cmd->c->out,
-				"cpu=%-4u\texpect_new=0 expect_create=0 expect_delete=0 \n", cpu);
+				"cpu=%-4d\texpect_new=0 expect_create=0 expect_delete=0 \n", cpu);
 		return CTCTL_OK;
 	}
 	ret = cpus < 0 ? cpus : print_stats(cmd, cpus);
