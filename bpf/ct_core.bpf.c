@@ -21,6 +21,16 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } __attribute__((preserve_access_index));
 
+/* A byte of output ends ctd's read(), so that a walk over a million entries does
+ * not keep ctd from its other duties; the next read() goes on from here. */
+static __always_inline void sweep_yield(struct bpf_iter_meta *meta)
+{
+	__u8 byte = 0;
+
+	if ((meta->seq_num & 4095) == 4095)
+		bpf_seq_write(meta->seq, &byte, 1);
+}
+
 static __always_inline void sweep_stub_gone(__u8 family)
 {
 	struct ct_table *tab = ct_table(family);
@@ -40,6 +50,7 @@ int ct_sweep4(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!at || !conn || !set)
 		return 0;
+	sweep_yield(ctx->meta);
 	key.k4 = *at;
 	ct_visit(&conn->c, &key, ct_now(set), 4);
 	ct_stat(CT_STAT_SWEEP_SEEN);
@@ -56,6 +67,7 @@ int ct_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!at || !conn || !set)
 		return 0;
+	sweep_yield(ctx->meta);
 	key.k6 = *at;
 	ct_visit(&conn->c, &key, ct_now(set), 6);
 	ct_stat(CT_STAT_SWEEP_SEEN);
@@ -75,6 +87,7 @@ int ct_stub_sweep4(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!at || !stub || !set)
 		return 0;
+	sweep_yield(ctx->meta);
 	skey = *at;
 	key = stub->conn;
 	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key);
@@ -97,6 +110,7 @@ int ct_stub_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!at || !stub || !set)
 		return 0;
+	sweep_yield(ctx->meta);
 	skey = *at;
 	key = stub->conn;
 	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key);

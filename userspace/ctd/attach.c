@@ -50,7 +50,7 @@ static int attach_one(struct ctd *d, const struct fw_if *iface)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = iface->ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	int egress, ret;
+	int egress, ret, prog;
 
 	ret = bpf_tc_hook_create(&hook);
 	if (!ret)
@@ -59,10 +59,12 @@ static int attach_one(struct ctd *d, const struct fw_if *iface)
 		return ret;
 	for (egress = 0; egress < 2; egress++) {
 		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = our_handle(d->opt.instance),
-			    .priority = OUR_PRIORITY,
-			    .prog_fd = firewall_prog(d, egress, iface->no_l2),
-			    .flags = BPF_TC_F_REPLACE);
+			    .priority = OUR_PRIORITY, .flags = BPF_TC_F_REPLACE);
 
+		prog = firewall_prog(d, egress, iface->no_l2);
+		if (prog < 0)
+			return prog;
+		opts.prog_fd = prog;
 		hook.attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
 		ret = bpf_tc_attach(&hook, &opts);
 		if (ret)

@@ -14,7 +14,8 @@ int firewall_pin(struct ctd *d);
 
 const struct fw_fds *firewall_fds(const struct ctd *d);
 /* Descriptor of fw_ingress or fw_egress, or of their _l3 form for devices whose
- * frames begin with the IP header. */
-int firewall_prog(const struct ctd *d, bool egress, bool no_l2);
+ * frames begin with the IP header; that form is loaded when first asked for, as
+ * the verifier takes seconds. -errno if that fails. */
+int firewall_prog(struct ctd *d, bool egress, bool no_l2);
 
 #endif

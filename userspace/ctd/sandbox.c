@@ -33,6 +33,8 @@ static const int allowed[] = {
 	SCMP_SYS(lseek),
 	SCMP_SYS(fcntl),
 	SCMP_SYS(dup),
+	SCMP_SYS(dup2),
+	SCMP_SYS(dup3),
 	SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat),
 	SCMP_SYS(ftruncate),
@@ -78,6 +80,8 @@ static const int allowed[] = {
 	SCMP_SYS(nanosleep),
 	SCMP_SYS(clock_nanosleep),
 	/* the process */
+	SCMP_SYS(uname),
+	SCMP_SYS(prlimit64),
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
