@@ -304,7 +304,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	struct ct_hold h = {};
 	__u32 gen = bpf_get_prandom_u32() | 1, src;
 	__u64 word;
-	int v, took;
+	int v, took, shared;
 
 	h.tab = ct_table(family);
 	if (!b || !h.tab)
@@ -324,8 +324,10 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	if (v < 0)
 		return v;
 	/* Our own tuple answers to another connection: take another port, as
-	 * netfilter's null binding does. */
-	if (!args->nat.flags && ct_stub_live(&res->key, res->now, family)) {
+	 * netfilter's null binding does. Packets in our direction are ours then,
+	 * those the other way the other's: both stay under this key. */
+	shared = (!args->nat.flags || args->local) && ct_stub_live(&res->key, res->now, family);
+	if (shared && !args->nat.flags) {
 		args->nat.flags = CT_NAT_SRC;
 		args->nat.port_min = args->nat.port_max = 0;
 		__builtin_memcpy(args->nat.addr_min, pkt->tuple.saddr, 16);
@@ -360,7 +362,8 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	if (took)
 		ct_add(&h.tab->nodes, -1);
 	ct_event(set, &b->c, &res->key, word, family, CT_EVENT_NEW);
-	if (ct_stub_live(&res->key, res->now, family)) {
+	if (!(shared && (word & CT_W_STATUS(CT_S_NAT))) &&
+	    ct_stub_live(&res->key, res->now, family)) {
 		ct_withdraw(&res->key, word, family);
 		return -CT_DROP_TUPLE_CLASH;
 	}

@@ -34,7 +34,7 @@ static void make_record(struct check_record *r, const char *src, const char *dst
 	f.c.word = CT_W_GEN(gen) | CT_W_LIFE(CT_LIFE_CONFIRMED) |
 		   CT_W_STATUS(nat ? CT_S_SRC_NAT : 0) | (hi ? CT_W_ORIG_HI : 0);
 	check_flow_key(&f, &r->key);
-	check_reply_key(&f, &r->reply);
+	r->reply_src = check_reply_key(&f, &r->reply);
 	r->word = f.c.word;
 	r->expires = NOW + 100;
 }
@@ -141,6 +141,25 @@ static void tuple_of_two_connections_is_found(void **state)
 	set_counts(2, 0, 3, 1);
 	verify();
 	assert_int_equal(found.n, 0);
+}
+
+/* The router's own connection keeps the key of a masqueraded one's replies, and
+ * a second port: each direction still has one owner. */
+static void tuple_shared_by_direction_is_right(void **state)
+{
+	(void)state;
+	make_record(&rec[2], "203.0.113.1", "198.51.100.7", 1024, "203.0.113.1", 2000, 13);
+	stub[1] = (struct check_stub){
+		.key = rec[2].reply, .conn = rec[2].key, .gen = 13, .born = NOW - 100};
+	tab.recs = 3;
+	tab.stubs = 2;
+	set_counts(3, 0, 3, 2);
+	verify();
+	assert_int_equal(found.n, 0);
+	rec[2].word ^= CT_W_ORIG_HI; /* the other way it would be the stub's own direction */
+	verify();
+	assert_true(found.n > 0);
+	assert_int_equal(found.v[0].kind, CHECK_TUPLE_TWICE);
 }
 
 static void translated_record_without_stub_is_found(void **state)
@@ -270,6 +289,7 @@ int main(void)
 		T(stub_of_an_older_life_is_found),
 		T(stub_under_another_tuple_is_found),
 		T(tuple_of_two_connections_is_found),
+		T(tuple_shared_by_direction_is_right),
 		T(translated_record_without_stub_is_found),
 		T(translation_to_itself_needs_no_stub),
 		T(foreign_reply_tuple_is_found),

@@ -13,6 +13,7 @@ struct check_record {
 	struct ct_key6 reply; /* canonical key of the reply tuple */
 	uint64_t word;
 	uint32_t expires;
+	uint32_t reply_src; /* which endpoint of that key replies come from */
 };
 
 struct check_stub {
@@ -43,11 +44,11 @@ struct check_tables {
 enum check_kind {
 	CHECK_STUB_ORPHAN,	/* I1: leads to no record, or to another life of it */
 	CHECK_STUB_OTHER_TUPLE, /* I1: its key is not its record's reply tuple */
-	CHECK_TUPLE_TWICE,	/* I2: a live record's key is also a live stub's */
-	CHECK_NO_STUB,		/* I1: translated, and replies do not find it */
-	CHECK_REPLY_TUPLE,	/* I1: untranslated, and the reply tuple is not its own */
-	CHECK_STUCK,		/* I4: stays SETUP or DEAD */
-	CHECK_COUNT,		/* I8: counter and walk differ */
+	CHECK_TUPLE_TWICE, /* I2: a live record's key is also a live stub's, in one direction */
+	CHECK_NO_STUB,	   /* I1: translated, and replies do not find it */
+	CHECK_REPLY_TUPLE, /* I1: untranslated, and the reply tuple is not its own */
+	CHECK_STUCK,	   /* I4: stays SETUP or DEAD */
+	CHECK_COUNT,	   /* I8: counter and walk differ */
 	CHECK_ZONE,
 };
 
@@ -78,8 +79,9 @@ int check_add(struct check_findings *out, const struct check_finding *f);
  * keeps its key and generation. */
 bool check_same(const struct check_finding *a, const struct check_finding *b);
 
-/* ct_key.h's order over the reply tuple of a record. */
-void check_reply_key(const struct ct_flow *flow, struct ct_key6 *out);
+/* ct_key.h's order over the reply tuple of a record. Returns which endpoint
+ * replies come from, 0 or 1. */
+int check_reply_key(const struct ct_flow *flow, struct ct_key6 *out);
 /* A flow's key in the shape of IPv6. */
 void check_flow_key(const struct ct_flow *flow, struct ct_key6 *out);
 

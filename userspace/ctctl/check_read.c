@@ -45,7 +45,7 @@ static int add_record(struct check_tables *t, const void *key, const void *value
 	}
 	r = &t->rec[t->recs++];
 	check_flow_key(&flow, &r->key);
-	check_reply_key(&flow, &r->reply);
+	r->reply_src = check_reply_key(&flow, &r->reply);
 	r->word = flow.c.word;
 	r->expires = flow.c.expires;
 	return 0;

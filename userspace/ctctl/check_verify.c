@@ -34,7 +34,7 @@ static bool higher(const __be32 *a, const __be32 *b, __be16 aport, __be16 bport)
 	return aport > bport;
 }
 
-void check_reply_key(const struct ct_flow *flow, struct ct_key6 *out)
+int check_reply_key(const struct ct_flow *flow, struct ct_key6 *out)
 {
 	__be32 addr[2][4] = {{flow->conn4.reply_saddr}, {flow->conn4.reply_daddr}};
 	__be16 port[2] = {flow->c.reply_sport, flow->c.reply_dport};
@@ -57,6 +57,7 @@ void check_reply_key(const struct ct_flow *flow, struct ct_key6 *out)
 	out->port[icmp ? 1 : !src] = port[1];
 	out->zone = key.zone;
 	out->proto = key.proto;
+	return src;
 }
 
 /* A hash index over an array of structs that begin with their key. */
@@ -141,6 +142,16 @@ static bool is_current(const struct check_tables *t, const struct check_record *
 	return is_live(r->word) && (int32_t)(r->expires - t->now) >= 0;
 }
 
+/* Does a record answer for what a stub under its own key answers for? An
+ * untranslated one does, both ways. A translated one only when its original
+ * packets run as the stub's replies do: the router's own connection and a
+ * masqueraded one may have the same two endpoints, one in each direction. */
+static bool is_shadowed(const struct check_record *own, const struct check_record *stubs)
+{
+	return !(ct_w_status(own->word) & CT_S_NAT) ||
+	       !!(own->word & CT_W_ORIG_HI) == stubs->reply_src;
+}
+
 /* A dying record takes its stub along when its second is over. */
 static int verify_stub(const struct check_tables *t, const struct check_stub *s,
 		       const struct index *recs, struct check_findings *out)
@@ -157,7 +168,7 @@ static int verify_stub(const struct check_tables *t, const struct check_stub *s,
 	if (memcmp(&r->reply, &s->key, sizeof(s->key)))
 		return add(t, out, CHECK_STUB_OTHER_TUPLE, &s->key, s->gen);
 	own = index_find(recs, &s->key);
-	if (own && is_current(t, own))
+	if (own && is_current(t, own) && is_shadowed(own, r))
 		return add(t, out, CHECK_TUPLE_TWICE, &s->key, ct_w_gen(own->word));
 	return 0;
 }
