@@ -231,7 +231,7 @@ start_ctd()
 	[ -x "$CTD" ] || { echo "FAIL ctd_starts: $CTD is not built"; exit 1; }
 	"$CTD" -f "$2" --instance "$CTD_INSTANCE" --netns "$1" >"$CTD_LOG" 2>&1 </dev/null &
 	CTD_PID=$!
-	poll_until 20 ctd_ready >"$TMP/ctd_ready" || {
+	poll_until 60 ctd_ready >"$TMP/ctd_ready" || {
 		echo "FAIL ctd_starts: $(tail -n 1 "$CTD_LOG")"
 		sed 's/^/  /' "$CTD_LOG"
 		exit 1

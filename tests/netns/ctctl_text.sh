@@ -35,8 +35,8 @@ on "$R" ip -6 neigh add 2001:db8:2::9 lladdr 02:00:00:00:00:09 dev wan0
 # The unanswered SYN's source port is the system's choice, so both its numbers are masked.
 masked()
 {
-	sed -E -e 's/^([a-z0-9]+ +)?((tcp|udp|icmp|icmpv6) +[0-9]+ )[0-9]+ /\1\2N /' \
-		-e '/^(ipv6 +[0-9]+ +)?tcp /s/(packets|bytes)=[0-9]+/\1=N/g' \
+	sed -E -e 's/^(ipv[46] +[0-9]+ )?((tcp|udp|icmp|icmpv6) +[0-9]+ )[0-9]+ /\1\2N /' \
+		-e '/^(ipv[46] +[0-9]+ )?tcp /s/(packets|bytes)=[0-9]+/\1=N/g' \
 		-e '/(dst=203\.0\.113\.9|dst=2001:db8:2::9) /s/sport=[0-9]+/sport=N/; /(dst=203\.0\.113\.9|dst=2001:db8:2::9) /s/dport=[0-9]+ *([a-z]+=N)? *\[/dport=N [/' \
 		-e '/(dst=203\.0\.113\.9|dst=2001:db8:2::9) /s/dport=[0-9]+/dport=N/g' | sort
 }

@@ -106,9 +106,8 @@ cat >"$TMP/craft.py" <<'END'
 import sys
 from scapy.all import IP, IPv6, TCP, UDP, ICMP, Ether, Raw, sendp, getmacbyip, conf
 conf.verb = 0
-dst, mac, what = sys.argv[1:4]
+dst, mac, what, port = sys.argv[1:4] + [int(sys.argv[4])]
 l3 = IPv6(dst=dst) if ":" in dst else IP(dst=dst)
-port = 45000
 packets = {
     "syn_fin": l3 / TCP(sport=port, dport=7000, flags="SF"),
     "null": l3 / TCP(sport=port, dport=7000, flags=0),
@@ -126,7 +125,7 @@ sent_and_seen()
 	on "$S" timeout 4 tcpdump -l -i s0 -nn -Q in -c 1 "tcp or ip6 proto 6" >"$TMP/seen" 2>"$TMP/seen.err" &
 	pid=$!
 	poll_until 5 grep -q listening "$TMP/seen.err"
-	on "$C" /usr/bin/python3 "$TMP/craft.py" "$1" "$router_mac" "$2" || return
+	on "$C" /usr/bin/python3 "$TMP/craft.py" "$1" "$router_mac" "$2" "$port" || return
 	poll_until 1 test -s "$TMP/seen" >/dev/null && rc=0
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
@@ -136,10 +135,12 @@ never_seen()
 {
 	fails sent_and_seen "$@"
 }
+port=45000 # each packet has one of its own: none belongs to another's connection
 for family in 4 6; do
 	server=S$family
 	t "good_syn_is_forwarded_v$family" sent_and_seen "${!server}" good_syn
 	for what in syn_fin null stray_rst stray_syn_ack short_tcp; do
+		port=$((port + 1))
 		t "invalid_${what}_is_dropped_v$family" grows fw_invalid never_seen "${!server}" "$what"
 	done
 done

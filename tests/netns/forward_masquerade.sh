@@ -87,7 +87,7 @@ upload()
 
 iperf_udp()
 {
-	on "$C" iperf3 -c "$1" -u -b 20M -t 1 -l 1200 "${@:2}" -J >"$TMP/iperf.json" 2>&1
+	on "$C" iperf3 -c "$1" -u -b 6M -w 200K -t 1 -l 1200 "${@:2}" -J >"$TMP/iperf.json" 2>&1
 	jq -e '.end.sum.lost_percent < 5 and .end.sum.packets > 500' "$TMP/iperf.json" >/dev/null ||
 		{ jq -c '.error, .end.sum' "$TMP/iperf.json"; return 1; }
 }

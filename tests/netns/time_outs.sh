@@ -61,7 +61,8 @@ icmp()
 
 hold_open()
 {
-	on "$C" /usr/bin/python3 -c '
+	# not by on(): a kill must reach python itself
+	nsenter --net="/run/netns/$C" -- /usr/bin/python3 -c '
 import socket, sys, time
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 s.bind(("", int(sys.argv[2])))
@@ -86,10 +87,22 @@ tcp_closed()
 {
 	echo_from "$C" tcp "$1" 7000 "$2" && poll_until 3 entry "sport=$2" TIME_WAIT && lives_for 120 "sport=$2" TIME_WAIT
 }
-# A port without a server answers RST: CLOSE, 10 s
+# A port without a server answers RST: netfilter forgets the connection at once.
 tcp_refused()
 {
-	fails echo_from "$C" tcp "$1" 7999 "$2" && lives_for 10 "sport=$2" CLOSE
+	fails echo_from "$C" tcp "$1" 7999 "$2" && fails entry "sport=$2"
+}
+# Established, then RST: CLOSE, 10 s
+tcp_reset()
+{
+	on "$C" /usr/bin/python3 -c '
+import socket, struct, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+s.bind(("", int(sys.argv[2])))
+s.connect((sys.argv[1], 7000))
+s.send(b"x\n"); s.recv(100)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))' "$1" "$2" &&
+		poll_until 3 entry "sport=$2" CLOSE && lives_for 10 "sport=$2" CLOSE
 }
 
 t udp_unreplied_30s udp_unreplied $S4 41001
@@ -98,7 +111,8 @@ t udp_stream_120s udp_stream $S4 41003
 t icmp_30s icmp $S4 icmp
 t tcp_established_5_days tcp_established $S4 41004
 t tcp_time_wait_120s tcp_closed $S4 41005
-t tcp_close_10s tcp_refused $S4 41006
+t tcp_close_10s tcp_reset $S4 41006
+t tcp_refused_is_forgotten tcp_refused $S4 41016
 FAMILY=(-f ipv6)
 t udp_unreplied_v6_30s udp_unreplied $S6 41101
 t udp_replied_v6_30s udp_replied $S6 41102
@@ -106,6 +120,8 @@ t udp_stream_v6_120s udp_stream $S6 41103
 t icmpv6_30s icmp $S6 icmpv6
 t tcp_established_v6_5_days tcp_established $S6 41104
 t tcp_time_wait_v6_120s tcp_closed $S6 41105
+t tcp_close_v6_10s tcp_reset $S6 41106
+t tcp_refused_is_forgotten_v6 tcp_refused $S6 41116
 FAMILY=()
 
 # The event of a death comes once, with the final counters.
@@ -132,7 +148,8 @@ dead_binding()
 	local got
 	on "$S" ip route add 10.0.0.0/24 via "$RW4"
 	got=$(echo_from "$C" udp "$S4" 7000 41008) || return
-	set -- "$got"
+	# shellcheck disable=SC2086 # address, port, text
+	set -- $got
 	advance 31
 	fails entry "sport=41008" || return
 	on "$S" /usr/bin/python3 - "$1" "$2" <<-'END'
