@@ -88,7 +88,7 @@ static int by_text(const void *a, const void *b)
 
 static void sort_lines(char *s, char *out, size_t size)
 {
-	char *line[512], *save = NULL;
+	char *line[512] = {NULL}, *save = NULL;
 	size_t n = 0, len = 0;
 
 	for (char *l = strtok_r(s, "\n", &save); l && n < 512; l = strtok_r(NULL, "\n", &save))
