@@ -3,6 +3,7 @@
 #define BPFCT_CT_LOOKUP_H
 
 #include "../lib/ct_parse_inner.h"
+#include "../lib/ct_crc32c.h"
 #include "../lib/ct_csum.h"
 #include "ct_find.h"
 #include "ct_result.h"
@@ -123,6 +124,8 @@ static __always_inline int ct_sane(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 	if (pkt->flags & CT_PKT_ICMP_OTHER)
 		return -CT_DROP_ICMP_TYPE;
 	if (ct_is_icmp(&pkt->tuple) && set->checksum && !ct_icmp_csum_ok(ctx, pkt))
+		return -CT_DROP_L4_CHECKSUM;
+	if (proto == IPPROTO_SCTP && set->checksum && !ct_sctp_crc_ok(ctx, pkt))
 		return -CT_DROP_L4_CHECKSUM;
 	return 0;
 }
