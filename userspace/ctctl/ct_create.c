@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
 
 #include "ct_cmd.h"
 
@@ -190,13 +193,42 @@ static int control(struct ct_cmd *cmd, struct ct_control *req)
 	return ret ? ret : req->result;
 }
 
+/* A killed record keeps its key for a second and until the next sweep. */
+static bool is_dying(const struct ct_cmd *cmd, const struct ct_flow *flow)
+{
+	bool six = flow->family == 6;
+	struct ct_conn6 conn;
+
+	if (bpf_map_lookup_elem(cmd->pins->conn_fd[six],
+				six ? (const void *)&flow->key6 : (const void *)&flow->key4, &conn))
+		return false;
+	return ct_w_life(conn.c.word) != CT_LIFE_HALF_OPEN &&
+	       ct_w_life(conn.c.word) != CT_LIFE_CONFIRMED;
+}
+
+/* Waits for dying records, so that -R after -F loses nothing; but not for long
+ * in one run of the program, as with ctd stopped nobody sweeps. */
+static int create(struct ct_cmd *cmd, struct ct_control *req)
+{
+	static int waits = 100;
+	const struct timespec pause = {.tv_nsec = 50 * 1000000};
+	int ret;
+
+	while ((ret = control(cmd, req)) == -EEXIST && is_dying(cmd, &req->flow)) {
+		if (waits-- <= 0)
+			return -EBUSY;
+		nanosleep(&pause, NULL);
+	}
+	return ret;
+}
+
 int ct_cmd_create(struct ct_cmd *cmd)
 {
 	struct ct_control req = {.op = CT_CONTROL_CREATE};
 	int ret = ct_create_flow(cmd, &req.flow);
 
 	if (!ret)
-		ret = control(cmd, &req);
+		ret = create(cmd, &req);
 	if (!ret && cmd->options & CT_BIT(LABEL_ADD)) {
 		req.op = CT_CONTROL_UPDATE;
 		req.set = CT_SET_LABEL;
