@@ -154,7 +154,7 @@ install: build ## into DESTDIR/PREFIX
 	install -m 755 $(O)/ctd $(O)/ctctl $(DESTDIR)$(PREFIX)/sbin/
 	for s in 5 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s docs/man/*.$$s || exit; done
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/*.service
-	install -D -m 644 packaging/completion $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctctl
+	install -D -m 644 packaging/completion/ctctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctctl
 
 clean: ## remove what was built
 	rm -rf $(O)
