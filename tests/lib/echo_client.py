@@ -1,8 +1,8 @@
 """echo_client.py tcp|udp ADDRESS PORT [SOURCE-PORT [TEXT]] : one line there and back.
 
 Prints the answer: `<address> <port> <text>` as the server saw us. Exit status 1
-when no answer comes within two seconds; the text `quiet` awaits none. SOURCE in the
-environment is the address to come from."""
+when no answer comes within WAIT (2) seconds; the text `quiet` awaits none. SOURCE in
+the environment is the address to come from."""
 import os
 import socket
 import sys
@@ -16,7 +16,7 @@ def main():
     kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
     s = socket.socket(family, kind)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.settimeout(2)
+    s.settimeout(float(os.environ.get("WAIT", 2)))
     bind_to = os.environ.get("SOURCE", "")
     if source or bind_to:
         s.bind((bind_to, source))

@@ -49,7 +49,7 @@ reach()
 }
 blocked()
 {
-	fails echo_from "$@"
+	WAIT=1 fails echo_from "$@"
 }
 grows()
 {
@@ -122,11 +122,13 @@ router_mac=$(on "$R" cat /proc/self/net/dev >/dev/null; on "$R" ip -o link show 
 sent_and_seen()
 {
 	local pid rc=1
-	on "$S" timeout 4 tcpdump -l -i s0 -nn -Q in -c 1 "tcp or ip6 proto 6" >"$TMP/seen" 2>"$TMP/seen.err" &
+	# not by on(): kill must end tcpdump itself
+	nsenter --net="/run/netns/$S" -- tcpdump -l -i s0 -nn -Q in -c 1 "src port $port or src port 0" >"$TMP/seen" 2>"$TMP/seen.err" &
 	pid=$!
 	poll_until 5 grep -q listening "$TMP/seen.err"
 	on "$C" /usr/bin/python3 "$TMP/craft.py" "$1" "$router_mac" "$2" "$port" || return
 	poll_until 1 test -s "$TMP/seen" >/dev/null && rc=0
+	cat "$TMP/seen"
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	return "$rc"
