@@ -300,7 +300,7 @@ static int check_adopted(struct bpfct_core *core, char *err, size_t errlen)
 
 	if (set->abi_version != CT_ABI_VERSION || !set->hz) {
 		snprintf(err, errlen,
-			 "instance '%s': wrong map layout: ABI version %u, this ctd has %u "
+			 "instance '%s': wrong map layout: ABI version %u, this ctd has %d "
 			 "(ctd --unload first)",
 			 core->pins.instance, set->abi_version, CT_ABI_VERSION);
 		return -EPROTO;

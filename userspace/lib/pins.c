@@ -279,7 +279,7 @@ int bpfct_pins_open(struct bpfct_pins *p, const char *instance, bool writable, c
 		goto out;
 	}
 	if (p->settings->abi_version != CT_ABI_VERSION) {
-		snprintf(err, errlen, "instance '%s': ABI version %u, this program knows %u",
+		snprintf(err, errlen, "instance '%s': ABI version %u, this program knows %d",
 			 instance, p->settings->abi_version, CT_ABI_VERSION);
 		ret = -EPROTO;
 	}
