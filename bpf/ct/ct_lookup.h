@@ -219,14 +219,16 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 		tr->state = ct_w_state(res->word);
 		tr->assured = 0;
 	}
-	word = ct_touch_word(set, conn, &res->key, tr, pkt->tuple.proto,
-			     ct_tcp_class(pkt->tcp_flags), family);
+	word = ct_touch_word(conn, &res->key, tr, pkt->tuple.proto, ct_tcp_class(pkt->tcp_flags),
+			     family);
 	if (word == 1)
 		return -CT_DROP_TABLE_FULL;
 	if (!word)
 		return -CT_DROP_COMMIT_BUSY;
 	if (v == CT_TRACK_ACCEPT)
 		ct_touch_count(set, conn, tr, pkt->len);
+	if (tr->changed)
+		ct_event(set, conn, &res->key, word, family, CT_EVENT_UPDATE);
 	ct_set_to(res, conn, &pkt->tuple, family);
 	res->word = word;
 	res->mark = conn->mark;

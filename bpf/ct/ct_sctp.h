@@ -6,6 +6,7 @@
 
 #include "../lib/ct_parse.h"
 #include "ct_sctp_table.h"
+#include "../lib/ct_clock.h"
 #include "ct_track.h"
 
 /* Chunks looked at; a packet of 1500 bytes holds more only if it is DATA. */

@@ -5,6 +5,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "ct_tcp_table.h"
+#include "../lib/ct_clock.h"
 #include "ct_track.h"
 
 /*

@@ -48,9 +48,8 @@ static __always_inline int ct_room(struct ct_table *tab, __u8 family)
  * afterwards, 0 when the connection died meanwhile, or 1 when it should be
  * promoted and the table is full.
  */
-static __always_inline __u64 ct_touch_word(const struct ct_settings *set, struct ct_conn *conn,
-					   const union ct_key *key, struct ct_track *tr, __u8 proto,
-					   __u8 class, __u8 family)
+static __always_inline __u64 ct_touch_word(struct ct_conn *conn, const union ct_key *key,
+					   struct ct_track *tr, __u8 proto, __u8 class, __u8 family)
 {
 	struct ct_table *tab = ct_table(family);
 	__u64 old = tr->word, new;
@@ -79,8 +78,7 @@ static __always_inline __u64 ct_touch_word(const struct ct_settings *set, struct
 		if (ct_cas(conn, old, new)) {
 			if (ct_w_life(new) != life)
 				ct_promoted(key, old, tr->now, family);
-			if (status != was || ct_w_state(old) != ct_w_state(new))
-				ct_event(set, conn, key, new, family, CT_EVENT_UPDATE);
+			tr->changed = status != was || ct_w_state(old) != ct_w_state(new);
 			return new;
 		}
 		old = ct_word(conn);

@@ -21,6 +21,8 @@ struct ct_track {
 	__u8 assured;  /* out: set ASSURED */
 	__u8 keep;     /* out: accept and count, but leave the timer alone */
 	__u8 fresh;    /* in: first packet of a connection, conn is all zero */
+	__u8 changed;  /* out: status or state changed: tell who listens */
+	__u8 pad[7];
 };
 
 #endif

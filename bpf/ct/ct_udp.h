@@ -5,6 +5,7 @@
 #include <linux/in.h>
 #include <linux/in6.h>
 
+#include "../lib/ct_clock.h"
 #include "ct_track.h"
 
 /* A UDP exchange that still goes on two seconds after it began is a stream. */
