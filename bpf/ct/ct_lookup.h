@@ -22,7 +22,7 @@ static __always_inline int ct_track(struct ct_ctx *ctx, struct ct_conn *conn,
 		return ct_tcp_track(ctx, conn, pkt, tr);
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
-		return ct_udp_track(conn, set, tr);
+		return ct_udp_track(conn, set, pkt->tuple.proto, tr);
 	case IPPROTO_SCTP:
 		return ct_sctp_track(ctx, conn, pkt, tr);
 	case IPPROTO_GRE:

@@ -41,6 +41,7 @@ struct ct_sctp_walk {
 	__u8 was;
 	__u8 skipped;
 	__u8 init_again;
+	__u8 up; /* became ESTABLISHED */
 };
 
 static __always_inline int ct_sctp_next_chunk(struct ct_sctp_walk *w, struct ct_sctp_chunk *ch)
@@ -133,7 +134,8 @@ static __always_inline int ct_sctp_note_init(struct ct_sctp_walk *w, __u8 type)
 		if (w->own_init)
 			w->peer_init = 0;
 		w->own_init = 1;
-	} else if (!w->peer_init && known && known != tag) {
+	} else if ((!w->peer_init ? known != 0 : w->own_init) && known != tag) {
+		/* the second: both sent an INIT (RFC 9260 5.2) */
 		return -CT_DROP_SCTP_VTAG;
 	}
 	w->peer = tag;
@@ -161,7 +163,7 @@ static long ct_sctp_chunk(__u32 i, struct ct_sctp_walk *w)
 	if (class != CT_SCTP_OTHER)
 		w->state = ct_sctp_next[w->dir & 1][class & 15][w->state & 15];
 	v = -CT_DROP_SCTP_STATE;
-	if (w->state == CT_SCTP_INVALID || (w->fresh && w->state == CT_SCTP_NONE))
+	if (w->state == CT_SCTP_INVALID || (w->fresh && class == CT_SCTP_OTHER))
 		goto bad;
 	if (ch.type == 1 || ch.type == 2) {
 		v = ct_sctp_note_init(w, ch.type);
@@ -171,6 +173,8 @@ static long ct_sctp_chunk(__u32 i, struct ct_sctp_walk *w)
 		if (ch.type == 1 && w->was == CT_SCTP_CLOSED && w->state == w->was && !w->fresh)
 			w->init_again = 1;
 	}
+	if (w->state == CT_SCTP_ESTABLISHED && w->was != w->state)
+		w->up = 1;
 	ct_sctp_step(w, &ch);
 	return 0;
 bad:
@@ -186,7 +190,7 @@ static __always_inline int ct_sctp_first(struct ct_sctp_walk *w)
 		return -CT_DROP_SCTP_CHUNK;
 	if (CT_SCTP_HAS(w->types, 1))
 		return w->vtag ? -CT_DROP_SCTP_VTAG : 0;
-	if (CT_SCTP_HAS(w->types, 4))
+	if (w->types & (1u << 4 | 1u << 5))
 		w->own = w->vtag;
 	else
 		w->peer = w->vtag;
@@ -246,7 +250,7 @@ __noinline int ct_sctp_track(struct ct_ctx *ctx, struct ct_conn *conn, const str
 	if (w.skipped || w.init_again)
 		return CT_TRACK_IGNORE;
 	tr->timeout = ct_timeout_secs(ct_w_policy(tr->word), CT_TIMEOUT_sctp_none + w.state);
-	if (w.was == CT_SCTP_COOKIE_ECHOED && dir == CT_REPLY && w.state == CT_SCTP_ESTABLISHED)
+	if (w.up)
 		tr->assured = 1;
 	return CT_TRACK_ACCEPT;
 }

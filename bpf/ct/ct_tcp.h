@@ -57,7 +57,7 @@ static __always_inline int ct_tcp_ignored(struct ct_ctx *ctx, struct ct_tcp *t,
 		t->last_flags &= ~CT_TCP_F_CHALLENGE;
 		t->flags[!dir] = t->last_flags;
 		__builtin_memset(&t->dir[dir & 1], 0, sizeof(t->dir[0]));
-		t->flags[dir & 1] = 0;
+		t->flags[dir & 1] &= CT_TCP_F_LIBERAL;
 		ct_tcp_set_scale(t, dir, 0);
 		return 1;
 	}
@@ -115,7 +115,8 @@ static __always_inline int ct_tcp_rst(struct ct_tcp *t, const struct ct_pkt *pkt
 		*next = state;
 	}
 	/* It answers a packet that we let through unchecked. */
-	if ((((status & CT_S_SEEN_REPLY) && CT_LAST_CLASS(t) == CT_TCP_SYN) ||
+	if ((((status & CT_S_SEEN_REPLY) && CT_LAST_CLASS(t) == CT_TCP_SYN &&
+	      CT_LAST_DIR(t) != dir) ||
 	     (!(status & CT_S_ASSURED) && CT_LAST_CLASS(t) == CT_TCP_ACK)) &&
 	    pkt->tcp_ack == t->last_end)
 		return 1;
@@ -249,7 +250,7 @@ __noinline int ct_tcp_track(struct ct_ctx *ctx, struct ct_conn *conn, const stru
 			return CT_TRACK_KILL;
 		/* A repeated SYN must not keep a record (and its port) alive for ever. */
 		if (class == CT_TCP_SYN && state == CT_TCP_SYN_SENT)
-			return CT_TRACK_IGNORE;
+			return CT_TRACK_QUIET;
 		if (next == CT_TCP_ESTABLISHED && tr->timeout > unacked)
 			tr->timeout = unacked;
 	} else if (!(status & CT_S_ASSURED) && next == CT_TCP_ESTABLISHED &&

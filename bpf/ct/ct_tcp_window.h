@@ -151,8 +151,11 @@ static __always_inline int ct_tcp_init_sender(struct ct_ctx *ctx, struct ct_tcp 
 	s->maxwin = pkt->tcp_win ? pkt->tcp_win : 1;
 	if (ct_tcp_options(ctx, pkt, &opts, 0) < 0)
 		return -1;
-	t->flags[dir & 1] = (t->flags[dir & 1] & CT_TCP_F_LIBERAL) | opts.flags;
-	ct_tcp_set_scale(t, dir, opts.scale);
+	/* No options at all leave standing what an earlier SYN offered, as in netfilter. */
+	if (pkt->tcp_optlen) {
+		t->flags[dir & 1] = (t->flags[dir & 1] & CT_TCP_F_LIBERAL) | opts.flags;
+		ct_tcp_set_scale(t, dir, opts.scale);
+	}
 	/* RFC 7323 2.2: scaling holds only if both SYNs offered it. */
 	if (dir == CT_REPLY && !(t->flags[0] & t->flags[1] & CT_TCP_F_WSCALE))
 		t->scale = 0;

@@ -10,6 +10,7 @@
 #define CT_TRACK_IGNORE 1 /* pass, no refresh, no count */
 #define CT_TRACK_KILL	2 /* pass, and the connection ends at once */
 #define CT_TRACK_REOPEN 3 /* the packet opens a new connection on the same tuple */
+#define CT_TRACK_QUIET	4 /* pass; the new state holds, but no refresh, no count */
 
 /* Passed to a tracker and filled by it. */
 struct ct_track {

@@ -12,13 +12,14 @@
 #define CT_UDP_STREAM_SECS 2
 
 static __always_inline int ct_udp_track(const struct ct_conn *conn, const struct ct_settings *set,
-					struct ct_track *tr)
+					__u8 proto, struct ct_track *tr)
 {
 	__u32 policy = ct_w_policy(tr->word);
 
 	tr->timeout = ct_timeout_secs(policy, CT_TIMEOUT_udp);
 	if ((ct_w_status(tr->word) & CT_S_SEEN_REPLY) &&
-	    ct_before(conn->start + ct_ticks(set, CT_UDP_STREAM_SECS), tr->now)) {
+	    (proto == IPPROTO_UDPLITE ||
+	     ct_before(conn->start + ct_ticks(set, CT_UDP_STREAM_SECS), tr->now))) {
 		tr->timeout = ct_timeout_secs(policy, CT_TIMEOUT_udp_stream);
 		tr->assured = 1;
 	}

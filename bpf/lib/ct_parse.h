@@ -128,10 +128,11 @@ static __always_inline int ct_icmp_is_error(__u8 family, __u8 type)
 	return type < 128;
 }
 
-/* Neighbour discovery, router discovery, MLD: never tracked (RFC 4861, 3810). */
+/* Neighbour and router discovery, MLD, multicast router discovery: never tracked
+ * (RFC 4861, 3810, 4286). Redirect is not among them, as in netfilter. */
 static __always_inline int ct_icmp6_is_link(__u8 type)
 {
-	return (type >= 130 && type <= 137) || type == 143;
+	return (type >= 130 && type <= 136) || type == 143 || type == 151 || type == 152;
 }
 
 static __always_inline int ct_parse_tcp(struct ct_ctx *ctx, struct ct_pkt *pkt)
@@ -288,7 +289,7 @@ static __always_inline int ct_parse_ext(struct ct_ctx *ctx, __u32 *off, __u8 *ne
 {
 	int i;
 
-	for (i = 0; i < CT_PARSE_EXT_MAX; i++) {
+	for (i = 0; i <= CT_PARSE_EXT_MAX; i++) {
 		__u8 *h;
 
 		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING &&

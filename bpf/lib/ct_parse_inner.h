@@ -35,7 +35,7 @@ static __always_inline int ct_inner_ip4(struct ct_ctx *ctx, struct ct_pkt *pkt, 
 	if (!ip || left < sizeof(*ip) || ip->version != 4)
 		return -CT_DROP_ICMP_INNER;
 	hlen = ip->ihl * 4;
-	if (hlen < sizeof(*ip) || left < hlen + 8 || (ip->frag_off & bpf_htons(0x1fff)))
+	if (hlen < sizeof(*ip) || left < hlen || (ip->frag_off & bpf_htons(0x1fff)))
 		return -CT_DROP_ICMP_INNER;
 	pkt->inner.saddr[0] = ip->saddr;
 	pkt->inner.daddr[0] = ip->daddr;
@@ -62,7 +62,7 @@ static __always_inline int ct_inner_ip6(struct ct_ctx *ctx, struct ct_pkt *pkt, 
 	off += sizeof(*ip);
 	if (ct_parse_ext(ctx, &off, &next, &flags) < 0 || (flags & CT_PKT_LATER_FRAG))
 		return -CT_DROP_ICMP_INNER;
-	if (off - start + 8 > left)
+	if (off - start > left)
 		return -CT_DROP_ICMP_INNER;
 	pkt->inner.proto = next;
 	pkt->inner_l4_off = off;
@@ -89,8 +89,19 @@ static __always_inline int ct_parse_inner(struct ct_ctx *ctx, struct ct_pkt *pkt
 		v = ct_inner_ip6(ctx, pkt, off, pkt->l4_len - 8);
 	if (v < 0)
 		return v;
+	switch (pkt->inner.proto) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_UDPLITE:
+	case IPPROTO_SCTP:
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		break;
+	default:
+		return 0; /* by address alone */
+	}
 	l4 = ct_at(ctx, pkt->inner_l4_off, 8);
-	if (!l4)
+	if (!l4 || pkt->inner_l4_len < 8)
 		return -CT_DROP_ICMP_INNER;
 	switch (pkt->inner.proto) {
 	case IPPROTO_TCP:

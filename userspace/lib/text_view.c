@@ -76,11 +76,11 @@ int ct_state_by_name(uint8_t proto, const char *name)
 	return -1;
 }
 
-/* What answers a query of this type; RFC 792, 950, 4443. */
+/* What answers a query of this type; RFC 792, 950, 4443, 4620. */
 static uint8_t icmp_answer(uint8_t proto, uint8_t type)
 {
 	if (proto == IPPROTO_ICMPV6)
-		return type == 128 ? 129 : type;
+		return type == 128 || type == 139 ? type + 1 : type;
 	switch (type) {
 	case 8:
 		return 0;
