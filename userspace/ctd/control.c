@@ -312,7 +312,7 @@ static int bind_socket(struct control *ctl)
 	umask(mask);
 	if (!ret && group && chown(ctl->path, -1, group->gr_gid))
 		ret = -errno;
-	if (!ret && listen(ctl->fd, 16))
+	if (!ret && listen(ctl->fd, 128))
 		ret = -errno;
 	return ret;
 }
