@@ -39,6 +39,7 @@ BPFTEST_SRC := $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(O)/%)
 
 KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
+TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 
 .PHONY: all help packages build bpf demo check check-long lint bench install clean
 all: packages
@@ -70,7 +71,7 @@ lint: packages ## clang-format, shellcheck, header self-containment, cppcheck
 bench: all $(BENCH_BIN) ## figures against nft; BENCH=pattern picks some
 	$(Q)tests/bench/run '$(BENCH)'
 
-tests-build: $(UNIT_BIN) $(BPFTEST_BIN) $(BENCH_BIN) $(KERNELTEST_BIN)
+tests-build: $(UNIT_BIN) $(BPFTEST_BIN) $(BENCH_BIN) $(KERNELTEST_BIN) $(TESTLIB_BIN)
 .PHONY: tests-build
 
 $(O)/%.bpf.o: %.bpf.c
@@ -134,15 +135,22 @@ $(O)/tests/unit/fw_fuzz: tests/unit/fw_fuzz.c $(FW_SRC) $(FW_GEN) $(wildcard con
 	$(Q)$(CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Wno-unused-function \
 		-D_GNU_SOURCE -I. -Iconsumers/firewall -I$(O)/consumers/firewall -o $@ $(filter %.c,$^) -lbpf -lmnl -lcmocka
 
+# The races are held against what `ctctl check` verifies.
+$(O)/tests/bpf/ct_race: $(O)/userspace/ctctl/check_read.o $(O)/userspace/ctctl/check_verify.o
 $(O)/tests/bpf/%: tests/bpf/%.c $(O)/libfw.a $(O)/libbpfct.a
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$^) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
 
 $(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpfct.a $(LIBS) -lpthread
+
+$(O)/tests/lib/%: tests/lib/%.c $(O)/libbpfct.a
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpfct.a $(LIBS)
 
 $(O)/tests/kernels/%: tests/kernels/%.c
 	$(call say,CCLD,$@)
