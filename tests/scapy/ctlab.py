@@ -323,7 +323,7 @@ class Side:
         self.sock, self.head = {}, {}
         for d, n in (("c", 1), ("s", 2)):
             outer = d + self.name
-            run("ip", "-n", lab.ends, "link", "add", outer, "mtu", "9000", "type", "veth", "peer", "name", d, "mtu", "9000", "netns", self.ns)
+            run("ip", "-n", lab.ends, "link", "add", outer, "mtu", "12000", "type", "veth", "peer", "name", d, "mtu", "12000", "netns", self.ns)
             for ns, dev in ((lab.ends, outer), (self.ns, d)):
                 run("ethtool", "-K", dev, "gro", "off", "gso", "off", "tso", "off", "tx", "off", ns=ns, check=False)
             with InNs(self.ns):

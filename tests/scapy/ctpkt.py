@@ -12,7 +12,7 @@ FLAGS = {"F": FIN, "S": SYN, "R": RST, "P": PSH, "A": ACK, "U": URG, "E": ECE, "
 M32 = 0xFFFFFFFF
 TCP, UDP, UDPLITE, ICMP, ICMP6, SCTP, GRE, ESP, DCCP = 6, 17, 136, 1, 58, 132, 47, 50, 33
 
-PAYLOAD = bytes(i & 0xFF for i in range(9000))
+PAYLOAD = bytes(i & 0xFF for i in range(12000))
 
 
 def csum(data):
@@ -405,3 +405,24 @@ class Raw(Pkt):
 
     def build(self, f):
         return f.ip(self.d, self.proto, self.payload)
+
+
+class UdpFragment(Pkt):
+    """One of the two fragments of a datagram."""
+
+    proto = UDP
+
+    def __init__(self, d, which, n=64):
+        super().__init__(d)
+        self.which, self.n = which, n
+
+    def __str__(self):
+        return "%s udp len %d, fragment %d of 2" % (self.arrow(), self.n, self.which + 1)
+
+    def build(self, f):
+        seg = Udp(self.d, n=self.n).build(f)[20 if f.fam == 4 else 40:]
+        part = seg[40:] if self.which else seg[:40]
+        off = 5 if self.which else 0
+        if f.fam == 4:
+            return f.ip(self.d, UDP, part, frag=off | (0 if self.which else 0x2000))
+        return f.ip(self.d, 44, struct.pack("!BBHI", UDP, 0, off << 3 | (not self.which), 99) + part)

@@ -280,7 +280,7 @@ def sctp_pkts(r):
     return out[:20]
 
 
-def other_pkts(r):
+def other_pkts(r, fam):
     kind = r.choice(["udp", "udp", "icmp", "icmp", "udplite", "gre", "generic"])
     out = []
     for _ in range(r.randrange(4, 10)):
@@ -295,7 +295,7 @@ def other_pkts(r):
         elif kind == "gre":
             p = Gre(d, key=r.choice([None, None, 5, 6]))
         else:
-            p = Raw(d, r.choice([50, 51, 99, 253]) if r.random() < 0.3 else 253, b"z" * r.choice([0, 4, 30]))
+            p = Raw(d, r.choice([50, 51 if fam == 4 else 52, 99, 253]) if r.random() < 0.3 else 253, b"z" * r.choice([0, 4, 30]))
         out.append(p)
         if r.random() < 0.15:
             out.append(IcmpErr("s" if d == "c" else "c", p, *r.choice([(3, 1, 3), (11, 3, 0), (3, 2, 4), (4, 4, 0), (12, 4, 0)]),
@@ -314,5 +314,5 @@ def random_seq(rng, number):
     elif kind == "sctp":
         pkts = sctp_pkts(rng)
     else:
-        pkts = other_pkts(rng)
+        pkts = other_pkts(rng, fam)
     return Seq("random_%s_%d" % (kind, number), fam, pkts, cisn, sisn, rng.randrange(1024, 65000), rng.choice([80, 443, 5001]))

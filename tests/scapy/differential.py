@@ -23,6 +23,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ctrand
+import ctseq
 import hand_other
 import hand_tcp
 from ctlab import BUILD, BpfctSide, Lab, NftSide
@@ -168,7 +169,7 @@ def main():
     ap.add_argument("-v", "--verbose", action="store_true", help="a line for each hand-written sequence")
     a = ap.parse_args()
     seed = a.seed or str(int(time.time()))
-    print("# seed %s" % seed)
+    print("# seed %s (run again with --seed %s)" % (seed, seed))
     t0 = time.monotonic()
     cpu = sorted(os.sched_getaffinity(0))[-1]
     have = os.access(os.path.join(BUILD, "ctd"), os.X_OK) and os.access(os.path.join(BUILD, "ctctl"), os.X_OK)
@@ -218,6 +219,11 @@ def main():
                 wrong = sorted(n for n in names if n.startswith("random_"))
                 report.line(not wrong, "%s.random_%d_sequences_seed_%s" % (label, len(rs), seed), "%d differ: %s" % (len(wrong), ", ".join(wrong[:5])))
             print("# %s: %d hand-written, %d random sequences, %d packets, %.1f s" % (label, len(hs), len(rs), player.packets - n0, time.monotonic() - t1))
+        if a.pair == "bpfct" and not only and "default" in a.settings.split(","):
+            ctseq.FIXED = ()
+            bad = report.sort(player.play(some("gre_v*"), {}, BASE), "gre_live")
+            ctseq.FIXED = ("gre", "gre_stream")
+            report.line(not bad, "gre_live.gre", "; ".join(short(d) for d in bad))
         report.details(a.limit, not a.no_shrink)
         if a.pair == "bpfct" and not only and set(a.settings.split(",")) == set(SETTINGS):
             for x in ALLOWED:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 """Hand-written sequences: UDP, UDP-Lite, ICMP and ICMPv6, SCTP, GRE, any other."""
-from ctpkt import Gre, Icmp, IcmpErr, Raw, Sctp, Udp, echo, echo_reply
+from ctpkt import Gre, Icmp, IcmpErr, Raw, Sctp, Udp, UdpFragment, echo, echo_reply
 from ctseq import Pause, Seq
 
 OUT = []
@@ -43,6 +43,7 @@ def udp():
             add("%s_icmp_error_quotes_%d" % (n, n4), [q, IcmpErr("s", q, n4=n4)])
         add(n + "_icmp_error_unknown", [IcmpErr("s", q), q])
         add(n + "_icmp_error_own", [q, IcmpErr("c", q, own=True)])
+    add("udp_fragments", [UdpFragment("c", 0), UdpFragment("c", 1)])
     add("udp_no_checksum", [Udp("c", nosum=True), Udp("s", nosum=True), Udp("c")])
     for cover in (1, 7, 8, 12, 18, 19, 100):
         add("udplite_coverage_%d" % cover, [Udp("c", lite=True, cover=cover), Udp("s", lite=True, cover=cover)])
@@ -64,6 +65,7 @@ def icmp():
     for cut in (0, 1, 4, 7):
         add("ping_cut_%d" % cut, [Icmp("c", 8, 128, cut=cut), echo("c"), echo_reply("s")])
     add("ping_big", [echo("c", n=1400), echo_reply("s", n=1400)])
+    add("ping_big_bad_checksum", [echo("c", n=1400, badsum=True), echo("c", n=2000, badsum=True)])
     for name, a, b in (("timestamp", 13, 14), ("information", 15, 16), ("address_mask", 17, 18)):
         add("icmp_" + name, [Icmp("c", a), Icmp("s", b), Icmp("s", b), Icmp("c", a)], fams=(4,))
         add("icmp_%s_reply_only" % name, [Icmp("s", b), Icmp("c", a)], fams=(4,))
@@ -137,6 +139,10 @@ def sctp():
     add("sctp_sack_and_data", UP + [X("c", "SACK", "DATA", "DATA"), X("s", "DATA", "SHUTDOWN"), X("c", "SHUTDOWN_ACK")])
     add("sctp_many_chunks", UP + [X("c", *["DATA"] * 20), X("s", *["SACK"] * 30)])
     add("sctp_many_chunks_then_shutdown", UP + [X("c", *(["DATA"] * 20 + ["SHUTDOWN"])), X("s", "SHUTDOWN_ACK")])
+    big = lambda **kw: X("c", ("DATA", 0, b"\0" * 9400), **kw)
+    add("sctp_big", UP + [big(), big()])
+    add("sctp_big_bad_checksum", UP + [big(badsum=True)])
+    add("sctp_more_chunks_than_we_look_at", UP + [X("c", *(["DATA"] * 30 + ["SHUTDOWN"])), X("s", "SHUTDOWN_ACK")])
     add("sctp_bad_checksum", [Sctp("c", "INIT", itag=CT, badsum=True)] + UP + [X("c", "ABORT", badsum=True), X("c", "DATA")])
     for cut in (0, 4, 8, 11, 12, 13, 15):
         add("sctp_cut_%d" % cut, [Sctp("c", "INIT", itag=CT, cut=cut)] + UP + [X("c", "DATA", cut=cut)])
@@ -163,6 +169,10 @@ def rest():
         fams = (4,) if proto == 51 else (4, 6)
         body = b"\x3b\x02\0\0" + b"\0" * 20 if proto == 51 else b"y" * 20
         add("proto_%d" % proto, [Raw("c", proto, body), Raw("s", proto, body), Raw("c", proto, body)], fams=fams)
+    add("ah_beyond_packet", [Raw("c", 51, b"\xfd\x7a" + b"\0" * 28)], fams=(6,))
+    for k in (6, 7):
+        add("ipv6_%d_headers" % k, [Raw("c", 60, b"\x3c\0\1\4\0\0\0\0" * (k - 1) + b"\xfd\0\1\4\0\0\0\0"), Raw("s", 253)], fams=(6,))
+    add("ipv6_no_next_header", [Raw("c", 59, b""), Raw("s", 59, b"")], fams=(6,))
     add("proto_empty", [Raw("c", 253, b""), Raw("s", 253, b"")])
     add("proto_one_way", [Raw("c", 253)] * 3)
     add("proto_server_begins", [Raw("s", 253), Raw("c", 253)])

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 """Hand-written TCP sequences: one or more for each rule of the tracker."""
 import itertools
+import struct
 
-from ctpkt import Icmp, IcmpErr, Tcp
+from ctpkt import IcmpErr, Tcp, csum
 from ctseq import Seq
 
 SYN_OPTS = dict(mss=1460, ws=7, sackok=True)
@@ -394,6 +395,12 @@ def headers():
     add("same_ports", HS + [S("FA", 1, 1)], cport=80, sport=80)
 
 
+def fragment(quoted, field):
+    """An IPv4 packet with that fragment field, its header checksum right."""
+    h = quoted[:6] + struct.pack("!H", field) + quoted[8:10] + b"\0\0" + quoted[12:20]
+    return h[:10] + struct.pack("!H", ~csum(h) & 0xFFFF) + h[12:] + quoted[20:]
+
+
 def errors():
     syn = HS[0]
     data = C("PA", 1, 1, n=100)
@@ -417,8 +424,8 @@ def errors():
     add("icmp_error_about_error", HS + [IcmpErr("c", IcmpErr("s", data)), IcmpErr("s", IcmpErr("c", S("A", 1, 1)))])
     add("icmp_error_inner_other_version", HS + [IcmpErr("s", data, inner_mangle=lambda f, q: bytes([q[0] ^ 0x20]) + q[1:])])
     add("icmp_error_inner_short_ihl", HS + [IcmpErr("s", data, inner_mangle=lambda f, q: bytes([q[0] & 0xF0 | 3]) + q[1:] if f.fam == 4 else q[:30])])
-    add("icmp_error_inner_fragment", HS + [IcmpErr("s", data, inner_mangle=lambda f, q: q[:6] + b"\x20\x10" + q[8:] if f.fam == 4 else q)])
-    add("icmp_error_inner_first_fragment", HS + [IcmpErr("s", data, inner_mangle=lambda f, q: q[:6] + b"\x20\x00" + q[8:] if f.fam == 4 else q)])
+    add("icmp_error_inner_fragment", HS + [IcmpErr("s", data, inner_mangle=lambda f, q: fragment(q, 0x2010) if f.fam == 4 else q)])
+    add("icmp_error_inner_first_fragment", HS + [IcmpErr("s", data, inner_mangle=lambda f, q: fragment(q, 0x2000) if f.fam == 4 else q)])
 
 
 def sequences():

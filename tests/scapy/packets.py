@@ -388,7 +388,9 @@ def ipv4_header_checksum_wrong_is_not_forwarded(r, n):
 def sctp_rubbish(r, n, fam):
     r.dropped("port_zero", "c", Sctp("c", "INIT", itag=1, length0=True).build(r.flow(fam)))
     r.dropped("sctp_chunk", "c", Sctp("c", "INIT", "DATA", itag=1).build(r.flow(fam)))
-    r.dropped("sctp_state", "c", Sctp("c", "COOKIE_ECHO", vtag=5).build(r.flow(fam)))
+    f = r.flow(fam)
+    r.play(f, Sctp("c", "HEARTBEAT", vtag=5))
+    r.dropped("sctp_state", "s", Sctp("s", "INIT", itag=6).build(f))
     f = r.flow(fam)
     r.play(f, Sctp("c", "INIT", itag=1), Sctp("s", "INIT_ACK", vtag=1, itag=2), Sctp("c", "COOKIE_ECHO", vtag=2), Sctp("s", "COOKIE_ACK", vtag=1))
     r.dropped("sctp_vtag", "c", Sctp("c", "DATA", vtag=3).build(f))
@@ -456,8 +458,11 @@ def icmp_errors_that_are_wrong(r, n, kind, fam):
         r.dropped("icmp_address", "c", IcmpErr("c", froms, mid=mid, to="other").build(f))
     r.dropped("icmp_unrelated", "s", IcmpErr("s", fromc).build(g))
     r.dropped("icmp_unrelated", "c", IcmpErr("c", froms).build(g))
-    r.dropped("icmp_inner", "s", IcmpErr("s", fromc, n4=7).build(f))
-    r.dropped("icmp_inner", "s", IcmpErr("s", fromc, n4=0).build(f))
+    if kind == "gre":  # by address: nothing of its header is needed
+        r.passes("s", IcmpErr("s", fromc, n4=0).build(f))
+    else:
+        r.dropped("icmp_inner", "s", IcmpErr("s", fromc, n4=7).build(f))
+        r.dropped("icmp_inner", "s", IcmpErr("s", fromc, n4=0).build(f))
     r.dropped("icmp_inner", "s", IcmpErr("s", fromc, inner_mangle=lambda f, q: q[:10]).build(f))
     r.dropped("icmp_inner", "s", IcmpErr("s", fromc, inner_mangle=lambda f, q: bytes([q[0] ^ 0x70]) + q[1:]).build(f))
     if fam == 4:
@@ -535,7 +540,8 @@ def link_scope_icmpv6_makes_no_entries(r, n):
 
 
 @test
-def ipv4_multicast_and_broadcast_make_no_entries(r, n):
+def ipv4_multicast_and_broadcast_are_not_dropped(r, n):
+    """What is for the router itself; netfilter tracks it like any other packet."""
     before = r.drops.read()
     for dst, mac in ((b"\xe0\0\0\1", b"\1\0\x5e\0\0\1"), (b"\xe0\0\0\xfb", b"\1\0\x5e\0\0\xfb"), (b"\xff" * 4, b"\xff" * 6), (b"\x0a\0\1\xff", b"\xff" * 6)):
         src = b"\x0a\0\1\2"
@@ -545,9 +551,6 @@ def ipv4_multicast_and_broadcast_make_no_entries(r, n):
     r.side.barrier()
     after = r.drops.read()
     check(before == after, "counted: %s" % {k: after[k] - before[k] for k in after if after[k] != before[k]})
-    text = r.side.list_text()
-    tracked = [x for x in text.splitlines() if "dst=224.0.0" in x or "dst=255.255" in x or "dst=10.0.1.255" in x]
-    check(not tracked, "tracked: " + "; ".join(tracked))
 
 
 @each(*[(t, f) for t in (1, 2) for f in FAMS])
