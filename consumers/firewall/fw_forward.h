@@ -75,8 +75,21 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 	return 0;
 }
 
+/* Is the checksum of an IPv4 header without options right (RFC 1812 5.2.2)? */
+static __always_inline int fw_ip4_csum_ok(struct __sk_buff *skb, __u32 off)
+{
+	const __u32 *w = ct_at(skb, off, sizeof(struct iphdr));
+	__u64 sum;
+
+	if (!w)
+		return 0;
+	sum = (__u64)w[0] + w[1] + w[2] + w[3] + w[4];
+	return ct_csum_fold(sum) == 0xffff;
+}
+
 /* May this packet be redirected to the hop as it is? What the stack has to
- * answer (TTL, too big), to look at (options) or to cut goes up. */
+ * answer (TTL, too big), to look at (options), to cut, or to drop for its
+ * header's checksum goes up. */
 static __always_inline int fw_can_redirect(struct __sk_buff *skb, const struct ct_pkt *pkt,
 					   const struct fw_hop *hop)
 {
@@ -84,7 +97,8 @@ static __always_inline int fw_can_redirect(struct __sk_buff *skb, const struct c
 
 	if (skb->pkt_type != FW_PKT_HOST || pkt->ttl <= 1)
 		return 0;
-	if (pkt->tuple.family == 4 && pkt->l4_off - pkt->l3_off != sizeof(struct iphdr))
+	if (pkt->tuple.family == 4 && (pkt->l4_off - pkt->l3_off != sizeof(struct iphdr) ||
+				       !fw_ip4_csum_ok(skb, pkt->l3_off)))
 		return 0;
 	if (skb->gso_size)
 		size = skb->gso_size + pkt->l4_off - pkt->l3_off +

@@ -43,7 +43,7 @@ CASES = {
     "gre": ([Gre("c")], DEF["gre"]),
     "gre_stream": ([Gre("c"), Gre("s"), Gre("c")], DEF["gre_stream"]),
     "generic": ([Raw("c", 253), Raw("s", 253)], DEF["generic"]),
-    "sctp_cookie_wait": (O.UP[:1], DEF["sctp_cookie_wait"]),
+    "sctp_cookie_wait": (O.UP[:2], DEF["sctp_cookie_wait"]),
     "sctp_cookie_echoed": (O.UP[:3], DEF["sctp_cookie_echoed"]),
     "sctp_established": (O.UP, DEF["sctp_established"]),
     "sctp_shutdown_sent": (O.UP + [O.X("c", "SHUTDOWN")], DEF["sctp_shutdown_sent"]),
