@@ -221,4 +221,25 @@ t no_new_privileges grep -qE 'NoNewPrivs:.*1' "/proc/$CTD_PID/status"
 t system_calls_are_filtered grep -qE 'Seccomp:.*2' "/proc/$CTD_PID/status"
 stop_ctd
 t socket_is_gone_when_ctd_ends test ! -e "$sock"
+
+# What the adopted maps cannot hold
+raised()
+{
+	local rc=0
+	{ cat "$conf" && echo "set limit $1"; } >"$TMP/raised.conf"
+	"$CTD" -f "$TMP/raised.conf" --instance "$CTD_INSTANCE" --netns "$R" >"$TMP/raised" 2>&1 || rc=$?
+	cat "$TMP/raised"
+	[ "$rc" = 1 ] && [ "$(wc -l <"$TMP/raised")" = 1 ] && grep -q 'unload first' "$TMP/raised"
+}
+t restart_with_more_connections_than_the_maps_hold_is_refused raised "confirmed 4000000"
+t restart_with_other_half_open_rings_is_refused raised "half-open 1024"
+elsewhere()
+{
+	local out
+	echo 'set default pass' >"$TMP/empty.conf"
+	out=$("$CTD" -f "$TMP/empty.conf" --instance "$CTD_INSTANCE" --netns "$C" 2>&1) && return 1
+	[ "$out" = "ctd: instance '$CTD_INSTANCE' belongs to network namespace '$R' (ctd --unload first)" ] ||
+		{ echo "$out"; return 1; }
+}
+t instance_of_another_namespace_is_refused elsewhere
 finish
