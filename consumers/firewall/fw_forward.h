@@ -53,7 +53,8 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 			__builtin_memcpy(p.ipv6_dst, pkt->tuple.daddr, 16);
 	}
 	v = bpf_fib_lookup(skb, &p, sizeof(p), 0);
-	if (v == BPF_FIB_LKUP_RET_NOT_FWDED) {
+	/* Where the kernel does not forward, what arrives is for the host or lost. */
+	if (v == BPF_FIB_LKUP_RET_NOT_FWDED || v == BPF_FIB_LKUP_RET_FWD_DISABLED) {
 		hop->where = FW_TO_SELF;
 		return 0;
 	}
