@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+# timeout: 600
 """The differential suite: the kernel's nf_conntrack is the oracle for bpfct.
 
 Plays the same packet sequences through a router that tracks with nf_conntrack
