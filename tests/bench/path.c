@@ -422,8 +422,8 @@ static int parse_side(char *arg)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: path [-O objdir] [-r rounds] [-p packets] [-n flows] [-c clients] "
-			"[-C cpu] masq|newflow|spin1|spin|spin1-reply|spin-reply "
+	fprintf(stderr, "usage: path [-O objdir] [-r rounds] [-p packets] [-n flows] [-f fresh] "
+			"[-c clients] [-C cpu] masq|newflow|spin1|spin|spin1-reply|spin-reply "
 			"NAME:PREFIX[:FLUSH]...\n");
 	return 2;
 }
@@ -433,7 +433,7 @@ int main(int argc, char **argv)
 	const char *what;
 	int opt, ret = 1, cpu = 1;
 
-	while ((opt = getopt(argc, argv, "O:r:p:n:c:C:")) != -1) {
+	while ((opt = getopt(argc, argv, "O:r:p:n:c:C:f:")) != -1) {
 		switch (opt) {
 		case 'O':
 			objdir = optarg;
@@ -446,6 +446,9 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 			many = atoi(optarg);
+			break;
+		case 'f':
+			fresh = atoi(optarg);
 			break;
 		case 'c':
 			clients = atoi(optarg);
