@@ -31,15 +31,6 @@ static __always_inline void sweep_yield(struct bpf_iter_meta *meta)
 		bpf_seq_write(meta->seq, &byte, 1);
 }
 
-static __always_inline void sweep_stub_gone(__u8 family)
-{
-	struct ct_table *tab = ct_table(family);
-
-	if (tab)
-		ct_add(&tab->stubs, -1);
-	ct_stat(CT_STAT_STUB_REPAIRED);
-}
-
 SEC("iter/bpf_map_elem")
 int ct_sweep4(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -82,21 +73,24 @@ int ct_stub_sweep4(struct bpf_iter__bpf_map_elem *ctx)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_stub4 *stub = ctx->value;
-	struct ct_key4 *at = ctx->key, key, skey;
+	struct ct_key4 *at = ctx->key;
+	union ct_key key = {}, skey = {};
 	struct ct_conn4 *conn;
+	__u32 gen;
 
 	if (!at || !stub || !set)
 		return 0;
 	sweep_yield(ctx->meta);
-	skey = *at;
-	key = stub->conn;
-	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key);
-	if (conn && ct_w_gen(ct_word(&conn->c)) == stub->gen)
+	skey.k4 = *at;
+	key.k4 = stub->conn;
+	gen = stub->gen;
+	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+	if (conn && ct_w_gen(ct_word(&conn->c)) == gen)
 		return 0;
 	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
 		return 0;
-	if (!bpf_map_delete_elem(&ct_stub4_v1, &skey))
-		sweep_stub_gone(4);
+	if (ct_stub_drop(&skey, &key, gen, 4))
+		ct_stat(CT_STAT_STUB_REPAIRED);
 	return 0;
 }
 
@@ -105,21 +99,24 @@ int ct_stub_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_stub6 *stub = ctx->value;
-	struct ct_key6 *at = ctx->key, key, skey;
+	struct ct_key6 *at = ctx->key;
+	union ct_key key = {}, skey = {};
 	struct ct_conn6 *conn;
+	__u32 gen;
 
 	if (!at || !stub || !set)
 		return 0;
 	sweep_yield(ctx->meta);
-	skey = *at;
-	key = stub->conn;
-	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key);
-	if (conn && ct_w_gen(ct_word(&conn->c)) == stub->gen)
+	skey.k6 = *at;
+	key.k6 = stub->conn;
+	gen = stub->gen;
+	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+	if (conn && ct_w_gen(ct_word(&conn->c)) == gen)
 		return 0;
 	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
 		return 0;
-	if (!bpf_map_delete_elem(&ct_stub6_v1, &skey))
-		sweep_stub_gone(6);
+	if (ct_stub_drop(&skey, &key, gen, 6))
+		ct_stat(CT_STAT_STUB_REPAIRED);
 	return 0;
 }
 

@@ -142,8 +142,9 @@ static __always_inline __u16 ct_nat_status(const struct ct_build *b, const struc
 
 /*
  * A record is under our key already. Alive: the other CPU's packet won, ours
- * follows it. Dying or expired: takes it over in place (I4). Returns 0 taken
- * over, 1 the winner's is used, 2 gone meanwhile: insert again, or a reason.
+ * follows it. Dying or expired: takes it over in place (I4), unless word is 0:
+ * then we have nothing to put there. Returns 0 taken over, 1 the winner's is
+ * used, or a reason.
  */
 static __always_inline int ct_meet(struct ct_conn *conn, const struct ct_pkt *pkt,
 				   struct ct_result *res, __u64 word, __u8 family)
@@ -167,6 +168,8 @@ static __always_inline int ct_meet(struct ct_conn *conn, const struct ct_pkt *pk
 		res->state = ct_state_bits(res);
 		return 1;
 	}
+	if (!word)
+		return -CT_DROP_COMMIT_BUSY;
 	if (ct_w_life(old) != CT_LIFE_DYING) {
 		if (!ct_kill(conn, &res->key, old, family, CT_STAT_EXPIRED))
 			return -CT_DROP_COMMIT_BUSY;
@@ -249,23 +252,55 @@ static __always_inline int ct_insert(const struct ct_pkt *pkt, struct ct_result 
 	return -CT_DROP_MAP_UPDATE;
 }
 
-/* Our own insert lost against a live stub under the same key: undo it. */
-__noinline int ct_withdraw(const union ct_key *at, __u64 word, __u8 family)
+/* Another CPU claims a tuple for this very connection: its record, if that is in
+ * by now. 1, or COMMIT_BUSY: the sender will repeat itself. */
+__noinline int ct_join(const struct ct_pkt *pkt, struct ct_result *res)
 {
 	union ct_key key;
+
+	if (!pkt || !res)
+		return -CT_DROP_MAP_MISSING;
+	key = res->key;
+	if (pkt->tuple.family == 4) {
+		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+
+		return c ? ct_meet4(c, pkt, res, 0) : -CT_DROP_COMMIT_BUSY;
+	} else {
+		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+
+		return c ? ct_meet6(c, pkt, res, 0) : -CT_DROP_COMMIT_BUSY;
+	}
+}
+
+/* Our own insert lost against a live stub under the same key: undo it, also when
+ * a packet has changed its word meanwhile. */
+__noinline int ct_withdraw(const union ct_key *at, __u32 gen, __u8 family)
+{
+	union ct_key key;
+	__u64 word;
+	int i;
 
 	if (!at)
 		return 0;
 	key = *at;
-	if (family == 4) {
-		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		if (family == 4) {
+			struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
 
-		return c ? ct_kill4(c, &key, word, CT_STAT_INSERT_FAILED) : 0;
-	} else {
-		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+			word = c ? ct_word(&c->c) : 0;
+			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
+			    ct_kill4(c, &key, word, CT_STAT_INSERT_FAILED))
+				return 0;
+		} else {
+			struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
 
-		return c ? ct_kill6(c, &key, word, CT_STAT_INSERT_FAILED) : 0;
+			word = c ? ct_word(&c->c) : 0;
+			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
+			    ct_kill6(c, &key, word, CT_STAT_INSERT_FAILED))
+				return 0;
+		}
 	}
+	return 0;
 }
 
 __noinline int ct_add_label(const union ct_key *key, const struct ct_commit_args *args, __u32 gen,
@@ -335,8 +370,15 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	}
 	if (args->nat.flags) {
 		v = nat_choose(pkt, &args->nat, &res->key, gen);
+		if (v == -CT_DROP_COMMIT_BUSY)
+			v = ct_join(pkt, res);
 		if (v < 0)
 			goto undo;
+		if (v > 0) {
+			ct_stat(CT_STAT_CLASH_RESOLVE);
+			ct_give_back(&h);
+			return 0;
+		}
 		word |= CT_W_STATUS(ct_nat_status(b, &pkt->tuple));
 		b->c.word = word;
 		/* Claimed its own plain tuple (source is the external address already):
@@ -362,9 +404,10 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	if (took)
 		ct_add(&h.tab->nodes, -1);
 	ct_event(set, &b->c, &res->key, word, family, CT_EVENT_NEW);
+	ct_barrier(b);
 	if (!(shared && (word & CT_W_STATUS(CT_S_NAT))) &&
 	    ct_stub_live(&res->key, res->now, family)) {
-		ct_withdraw(&res->key, word, family);
+		ct_withdraw(&res->key, gen, family);
 		return -CT_DROP_TUPLE_CLASH;
 	}
 	res->word = word;

@@ -54,8 +54,7 @@ static __always_inline int ct_control_update(const struct ct_settings *set, stru
 	if (req->set & CT_SET_MARK)
 		*(volatile __u32 *)&conn->mark = req->flow.c.mark;
 	if (req->set & CT_SET_TIMEOUT)
-		*(volatile __u32 *)&conn->expires =
-			ct_now(set) + ct_ticks(set, req->flow.c.expires);
+		ct_set_timer(conn, word | add, ct_now(set) + ct_ticks(set, req->flow.c.expires));
 	ct_event(set, conn, key, word | add, family, CT_EVENT_UPDATE);
 	return 0;
 }

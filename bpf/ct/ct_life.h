@@ -37,13 +37,62 @@ static __always_inline __u64 ct_word(const struct ct_conn *conn)
 	return *(volatile const __u64 *)&conn->word;
 }
 
-/* Not dead, not dying, not expired. */
-static __always_inline int ct_alive(const struct ct_conn *conn, __u64 word, __u32 now)
+/*
+ * What was written before is seen by others before anything is read after. A map
+ * insert is not enough: its lock's release lets later loads overtake the stores,
+ * so two CPUs may each insert and then each miss the other's. (Seen: 1 of 200,000
+ * claims that raced with a plain commit.)
+ */
+static __always_inline void ct_barrier(struct ct_build *b)
+{
+	__u64 w = __sync_val_compare_and_swap(&b->found.word, 0, 0);
+
+	asm volatile("" : : "r"(w));
+}
+
+static __always_inline int ct_w_live(__u64 word)
 {
 	__u32 life = ct_w_life(word);
 
-	return (life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
-	       !ct_before(*(volatile const __u32 *)&conn->expires, now);
+	return life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED;
+}
+
+/* Not dead, not dying, not expired. The word is looked at again after the time,
+ * which might be that of the connection that takes an expired one's place. */
+static __always_inline int ct_alive(const struct ct_conn *conn, __u64 word, __u32 now)
+{
+	__u64 again;
+
+	if (!ct_w_live(word) || ct_before(*(volatile const __u32 *)&conn->expires, now))
+		return 0;
+	again = ct_word(conn);
+	return ct_w_gen(again) == ct_w_gen(word) && ct_w_live(again);
+}
+
+/* Tries of a compare-and-swap that other CPUs keep winning. */
+#define CT_TOUCH_TRIES 6
+
+/*
+ * Starts the timer of a connection anew, whose word was `word` when the caller
+ * was done with it. Who kills writes the time of death there, who changes the
+ * state or takes the node over another time-out: theirs must stand. So the old
+ * time is read before the word, and replaced only while it is still that.
+ */
+static __always_inline void ct_set_timer(struct ct_conn *conn, __u64 word, __u32 expires)
+{
+	__u32 was;
+	__u64 w;
+	int i;
+
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		was = *(volatile __u32 *)&conn->expires;
+		w = ct_word(conn);
+		if (was == expires || ct_w_gen(w) != ct_w_gen(word) ||
+		    ct_w_state(w) != ct_w_state(word) || !ct_w_live(w))
+			return;
+		if (__sync_val_compare_and_swap(&conn->expires, was, expires) == was)
+			return;
+	}
 }
 
 static __always_inline __u32 ct_add(__u32 *n, __s32 by)
@@ -217,7 +266,8 @@ static __always_inline void ct_reply_key(union ct_key *out, const struct ct_conn
 		ct_reply_key6(out, (const struct ct_conn6 *)conn, key);
 }
 
-/* Removes the stub under skey if it leads to this life of this connection. */
+/* Removes the stub under skey if it leads to this life of this connection. Its
+ * generation goes first, so that nobody takes over what is about to go. */
 __noinline int ct_stub_drop(const union ct_key *skey, const union ct_key *key, __u32 gen,
 			    __u8 family)
 {
@@ -231,13 +281,14 @@ __noinline int ct_stub_drop(const union ct_key *skey, const union ct_key *key, _
 	if (family == 4) {
 		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &k.k4);
 
-		if (s && s->gen == gen && s->conn.addr[0] == key->k4.addr[0] &&
-		    s->conn.addr[1] == key->k4.addr[1])
+		if (s && s->conn.addr[0] == key->k4.addr[0] && s->conn.addr[1] == key->k4.addr[1] &&
+		    __sync_val_compare_and_swap(&s->gen, gen, 0) == gen)
 			gone = !bpf_map_delete_elem(&ct_stub4_v1, &k.k4);
 	} else {
 		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &k.k6);
 
-		if (s && s->gen == gen && !ct_addr6_cmp(s->conn.addr[0], key->k6.addr[0]))
+		if (s && !ct_addr6_cmp(s->conn.addr[0], key->k6.addr[0]) &&
+		    __sync_val_compare_and_swap(&s->gen, gen, 0) == gen)
 			gone = !bpf_map_delete_elem(&ct_stub6_v1, &k.k6);
 	}
 	if (gone)
@@ -329,15 +380,16 @@ static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *ke
 /*
  * Visits what a slot of a ring or clock points to. Returns 1 if the slot can be
  * taken: nothing there, another life, or another class than `life`. With
- * min_age (ticks) a half-open record at least as old gives way, and one that is
- * DYING keeps the slot for its second: that bounds the dead as well.
+ * min_age (ticks) a half-open record at least as old gives way, as does what
+ * expired unseen (nobody sweeps without ctd); one that was DYING already and
+ * never confirmed keeps the slot for its second: that bounds the dead as well.
  */
 __noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_age)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_conn4 *conn;
 	union ct_key key = {};
-	__u32 now, gen;
+	__u32 now, gen, was;
 	__u64 word;
 
 	if (!slot || !set)
@@ -350,6 +402,7 @@ __noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_
 	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
 		return 1;
 	now = ct_now(set);
+	was = ct_w_life(ct_word(&conn->c));
 	if (ct_visit(&conn->c, &key, now, 4))
 		return 1;
 	word = ct_word(&conn->c);
@@ -357,6 +410,9 @@ __noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_
 		return 1;
 	if (life == CT_LIFE_CONFIRMED)
 		return ct_w_life(word) != life;
+	if (ct_w_life(word) == CT_LIFE_DYING &&
+	    (was != CT_LIFE_DYING || (word & CT_W_STATUS(CT_S_ASSURED))))
+		return 1;
 	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
 		return ct_kill(&conn->c, &key, word, 4, CT_STAT_EARLY_DROP);
 	return ct_w_life(word) == CT_LIFE_CONFIRMED;
@@ -367,7 +423,7 @@ __noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_
 	const struct ct_settings *set = ct_settings();
 	struct ct_conn6 *conn;
 	union ct_key key = {};
-	__u32 now, gen;
+	__u32 now, gen, was;
 	__u64 word;
 
 	if (!slot || !set)
@@ -380,6 +436,7 @@ __noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_
 	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
 		return 1;
 	now = ct_now(set);
+	was = ct_w_life(ct_word(&conn->c));
 	if (ct_visit(&conn->c, &key, now, 6))
 		return 1;
 	word = ct_word(&conn->c);
@@ -387,6 +444,9 @@ __noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_
 		return 1;
 	if (life == CT_LIFE_CONFIRMED)
 		return ct_w_life(word) != life;
+	if (ct_w_life(word) == CT_LIFE_DYING &&
+	    (was != CT_LIFE_DYING || (word & CT_W_STATUS(CT_S_ASSURED))))
+		return 1;
 	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
 		return ct_kill(&conn->c, &key, word, 6, CT_STAT_EARLY_DROP);
 	return ct_w_life(word) == CT_LIFE_CONFIRMED;

@@ -226,7 +226,7 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 	if (!word)
 		return -CT_DROP_COMMIT_BUSY;
 	if (v == CT_TRACK_ACCEPT)
-		ct_touch_count(set, conn, tr, pkt->len);
+		ct_touch_count(set, conn, tr, word, pkt->len);
 	if (tr->changed)
 		ct_event(set, conn, &res->key, word, family, CT_EVENT_UPDATE);
 	ct_set_to(res, conn, &pkt->tuple, family);

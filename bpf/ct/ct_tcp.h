@@ -2,6 +2,7 @@
 #ifndef BPFCT_CT_TCP_H
 #define BPFCT_CT_TCP_H
 
+#include "ct_life.h"
 #include "ct_tcp_window.h"
 
 #define CT_LAST_CLASS(t) ((t)->last_packet & 7)
@@ -150,7 +151,7 @@ static __always_inline void ct_tcp_distrust(struct ct_conn *conn, struct ct_trac
 	limit = ct_ticks(set,
 			 ct_timeout_secs(ct_w_policy(tr->word), CT_TIMEOUT_tcp_unacknowledged));
 	if (left > limit)
-		conn->expires = tr->now + limit;
+		ct_set_timer(conn, tr->word, tr->now + limit);
 }
 
 static __always_inline __u32 ct_tcp_timeout(const struct ct_tcp *t, const struct ct_settings *set,

@@ -9,9 +9,6 @@
 #include "ct_tcp_table.h"
 #include "ct_track.h"
 
-/* Tries of a compare-and-swap that other CPUs keep winning. */
-#define CT_TOUCH_TRIES 6
-
 /* Does a record with this status count as confirmed (DESIGN 4)? ICMP queries
  * never do; protocols without ASSURED do once answered, else a flood would take
  * an IPsec tunnel's record for one of its own. */
@@ -44,7 +41,8 @@ static __always_inline int ct_room(struct ct_table *tab, __u8 family)
  * Brings the word up to what the tracker found: state, SEEN_REPLY, ASSURED,
  * promotion. A CPU that loses the swap looks again: flags add up, and a TCP
  * state that the other CPU changed is put through the table with this packet's
- * class, so neither a FIN nor a promotion is lost. Returns the word that holds
+ * class, so neither a FIN nor a promotion is lost, nor does what closes keep the
+ * time-out of what was open. Returns the word that holds
  * afterwards, 0 when the connection died meanwhile, or 1 when it should be
  * promoted and the table is full.
  */
@@ -90,14 +88,17 @@ static __always_inline __u64 ct_touch_word(struct ct_conn *conn, const union ct_
 			state = ct_tcp_next[tr->dir & 1][class & 7][ct_w_state(old) & 0xf];
 			if (state >= CT_TCP_IGNORE)
 				state = ct_w_state(old);
+			tr->timeout =
+				ct_timeout_secs(ct_w_policy(old), CT_TIMEOUT_tcp_none + state);
 		}
 	}
 	return old;
 }
 
-/* Counts the packet and, unless the time-out is fixed, starts the timer anew. */
+/* Counts the packet and, unless the time-out is fixed, starts the timer anew.
+ * word is what ct_touch_word() returned. */
 static __always_inline void ct_touch_count(const struct ct_settings *set, struct ct_conn *conn,
-					   const struct ct_track *tr, __u32 bytes)
+					   const struct ct_track *tr, __u64 word, __u32 bytes)
 {
 	struct ct_count *n = &conn->count[tr->dir & 1];
 
@@ -105,7 +106,7 @@ static __always_inline void ct_touch_count(const struct ct_settings *set, struct
 	__sync_fetch_and_add(&n->bytes, bytes);
 	*(volatile __u32 *)&conn->last = tr->now;
 	if (!tr->keep && !(ct_w_status(tr->word) & CT_S_FIXED_TIMEOUT))
-		*(volatile __u32 *)&conn->expires = tr->now + ct_ticks(set, tr->timeout);
+		ct_set_timer(conn, word, tr->now + ct_ticks(set, tr->timeout));
 }
 
 #endif
