@@ -37,8 +37,7 @@ async def main():
             if family == socket.AF_INET6:
                 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             s.bind((any_addr, port))
-            s.listen(4096)
-            await asyncio.start_server(tcp, sock=s)
+            await asyncio.start_server(tcp, sock=s, backlog=4096)
             u = socket.socket(family, socket.SOCK_DGRAM)
             if family == socket.AF_INET6:
                 u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -52,8 +52,10 @@ holder()
 	PIDS+=($!)
 }
 holder 4 "$S4"
+# shellcheck disable=SC2034 # used by name
 exec {to4}>"$TMP/to4" {from4}<"$TMP/from4"
 holder 6 "$S6"
+# shellcheck disable=SC2034
 exec {to6}>"$TMP/to6" {from6}<"$TMP/from6"
 
 # hold 4|6 COMMAND...
@@ -74,7 +76,7 @@ refusals()
 {
 	local n sum=0
 	for n in table_full half_full prefix_share nodes_full; do
-		sum=$((sum + $(counter $n)))
+		sum=$((sum + $(counter "$n")))
 	done
 	echo "$sum"
 }
@@ -94,7 +96,7 @@ flooded()
 {
 	local before after
 	before=$(refusals)
-	"flood$2" "$1" $FLOOD 20000 || return
+	"flood$2" "$1" "$FLOOD" 20000 || return
 	after=$(refusals)
 	echo "$((after - before)) refused of $FLOOD"
 	[ $((after - before)) -ge "$3" ]
@@ -106,13 +108,13 @@ t fill_v4 hold 4 open $KEPT
 t fill_v6 hold 6 open $KEPT
 t all_are_confirmed_v4 poll_until 5 confirmed 4 $KEPT
 t all_are_confirmed_v6 poll_until 5 confirmed 6 $KEPT
-t syn_flood_v4_is_refused_and_counted flooded tcp 4 $SOME
+t syn_flood_v4_is_refused_and_counted flooded tcp 4 "$SOME"
 t inside_is_admitted_after_a_syn_flood_v4 echo_from "$C" tcp "$S4" 7000
-t syn_flood_v6_is_refused_and_counted flooded tcp 6 $SOME
+t syn_flood_v6_is_refused_and_counted flooded tcp 6 "$SOME"
 t inside_is_admitted_after_a_syn_flood_v6 echo_from "$C" tcp "$S6" 7000
 t nothing_lost_to_syn_floods nothing_lost
-t udp_flood_v4_is_refused_and_counted flooded udp 4 $SOME
-t udp_flood_v6_is_refused_and_counted flooded udp 6 $SOME
+t udp_flood_v4_is_refused_and_counted flooded udp 4 "$SOME"
+t udp_flood_v6_is_refused_and_counted flooded udp 6 "$SOME"
 t nothing_lost_to_udp_floods nothing_lost
 
 # While it goes on
@@ -133,12 +135,12 @@ t inside_is_admitted_during_a_flood during
 # Full to the limit. What was closed meanwhile goes first, else it makes room later.
 only_the_kept()
 {
-	ctctl clock --advance 125 && poll_until 10 confirmed 4 $KEPT && poll_until 10 confirmed 6 $KEPT
+	ctctl clock --advance 125 && poll_until 10 confirmed 4 "$KEPT" && poll_until 10 confirmed 6 "$KEPT"
 }
 t closed_ones_expire only_the_kept
 full()
 {
-	hold "$1" open $((LIMIT - $(used confirmed "IPv$1"))) && confirmed "$1" $LIMIT
+	hold "$1" open $((LIMIT - $(used confirmed "IPv$1"))) && confirmed "$1" "$LIMIT"
 }
 at_the_limit()
 {

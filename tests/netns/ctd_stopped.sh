@@ -1,0 +1,71 @@
+#!/bin/bash
+# Without ctd nobody sweeps: what has expired must make room by itself (I6). Short
+# time-outs, small tables, ctd killed, then 1,000 new connections a second for
+# several table-fulls: none is refused.
+#
+#   client ── lan0 router wan0 ── server
+#
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+
+LIMIT=4096
+COUNT=$((3 * LIMIT))
+net_router
+conf=$(
+	config short <<-END
+		set default deny
+		set limit confirmed $LIMIT
+		set limit half-open $LIMIT
+		set timeout udp 1
+		set timeout udp_stream 1
+		set timeout icmp 1
+		set timeout tcp_syn_sent 10
+		set timeout tcp_syn_recv 10
+		set timeout tcp_established 10
+		set timeout tcp_fin_wait 1
+		set timeout tcp_close_wait 1
+		set timeout tcp_last_ack 1
+		set timeout tcp_time_wait 1
+		set timeout tcp_close 1
+		wan = wan0
+		lan = lan0
+		nat out on \$wan from \$lan.net -> (\$wan)
+		pass in on \$lan
+	END
+)
+start_ctd "$R" "$conf"
+serve_echo "$S" 7000
+lan_mac=$(on "$R" ip -o link show lan0 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)
+echo_from "$C" tcp "$S4" 7000 >/dev/null
+echo_from "$C" tcp "$S6" 7000 >/dev/null
+kill_ctd
+
+refusals()
+{
+	ctctl stats | awk '$3 == "refused" && $2 > 0 { print $1, $2; n++ } $1 == "evicted" && $2 > 0 { print; n++ } END { exit !n }'
+}
+none_refused()
+{
+	fails refusals
+}
+# Half-open all their life: one-way UDP, from 64 hosts so that no host's share counts
+half_open()
+{
+	on "$C" "$O/tests/lib/flood" c0 "$lan_mac" udp "$1" "$2" 7009 "$COUNT" 1000 && none_refused
+}
+# Confirmed and closed
+confirmed()
+{
+	local before after
+	before=$(counter promoted)
+	on "$C" "$O/tests/lib/connect_rate" "$1" 7000 "$COUNT" 1000 || return
+	none_refused || return
+	after=$(counter promoted)
+	[ $((after - before)) -ge "$COUNT" ] || { echo "only $((after - before)) of $COUNT were confirmed"; return 1; }
+}
+t half_open_v4_none_refused half_open 10.0.0.64/26 "$S4"
+t half_open_v6_none_refused half_open fd00:1::/122 "$S6"
+t confirmed_v4_none_refused confirmed "$S4"
+t confirmed_v6_none_refused confirmed "$S6"
+t table_is_consistent ctctl check
+finish
