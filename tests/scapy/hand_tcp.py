@@ -223,6 +223,13 @@ def resets():
     add("fin_far_out_twice_assured", base + [S("FA", 500000000, 101), S("FA", 500000000, 101), S("FA", 500000000, 101), C("A", 101, 201)])
     add("fin_low_twice_assured", base + [S("FA", -500000, 101), S("FA", -500000, 101), C("A", 101, 201)])
     add("fin_ack_wrong_twice_assured", base + [S("FA", 201, 500000), S("FA", 201, 500000), C("A", 101, 201), S("A", 201, 101)])
+    # Both ends end what the tracker thinks is out of window: it has lost them, and gives up soon.
+    for x, y in itertools.product(("FA", "RA", "R"), repeat=2):
+        n = "%s_%s" % (x.lower(), y.lower())
+        far = [C(x, 500000000, 201), S(y, 500000000, 101)]
+        add("out_of_window_end_both_sides_%s" % n, base + far + [C("A", 101, 201), S("A", 201, 101)])
+        add("out_of_window_end_other_order_%s" % n, base + far[::-1] + far)
+        add("out_of_window_end_not_assured_%s" % n, HS[:2] + far)
     add("syn_far_out_twice", base + [S("S", 500000000), S("S", 500000000), C("A", 101, 201)])
     add("rst_then_syn", base + [S("R", 201), C("S", 700000), S("SA", 800000, 700001), C("A", 700001, 800001)])
     add("rst_then_data", base + [S("R", 201), C("PA", 101, 201, n=10), S("R", 201), C("PA", 101, 201, n=10)])
