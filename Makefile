@@ -161,7 +161,8 @@ install: build ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)/etc/bpfct
 	install -m 755 $(O)/ctd $(O)/ctctl $(DESTDIR)$(PREFIX)/sbin/
 	for s in 5 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s docs/man/*.$$s || exit; done
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system packaging/*.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,/usr/local/,$(PREFIX)/,' packaging/bpfct.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bpfct.service
 	install -D -m 644 packaging/completion/ctctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctctl
 
 clean: ## remove what was built
