@@ -23,8 +23,8 @@
  * ct_timeout_v1 ARRAY[256], mmapable               struct ct_timeouts; index 0: default policy
  * ct_table_v1   ARRAY[2], mmapable                 struct ct_table; 0: IPv4, 1: IPv6
  * ct_zone_v1    ARRAY[65536], mmapable             struct ct_zone
- * ct_prefix_v1  ARRAY[16384]                       __u32: half-open per keyed hash of side and
- * prefix ct_seen_v1    ARRAY[16384]                       struct ct_seen: SYNs refused a moment ago
+ * ct_prefix_v1  ARRAY[16384]                       __u32: half-open per hash of side and prefix
+ * ct_seen_v1    ARRAY[16384]                       struct ct_seen: SYNs refused a moment ago
  * ct_drop_v1    PERCPU_ARRAY[CT_DROP_SLOTS]        __u64 by enum ct_drop
  * ct_stat_v1    PERCPU_ARRAY[CT_STAT_SLOTS]        __u64 by enum ct_stat
  * ct_nexthop_v1 ARRAY[4096]                        struct ct_nexthop
