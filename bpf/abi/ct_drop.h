@@ -67,7 +67,8 @@
 	X(FW_INVALID, "fw_invalid", POLICY, "packet was INVALID (its own reason is counted too)")  \
 	X(FW_UNTRACKED_IF, "fw_untracked_if", POLICY,                                              \
 	  "forwarded from an interface without our program")                                       \
-	X(EVENT_LOST, "event_lost", FAULT, "event ring was full (no packet was dropped)")
+	X(EVENT_LOST, "event_lost", FAULT, "event ring was full (no packet was dropped)")          \
+	X(NAT_LOST, "nat_lost", REFUSED, "its connection ended while the packet was in the stack")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

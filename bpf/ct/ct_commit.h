@@ -63,7 +63,9 @@ static __always_inline int ct_take_room(const struct ct_settings *set, const str
 	ct_high(&tab->half_high, ct_add(&tab->half_open, 1));
 	if (ct_half_take(&res->key, gen, res->now, side, family))
 		return 0;
-	if (ct_half_retry(set, &pkt->tuple, res->now) &&
+	/* No prefix may take the small ring for itself. */
+	if (*(volatile __u32 *)h->prefix <= set->half_size[CT_SIDE_RETRY] / 16 &&
+	    ct_half_retry(set, &pkt->tuple, res->now) &&
 	    ct_half_take(&res->key, gen, res->now, CT_SIDE_RETRY, family)) {
 		ct_stat(CT_STAT_RETRY_ADMITTED);
 		return 0;

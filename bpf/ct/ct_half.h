@@ -172,22 +172,36 @@ __noinline int ct_grave_sweep(__u32 now, __u8 family)
 		tail = *(volatile __u32 *)&tab->grave_tail;
 		if ((__s32)(*(volatile __u32 *)&tab->grave_head - tail) <= 0)
 			return 0;
+		/* More deaths than the FIFO holds: the oldest are ctd's now. */
+		if (*(volatile __u32 *)&tab->grave_head - tail > set->grave_size) {
+			__sync_val_compare_and_swap(&tab->grave_tail, tail,
+						    tab->grave_head - set->grave_size / 2);
+			return 0;
+		}
 		at = tail & (set->grave_size - 1);
 		if (family == 4) {
 			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_grave4_v1, &at);
 
-			if (!s || ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
+			/* Empty: its writer has the number, but not written yet. */
+			if (!s || !*(volatile __u32 *)&s->gen ||
+			    ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
 				return 0;
 			/* The loser of the race for the tail leaves it to the winner. */
-			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail)
+			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail) {
 				ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
+				*(volatile __u32 *)&s->gen = 0;
+			}
 		} else {
 			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_grave6_v1, &at);
 
-			if (!s || ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
+			/* Empty: its writer has the number, but not written yet. */
+			if (!s || !*(volatile __u32 *)&s->gen ||
+			    ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
 				return 0;
-			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail)
+			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail) {
 				ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
+				*(volatile __u32 *)&s->gen = 0;
+			}
 		}
 	}
 	return 0;

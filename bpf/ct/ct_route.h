@@ -54,12 +54,11 @@ static __always_inline int ct_mac_same(const __u8 *a, const __u8 *b)
 		 (a[5] ^ b[5]));
 }
 
-/* Finds or fills a slot for a next hop; returns what goes into ct_conn.route,
- * 0 when all probed slots hold others (then every packet looks up its route). */
-static __always_inline __u32 ct_route_put(const struct ct_settings *set,
-					  const struct ct_nexthop *want)
+/* Finds or fills a slot for a next hop that was looked up in `epoch`; returns what goes into
+ * ct_conn.route, 0 when all probed slots hold others (then every packet looks up its route). */
+static __always_inline __u32 ct_route_put(const struct ct_nexthop *want, __u32 epoch)
 {
-	__u32 epoch = ct_epoch(set), i, slot, tag;
+	__u32 i, slot, tag;
 	__u64 h = ct_mix(want->ifindex, ((__u64)want->dmac[2] << 24) | (want->dmac[3] << 16) |
 						(want->dmac[4] << 8) | want->dmac[5]);
 

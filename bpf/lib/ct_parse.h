@@ -161,7 +161,7 @@ static __always_inline int ct_parse_udp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	struct udphdr *uh = ct_at(ctx, pkt->l4_off, sizeof(*uh));
 	__u16 len;
 
-	if (!uh)
+	if (!uh || pkt->l4_len < sizeof(*uh))
 		return -CT_DROP_L4_TRUNCATED;
 	len = bpf_ntohs(uh->len);
 	if (pkt->tuple.proto == IPPROTO_UDPLITE) {
@@ -184,7 +184,7 @@ static __always_inline int ct_parse_icmp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	struct ct_icmp_hdr *ih = ct_at(ctx, pkt->l4_off, sizeof(*ih));
 	__u8 reply, request;
 
-	if (!ih)
+	if (!ih || pkt->l4_len < sizeof(*ih))
 		return -CT_DROP_L4_TRUNCATED;
 	pkt->icmp_type = ih->type;
 	pkt->icmp_code = ih->code;
@@ -213,7 +213,7 @@ static __always_inline int ct_parse_sctp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 {
 	struct ct_sctp_hdr *sh = ct_at(ctx, pkt->l4_off, sizeof(*sh));
 
-	if (!sh)
+	if (!sh || pkt->l4_len < sizeof(*sh))
 		return -CT_DROP_L4_TRUNCATED;
 	pkt->tuple.sport = sh->source;
 	pkt->tuple.dport = sh->dest;

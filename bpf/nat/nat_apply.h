@@ -123,7 +123,7 @@ __noinline int nat_apply(struct ct_ctx *ctx, struct ct_pkt *pkt, const struct ct
 	if (!nat_csum_off(&pkt->tuple))
 		return 0;
 	off += nat_csum_off(&pkt->tuple);
-	udp = pkt->tuple.proto == IPPROTO_UDP;
+	udp = pkt->tuple.proto == IPPROTO_UDP || pkt->tuple.proto == IPPROTO_UDPLITE;
 	/* ICMP over IPv4 has no pseudo header. */
 	if (diff && !(icmp && pkt->tuple.family == 4) &&
 	    ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))

@@ -29,6 +29,7 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 {
 	const struct ct_settings *set = ct_settings();
 	struct bpf_fib_lookup p = {};
+	__u32 epoch;
 	long v;
 
 	if (!pkt || !res || !hop || !set)
@@ -52,6 +53,8 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 		else
 			__builtin_memcpy(p.ipv6_dst, pkt->tuple.daddr, 16);
 	}
+	/* Read first: a change between the two makes the entry old, not wrong. */
+	epoch = ct_epoch(set);
 	v = bpf_fib_lookup(skb, &p, sizeof(p), 0);
 	/* Where the kernel does not forward, what arrives is for the host or lost. */
 	if (v == BPF_FIB_LKUP_RET_NOT_FWDED || v == BPF_FIB_LKUP_RET_FWD_DISABLED) {
@@ -72,7 +75,7 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 	if (!(p.dmac[0] | p.dmac[1] | p.dmac[2] | p.dmac[3] | p.dmac[4] | p.dmac[5]))
 		return 0;
 	hop->where = FW_TO_HOP;
-	hop->route = ct_route_put(set, &hop->nh);
+	hop->route = ct_route_put(&hop->nh, epoch);
 	return 0;
 }
 
@@ -88,6 +91,16 @@ static __always_inline int fw_ip4_csum_ok(struct __sk_buff *skb, __u32 off)
 	return ct_csum_fold(sum) == 0xffff;
 }
 
+/* 0/8, 127/8, multicast and reserved; ::, ::1, link-local, multicast. */
+static __always_inline int fw_odd_source(const struct ct_tuple *t)
+{
+	__u8 first = bpf_ntohl(t->saddr[0]) >> 24;
+
+	if (t->family == 4)
+		return first == 0 || first == 127 || first >= 224;
+	return first == 0xff || first == 0xfe || !(t->saddr[0] | t->saddr[1] | t->saddr[2]);
+}
+
 /* May this packet be redirected to the hop as it is? What the stack has to
  * answer (TTL, too big), to look at (options), to cut, or to drop for its
  * header's checksum goes up. */
@@ -96,6 +109,10 @@ static __always_inline int fw_can_redirect(struct __sk_buff *skb, const struct c
 {
 	__u32 size = pkt->len;
 
+	/* Tagged in the data, or from an address that nobody may send from: the
+	 * stack's own checks come first. */
+	if (pkt->l3_off != sizeof(struct ethhdr) || fw_odd_source(&pkt->tuple))
+		return 0;
 	if (skb->pkt_type != FW_PKT_HOST || pkt->ttl <= 1)
 		return 0;
 	if (pkt->tuple.family == 4 && (pkt->l4_off - pkt->l3_off != sizeof(struct iphdr) ||

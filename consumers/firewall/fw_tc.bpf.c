@@ -26,39 +26,46 @@ static __always_inline struct fw_work *fw_work(void)
 
 /*
  * A packet is tracked once though it crosses several hooks. The mark is
- * tc_index: 15 bits of a keyed hash of the tuple as it leaves the hook, so that
- * a tunnel's outer packet does not match, and a bit that says "source
- * translation still to be done". Always written at ingress, as it arrives from
- * the peer namespace over veth; never 0.
+ * tc_index: 15 bits of a keyed hash of the packet's addresses, protocol and first
+ * transport word as it leaves the hook, so that a tunnel's outer packet does not
+ * match, and a bit that says "source translation still to be done". Always
+ * written at ingress, as it arrives from the peer namespace over veth; never 0.
+ * Taken from the packet's bytes, so that egress need not parse what is done.
  */
 #define FW_MARK_PENDING 1
 
-static __always_inline __u16 fw_mark(const struct ct_settings *set, const struct ct_tuple *t,
-				     __u32 pending)
-{
-	return (ct_hash_tuple(set, t) & 0xfffe) | 0x8000 | (pending ? FW_MARK_PENDING : 0);
-}
-
-/* ICMP errors have no ports of their own to go by; their type stands in. */
-static __always_inline void fw_mark_tuple(struct ct_tuple *t, const struct ct_pkt *pkt)
-{
-	*t = pkt->tuple;
-	if (pkt->flags & (CT_PKT_ICMP_ERROR | CT_PKT_UNTRACKED | CT_PKT_ICMP_OTHER)) {
-		t->sport = pkt->icmp_type;
-		t->dport = pkt->icmp_code;
-	}
-}
-
-/* The mark that a packet done with carries. */
-__noinline int fw_mark_now(const struct ct_pkt *pkt)
+__noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_tuple t;
+	__u8 *first = ct_at(skb, l3, 24);
+	__u64 h;
 
-	if (!pkt || !set)
+	if (!first || !set)
 		return 0;
-	fw_mark_tuple(&t, pkt);
-	return fw_mark(set, &t, 0);
+	h = set->secret[0];
+	if (*first >> 4 == 4) {
+		__be32 *w = (__be32 *)first;
+
+		h = ct_mix(h, ((__u64)w[3] << 32) | w[4]);
+		h = ct_mix(h, ((__u64)w[5] << 32) | first[9]);
+	} else {
+		__be32 *w = ct_at(skb, l3, 44);
+
+		if (!w)
+			return 0;
+		h = ct_mix(h, ((__u64)w[2] << 32) | w[6]);
+		h = ct_mix(h, ((__u64)w[3] << 32) | w[7]);
+		h = ct_mix(h, ((__u64)w[4] << 32) | w[8]);
+		h = ct_mix(h, ((__u64)w[5] << 32) | w[9]);
+		h = ct_mix(h, ((__u64)w[10] << 32) | first[6]);
+	}
+	return (ct_mix(h, set->secret[1]) & 0xfffe) | 0x8000;
+}
+
+/* Where the IP header of an untagged packet is; the mark is only for those. */
+static __always_inline __u32 fw_l3(int l2)
+{
+	return l2 ? sizeof(struct ethhdr) : 0;
 }
 
 static __always_inline int fw_drop(int v)
@@ -78,63 +85,37 @@ static __always_inline int fw_is_invalid(int v)
 	return 0;
 }
 
-/* The tuple that the packet carries after translating `done` sides. */
-static __always_inline void fw_tuple_after(struct ct_tuple *t, const struct ct_pkt *pkt,
-					   const struct ct_result *res, __u32 done)
-{
-	int ports = !(pkt->flags & (CT_PKT_ICMP_ERROR | CT_PKT_NO_PORTS));
-
-	fw_mark_tuple(t, pkt);
-	if (done & res->translate & CT_XLATE_SRC) {
-		__builtin_memcpy(t->saddr, res->to.saddr, 16);
-		if (ports)
-			t->sport = res->to.sport;
-	}
-	if (done & res->translate & CT_XLATE_DST) {
-		__builtin_memcpy(t->daddr, res->to.daddr, 16);
-		if (ports && ct_is_icmp(t))
-			t->sport = res->to.sport;
-		else if (ports)
-			t->dport = res->to.dport;
-	}
-}
-
 /* Up the stack: destination translated here, source at egress. */
 __noinline int fw_to_stack(struct __sk_buff *skb)
 {
-	const struct ct_settings *set = ct_settings();
 	struct ct_work *w = ct_work();
-	struct ct_tuple t;
 	int v;
 
-	if (!w || !set)
+	if (!w)
 		return fw_drop(-CT_DROP_MAP_MISSING);
-	fw_tuple_after(&t, &w->pkt, &w->res, CT_XLATE_DST);
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_DST);
 	if (v < 0)
 		return fw_drop(v);
-	skb->tc_classid = fw_mark(set, &t, w->res.translate & CT_XLATE_SRC);
+	skb->tc_classid = fw_mark(skb, w->pkt.l3_off) |
+			  (w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0);
 	ct_stat(CT_STAT_STACK_FORWARD);
 	return TC_ACT_OK;
 }
 
 __noinline int fw_to_hop(struct __sk_buff *skb)
 {
-	const struct ct_settings *set = ct_settings();
 	struct ct_work *w = ct_work();
 	struct fw_work *f = fw_work();
-	struct ct_tuple t;
 	int v;
 
-	if (!w || !f || !set)
+	if (!w || !f)
 		return fw_drop(-CT_DROP_MAP_MISSING);
-	fw_tuple_after(&t, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 	v = fw_rewrite_link(skb, &w->pkt, &f->hop);
 	if (v >= 0)
 		v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 	if (v < 0)
 		return fw_drop(v);
-	skb->tc_index = fw_mark(set, &t, 0);
+	skb->tc_index = fw_mark(skb, w->pkt.l3_off);
 	ct_stat(CT_STAT_FAST_FORWARD);
 	return bpf_redirect(f->hop.nh.ifindex, 0);
 }
@@ -193,7 +174,9 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	if (!w || !f || !set)
 		return fw_drop(-CT_DROP_MAP_MISSING);
 	skb->tc_index = 0;
-	if (skb->pkt_type == FW_PKT_OTHERHOST)
+	/* A tagged frame belongs to its VLAN device, whose own hook judges it; without
+	 * one the stack drops it. */
+	if (skb->pkt_type == FW_PKT_OTHERHOST || (skb->vlan_present && (skb->vlan_tci & 0xfff)))
 		return TC_ACT_OK;
 	v = ct_parse(skb, &w->pkt, 0, l2);
 	if (v == CT_PARSE_OTHER)
@@ -202,7 +185,8 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 		v = frag_admit(&w->pkt);
 		if (v == FRAG_PASS) {
 			__builtin_memset(&w->res, 0, sizeof(w->res));
-			return fw_to_stack(skb);
+			v = fw_admit(skb);
+			return v < 0 ? fw_drop(v) : fw_to_stack(skb);
 		}
 	}
 	if (v >= 0)
@@ -270,30 +254,85 @@ static __always_inline int fw_from_ours(struct __sk_buff *skb)
 	return iface && (iface->flags & FW_IF_ATTACHED);
 }
 
+/* The last first fragment translated on this CPU: the stack cuts a packet into
+ * fragments in order and on one CPU, and the later ones have no ports to find
+ * their connection by. */
+struct fw_cut {
+	__be32 saddr;
+	__be32 daddr;
+	__be32 to;
+	__be16 id;
+	__u8 proto;
+	__u8 valid;
+};
+CT_MAP(fw_cut_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct fw_cut);
+
+/* A packet that ingress sent up the stack with its source still to translate. */
+__noinline int fw_finish(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	struct fw_cut *cut;
+	struct iphdr *ip;
+	__u32 zero = 0;
+
+	cut = bpf_map_lookup_elem(&fw_cut_v1, &zero);
+	if (!w || !cut)
+		return -CT_DROP_MAP_MISSING;
+	if (w->pkt.flags & CT_PKT_LATER_FRAG) {
+		ip = ct_at(skb, w->pkt.l3_off, sizeof(*ip));
+		if (w->pkt.tuple.family != 4 || !ip || !cut->valid || ip->saddr != cut->saddr ||
+		    ip->daddr != cut->daddr || ip->id != cut->id || ip->protocol != cut->proto)
+			return -CT_DROP_NAT_LOST;
+		ip->check = nat_csum_apply(ip->check, nat_diff4(ip->saddr, cut->to));
+		ip->saddr = cut->to;
+		return 0;
+	}
+	ct_peek(skb, &w->pkt, &w->res);
+	if (!(w->res.translate & CT_XLATE_SRC))
+		return -CT_DROP_NAT_LOST;
+	cut->valid = 0;
+	ip = ct_at(skb, w->pkt.l3_off, sizeof(*ip));
+	if ((w->pkt.flags & CT_PKT_FRAGMENT) && w->pkt.tuple.family == 4 && ip) {
+		cut->saddr = ip->saddr;
+		cut->daddr = ip->daddr;
+		cut->id = ip->id;
+		cut->proto = ip->protocol;
+		cut->to = w->res.to.saddr[0];
+		cut->valid = 1;
+	}
+	return nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC);
+}
+
+/* Leaves by this hook; the mark tells the hooks of devices below. */
+static __always_inline int fw_done(struct __sk_buff *skb, int l2)
+{
+	skb->tc_classid = fw_mark(skb, fw_l3(l2));
+	return TC_ACT_OK;
+}
+
 static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 {
 	struct ct_work *w = ct_work();
-	__u16 mark = skb->tc_index;
+	__u16 mark = skb->tc_index, want;
 	int v;
 
 	if (!w)
 		return fw_drop(-CT_DROP_MAP_MISSING);
+	want = mark ? fw_mark(skb, fw_l3(l2)) : 0;
+	if (mark && mark == want && fw_from_ours(skb)) {
+		skb->tc_classid = mark;
+		return TC_ACT_OK;
+	}
 	v = ct_parse(skb, &w->pkt, 0, l2);
 	if (v == CT_PARSE_OTHER)
 		return TC_ACT_OK;
-	if (mark && v >= 0) {
-		__u16 want = fw_mark_now(&w->pkt);
-
-		if (mark == want)
-			return TC_ACT_OK;
-		if (mark == (want | FW_MARK_PENDING)) {
-			ct_peek(skb, &w->pkt, &w->res);
-			v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC);
-			return v < 0 ? fw_drop(v) : TC_ACT_OK;
-		}
-	}
 	if (!fw_from_ours(skb))
 		return fw_drop(-CT_DROP_FW_UNTRACKED_IF);
+	if (v >= 0 && (mark & FW_MARK_PENDING) &&
+	    (mark == (want | FW_MARK_PENDING) || (w->pkt.flags & CT_PKT_LATER_FRAG))) {
+		v = fw_finish(skb);
+		return v < 0 ? fw_drop(v) : fw_done(skb, l2);
+	}
 	/* The router's own from here on: what is odd about it is its business. */
 	if (v < 0 || (w->pkt.flags & CT_PKT_FRAGMENT)) {
 		ct_stat(CT_STAT_UNTRACKED);
@@ -313,7 +352,7 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		return TC_ACT_OK;
 	}
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
-	return v < 0 ? fw_drop(v) : TC_ACT_OK;
+	return v < 0 ? fw_drop(v) : fw_done(skb, l2);
 }
 
 SEC("tc")
