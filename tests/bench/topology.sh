@@ -48,6 +48,12 @@ side_up() {
 	ip -n "$d" neigh add 198.51.100.1 lladdr 02:be:00:00:00:03 dev d0 nud permanent
 	ip -n "$s" route add default via 10.1.0.1
 	ip -n "$r" route add 10.64.0.0/16 via 10.1.0.2
+	# Until the kernel's link watch has run, a device drops what it is to send.
+	for dev in "$s s0" "$r in0" "$r out0" "$d d0"; do
+		# shellcheck disable=SC2086 # namespace and device
+		set -- $dev
+		until ip -n "$1" link show dev "$2" | grep -q 'state UP'; do sleep 0.1; done
+	done
 	in_ns "$r" sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 \
 		net.ipv4.conf.in0.rp_filter=0 net.ipv4.conf.out0.rp_filter=0
 }
