@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The stages of ct_path.h on one packet, as a map says. */
+#include "../../bpf/lib/ctx_tc.h"
+#include <linux/pkt_cls.h>
+
+#include "../../bpf/ct_path.h"
+#include "ct_packets.h"
+
+CT_MAP(pkt_case_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct pkt_case);
+
+SEC("tc")
+int packet(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	struct pkt_case *c;
+	__u32 zero = 0;
+	int v;
+
+	c = bpf_map_lookup_elem(&pkt_case_v1, &zero);
+	if (!c || !w)
+		return TC_ACT_SHOT;
+	__builtin_memset(&w->res, 0, sizeof(w->res));
+	v = ct_parse(skb, &w->pkt, c->zone, c->l2);
+	c->flags = w->pkt.flags;
+	if (v >= 0 && v != CT_PARSE_OTHER)
+		v = frag_admit(&w->pkt);
+	if (v > 0) {
+		c->verdict = v;
+		return TC_ACT_OK;
+	}
+	if (v == 0)
+		v = ct_lookup(skb, &w->pkt, &w->res);
+	c->verdict = v;
+	if (v > 0 && (c->commit > 1 || (c->commit && v == CT_NEW))) {
+		__builtin_memset(&w->args, 0, sizeof(w->args));
+		w->args.nat = c->nat;
+		w->args.mark = c->mark;
+		__builtin_memcpy(w->args.label, c->label, sizeof(c->label));
+		w->args.set_mark = c->set_mark;
+		w->args.set_label = c->set_label;
+		w->args.inside = c->inside;
+		v = ct_commit(skb, &w->pkt, &w->res, &w->args);
+	}
+	if (v >= 0)
+		v = nat_apply(skb, &w->pkt, &w->res, c->which);
+	c->word = w->res.word;
+	c->result_mark = w->res.mark;
+	c->state = w->res.state;
+	c->dir = w->res.dir;
+	c->translate = w->res.translate;
+	c->fresh = w->res.fresh;
+	if (v < 0) {
+		ct_drop(-v);
+		c->verdict = v;
+		return TC_ACT_SHOT;
+	}
+	return TC_ACT_OK;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
