@@ -72,10 +72,12 @@ used()
 {
 	ctctl stats | awk -v t="$1" -v f="$2" '$1 == t && $2 == f { print $3; exit }'
 }
+# refusals [REASON...] : how many in all
 refusals()
 {
 	local n sum=0
-	for n in table_full half_full prefix_share nodes_full; do
+	[ $# != 0 ] || set -- table_full half_full prefix_share nodes_full
+	for n; do
 		sum=$((sum + $(counter "$n")))
 	done
 	echo "$sum"
@@ -91,13 +93,13 @@ nothing_lost()
 	[ "$(counter evicted)" = 0 ] || { echo "$(counter evicted) evicted"; return 1; }
 	hold 4 check && hold 6 check && ctctl check
 }
-# flooded PROTOCOL FAMILY SECOND-REFUSALS: sent whole, and at least so many refused
+# flooded PROTOCOL FAMILY REFUSALS [REASON] : sent whole, and at least so many refused
 flooded()
 {
 	local before after
-	before=$(refusals)
+	before=$(refusals "${@:4}")
 	"flood$2" "$1" "$FLOOD" 20000 || return
-	after=$(refusals)
+	after=$(refusals "${@:4}")
 	echo "$((after - before)) refused of $FLOOD"
 	[ $((after - before)) -ge "$3" ]
 }
@@ -154,8 +156,8 @@ t full_to_the_limit_v4 full 4
 t full_to_the_limit_v6 full 6
 t newcomer_is_refused_at_the_limit_v4 at_the_limit "$S4"
 t newcomer_is_refused_at_the_limit_v6 at_the_limit "$S6"
-t flood_at_the_limit_v4 flooded tcp 4 $((FLOOD * 9 / 10))
-t flood_at_the_limit_v6 flooded udp 6 $((FLOOD * 9 / 10))
+t flood_at_the_limit_v4 flooded tcp 4 $((FLOOD * 9 / 10)) table_full
+t flood_at_the_limit_v6 flooded udp 6 $((FLOOD * 9 / 10)) table_full
 t nothing_lost_at_the_limit nothing_lost
 t room_again_v4 hold 4 close 50
 t room_again_v6 hold 6 close 50
