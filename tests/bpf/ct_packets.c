@@ -287,6 +287,16 @@ static void dump(const char *what, const uint8_t *b, size_t n)
 	print_error("\n");
 }
 
+static uint8_t last_out[600];
+
+/* Source port of the packet that came out last; plain shape. */
+static unsigned int last_sport(int six)
+{
+	const uint8_t *l4 = last_out + 14 + (six ? 40 : 20);
+
+	return l4[0] << 8 | l4[1];
+}
+
 /* Plays one packet and wants the verdict, and the other packet out of it. */
 static struct pkt_case through(const struct packet *in, int verdict, const struct packet *want,
 			       int line)
@@ -297,6 +307,7 @@ static struct pkt_case through(const struct packet *in, int verdict, const struc
 
 	how.l2 = !in->bare;
 	c = play_frame(a, alen, out, &n);
+	memcpy(last_out, out, sizeof(out));
 	if (c.verdict != verdict)
 		fail_msg("line %d: verdict %d (%s), not %d", line, c.verdict,
 			 c.verdict < 0 ? bpfct_drop_text(-c.verdict) : "", verdict);
@@ -921,6 +932,7 @@ static void a_translated_tuple_belongs_to_one(void **state)
 		open_flow(six, IPPROTO_UDP, &inside, &outside);
 		plain = outside;
 		assert_int_equal(THROUGH(&plain, NEW, NULL).translate, 1);
+		assert_int_not_equal(last_sport(six), 40000);
 		/* the client is gone for good, the router's own takes the tuple, and the
 		 * client comes back: it has to go elsewhere */
 		open_flow(six, IPPROTO_UDP, &inside, &outside);
@@ -971,6 +983,7 @@ static void a_former_life_does_not_keep_its_tuple(void **state)
 		SAME(&own, NEW);
 		translate(CT_NAT_SRC, E[six], 0);
 		THROUGH(&client, NEW, NULL);
+		assert_int_not_equal(last_sport(six), 5000);
 		assert_int_equal(core.pins.table[six].stubs, 1);
 		SAME(&answer, REPLIED);
 	}

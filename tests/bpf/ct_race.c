@@ -548,6 +548,41 @@ static void a_refresh_does_not_outlive_the_death(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* Nor a deleted one: it would stay, dying, for the whole time-out. */
+static void a_refresh_does_not_outlive_a_deletion(void **state)
+{
+	static const struct race_test t = {
+		.proto = IPPROTO_UDP,
+		.jitter = 6,
+		.steps = 2,
+		.between = short_between,
+		.op = {{OPEN(RACE_C_S), PACKET(RACE_C_S)}, {NOTHING, {.kind = RACE_DELETE}}}};
+
+	(void)state;
+	wrong = looked_at = 0;
+	BOTH(&t);
+	assert_int_equal(wrong, 0);
+}
+
+/* Two deletions are one death, two sweeps free one node. */
+static void who_deletes_twice_ends_it_once(void **state)
+{
+	struct race_test t = {.proto = IPPROTO_UDP,
+			      .jitter = 3,
+			      .steps = 4,
+			      .op = {{OPEN(RACE_C_S, .nat = 1),
+				      {.kind = RACE_DELETE},
+				      NOTHING,
+				      {.kind = RACE_VISIT}},
+				     {NOTHING,
+				      {.kind = RACE_DELETE},
+				      {.kind = RACE_AGE, .age = 3 * hz},
+				      {.kind = RACE_VISIT}}}};
+
+	(void)state;
+	BOTH(&t);
+}
+
 /* The same with an established connection that is deleted and opened again: the
  * straggler's five days must not go to the newcomer. */
 static void a_straggler_does_not_refresh_the_next_life(void **state)
@@ -672,6 +707,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_reset_is_not_lost_to_a_promotion),
 		cmocka_unit_test(a_fin_is_not_lost_to_a_promotion),
 		cmocka_unit_test(a_refresh_does_not_outlive_the_death),
+		cmocka_unit_test(a_refresh_does_not_outlive_a_deletion),
+		cmocka_unit_test(who_deletes_twice_ends_it_once),
 		cmocka_unit_test(a_straggler_does_not_refresh_the_next_life),
 		cmocka_unit_test(a_client_may_come_back_while_its_node_is_freed),
 		cmocka_unit_test(a_deletion_meets_a_reopening),
