@@ -27,7 +27,7 @@
 	X(L4_TRUNCATED, "l4_truncated", INVALID, "packet ends inside the transport header")        \
 	X(L4_LENGTH, "l4_length", INVALID, "UDP length or TCP data offset contradicts the packet") \
 	X(L4_CHECKSUM, "l4_checksum", INVALID, "wrong ICMP or SCTP checksum")                      \
-	X(PORT_ZERO, "port_zero", INVALID, "SCTP port 0, or SCTP chunk of length 0")               \
+	X(SCTP_CHUNK_LEN, "sctp_chunk_len", INVALID, "SCTP chunk of length 0")                     \
 	X(FRAGMENT, "fragment", POLICY, "IP fragment while `set fragments drop` is in force")      \
 	X(TCP_FLAGS, "tcp_flags", INVALID, "impossible TCP flag combination")                      \
 	X(TCP_STATE, "tcp_state", INVALID, "TCP packet that the state table does not allow")       \

@@ -66,7 +66,7 @@ static long ct_sctp_scan(__u32 i, struct ct_sctp_walk *w)
 	if (ch.type == 1 || ch.type == 2 || ch.type == 14)
 		w->alone = 1;
 	if (!ch.len)
-		w->error = -CT_DROP_PORT_ZERO;
+		w->error = -CT_DROP_SCTP_CHUNK_LEN;
 	else if (i && (w->alone || ch.type == 10 || ch.type == 11))
 		w->error = -CT_DROP_SCTP_CHUNK;
 	if (w->error)

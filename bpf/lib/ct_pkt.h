@@ -9,7 +9,7 @@
 #define CT_PKT_LATER_FRAG 0x02 /* not the first: no transport header here */
 #define CT_PKT_ICMP_ERROR 0x04 /* `inner` is the quoted packet's tuple */
 #define CT_PKT_ICMP_REPLY 0x08 /* answer to an ICMP query */
-#define CT_PKT_UNTRACKED  0x10 /* ND, RS/RA, MLD, multicast, broadcast: left alone */
+#define CT_PKT_UNTRACKED  0x10 /* ND, RS/RA, MLD, multicast router discovery: left alone */
 #define CT_PKT_NO_PORTS	  0x20 /* protocol tracked by address alone */
 #define CT_PKT_ICMP_OTHER 0x40 /* ICMP type that is neither query nor tracked error */
 

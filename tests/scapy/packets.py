@@ -386,7 +386,7 @@ def ipv4_header_checksum_wrong_is_not_forwarded(r, n):
 
 @each(*FAMS)
 def sctp_rubbish(r, n, fam):
-    r.dropped("port_zero", "c", Sctp("c", "INIT", itag=1, length0=True).build(r.flow(fam)))
+    r.dropped("sctp_chunk_len", "c", Sctp("c", "INIT", itag=1, length0=True).build(r.flow(fam)))
     r.dropped("sctp_chunk", "c", Sctp("c", "INIT", "DATA", itag=1).build(r.flow(fam)))
     f = r.flow(fam)
     r.play(f, Sctp("c", "HEARTBEAT", vtag=5))
