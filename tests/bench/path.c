@@ -243,6 +243,39 @@ static double measure(struct side *s, enum dir dir, unsigned int first, unsigned
 	return k->timed ? (double)(k->timed_ns - g->begun_ns) / k->timed : 0;
 }
 
+/*
+ * The first frames may meet a device whose queues or NAPI the kernel has not
+ * finished to set up, or sits on another CPU that is busy (seen under load: none
+ * arrived). Tries until one burst of flow 0 comes through each way; 5 s at most.
+ */
+static int warm_up(struct side *s)
+{
+	for (int dir = ORIG; dir <= REPLY; dir++) {
+		struct path_sink *k = &s->state->sink[dir];
+		int tries = 50;
+
+		do {
+			if (!tries--) {
+				fprintf(stderr, "path: %s%s: nothing gets through\n", s->name,
+					dir_suffix[dir]);
+				return -1;
+			}
+			if (setns(s->ns_fd[dir], CLONE_NEWNET))
+				return fail("enter", s->prefix);
+			s->state->gen[dir].first = 0;
+			s->state->gen[dir].flows = 1;
+			k->frames = 0;
+			k->learn = 1;
+			if (burst(s, dir, 64))
+				return -1;
+			if (k->frames < 64)
+				usleep(100000);
+			k->learn = 0;
+		} while (k->frames < 64);
+	}
+	return 0;
+}
+
 /* One direction of flows first .. first + n - 1, once each, checksums verified. */
 static int exchange(struct side *s, enum dir dir, unsigned int first, unsigned int n)
 {
@@ -469,7 +502,7 @@ int main(int argc, char **argv)
 	}
 	pin(cpu);
 	for (int i = 0; i < nsides; i++) {
-		if (side_open(&sides[i]))
+		if (side_open(&sides[i]) || warm_up(&sides[i]))
 			goto out;
 	}
 	if (!strcmp(what, "masq"))
