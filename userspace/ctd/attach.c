@@ -10,13 +10,17 @@
 #include <linux/rtnetlink.h>
 
 #include "firewall.h"
+#include "links.h"
 #include "rules.h"
 
 #define OUR_PRIORITY 2847
 
 struct attach {
-	uint32_t *ifindex;
-	unsigned int n;
+	struct ifset on;   /* with our programs */
+	struct ifset port; /* ports of a bridge, bond or team: without them */
+	bool doubt;	   /* messages were lost: neither is certain */
+	time_t quiet;	   /* no line before that about programs taken away */
+	unsigned int unsaid;
 };
 
 /* FNV-1a of the instance's name: several instances may share an interface. */
@@ -73,52 +77,97 @@ static int attach_one(struct ctd *d, const struct fw_if *iface)
 	return 0;
 }
 
-static int remember(struct attach *a, uint32_t ifindex)
-{
-	uint32_t *v = realloc(a->ifindex, (a->n + 1) * sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	a->ifindex = v;
-	a->ifindex[a->n++] = ifindex;
-	return 0;
-}
-
 /* An interface that went away while we looked at it is no error. */
 static int attach_new(struct ctd *d, const struct fw_if *iface)
 {
+	struct attach *a = d->attach;
 	int ret;
 
-	if (iface->loopback || has(d->attach->ifindex, d->attach->n, iface->ifindex))
+	if (ifset_has(&a->on, iface->ifindex) && !a->doubt)
 		return 0;
 	ret = attach_one(d, iface);
-	if (ret == -ENODEV)
-		return 0;
 	if (!ret)
-		ret = remember(d->attach, iface->ifindex);
+		ret = ifset_add(&a->on, iface->ifindex);
+	else
+		ifset_del(&a->on, iface->ifindex);
 	if (!ret)
 		log_event(LOG_TRACE, "attached", "interface=%s ifindex=%u", iface->name,
 			  iface->ifindex);
+	return ret == -ENODEV ? 0 : ret;
+}
+
+static int detach_one(const char *instance, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex);
+	int egress, ret, first = 0;
+
+	for (egress = 0; egress < 2; egress++) {
+		LIBBPF_OPTS(bpf_tc_opts, query, .handle = our_handle(instance),
+			    .priority = OUR_PRIORITY);
+		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = our_handle(instance),
+			    .priority = OUR_PRIORITY);
+
+		hook.attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
+		if (bpf_tc_query(&hook, &query))
+			continue; /* nothing of ours there */
+		ret = bpf_tc_detach(&hook, &opts);
+		if (ret && ret != -ENOENT && ret != -ENODEV && !first)
+			first = ret;
+	}
+	return first;
+}
+
+/* Also when we know of no programs there: a former ctd may have left them. */
+static int leave_port(struct ctd *d, const struct fw_if *iface)
+{
+	struct attach *a = d->attach;
+	int ret;
+
+	if (ifset_has(&a->port, iface->ifindex) && !a->doubt)
+		return 0;
+	/* Not ours any more before it is done: our own RTM_DELTFILTER is no loss. */
+	ifset_del(&a->on, iface->ifindex);
+	ret = detach_one(d->opt.instance, iface->ifindex);
+	if (!ret)
+		ret = ifset_add(&a->port, iface->ifindex);
+	if (!ret)
+		log_event(LOG_TRACE, "port", "interface=%s ifindex=%u", iface->name,
+			  iface->ifindex);
 	return ret;
+}
+
+static int settle(struct ctd *d, const struct fw_if *iface, const struct ifset *ports)
+{
+	if (iface->loopback)
+		return 0;
+	if (ifset_has(ports, iface->ifindex))
+		return leave_port(d, iface);
+	ifset_del(&d->attach->port, iface->ifindex);
+	return attach_new(d, iface);
 }
 
 int attach_start(struct ctd *d)
 {
 	const struct fw_ifs *ifs = rules_ifs(d);
+	struct ifset ports;
 	unsigned int i;
 	int ret;
 
 	d->attach = calloc(1, sizeof(*d->attach));
 	if (!d->attach)
 		return -ENOMEM;
-	for (i = 0; i < ifs->n; i++) {
-		ret = attach_new(d, &ifs->v[i]);
-		if (ret) {
-			log_fail("interface %s: cannot attach: %s", ifs->v[i].name, strerror(-ret));
-			return ret;
-		}
+	ret = links_ports(&ports);
+	if (ret) {
+		log_fail("cannot read the interfaces: %s", strerror(-ret));
+		return ret;
 	}
-	return 0;
+	for (i = 0; i < ifs->n && !ret; i++) {
+		ret = settle(d, &ifs->v[i], &ports);
+		if (ret)
+			log_fail("interface %s: cannot attach: %s", ifs->v[i].name, strerror(-ret));
+	}
+	ifset_free(&ports);
+	return ret;
 }
 
 static bool exists(const struct fw_ifs *ifs, uint32_t ifindex)
@@ -144,36 +193,115 @@ static unsigned int keep_existing(uint32_t *v, unsigned int n, const struct fw_i
 void attach_refresh(struct ctd *d)
 {
 	const struct fw_ifs *ifs = rules_ifs(d);
+	struct attach *a = d->attach;
+	struct ifset ports, *known = &ports;
 	unsigned int i, n;
 	int ret;
 
-	d->attach->n = keep_existing(d->attach->ifindex, d->attach->n, ifs);
+	a->on.n = keep_existing(a->on.v, a->on.n, ifs);
+	a->port.n = keep_existing(a->port.v, a->port.n, ifs);
 	n = keep_existing(d->lock.clsact, d->lock.n_clsact, ifs);
 	if (n != d->lock.n_clsact) {
 		d->lock.n_clsact = n;
 		run_lock_write(&d->lock);
 	}
+	ret = links_ports(&ports);
+	if (ret) { /* what we cannot tell to be a port is filtered */
+		log_event(LOG_FAULT, "interfaces", "error=\"%s\"", strerror(-ret));
+		known = &a->port;
+	}
 	for (i = 0; i < ifs->n; i++) {
-		ret = attach_new(d, &ifs->v[i]);
+		ret = settle(d, &ifs->v[i], known);
 		if (ret)
 			log_event(LOG_FAULT, "attach", "interface=%s error=\"%s\"", ifs->v[i].name,
 				  strerror(-ret));
 	}
+	a->doubt = false;
+	if (known == &ports)
+		ifset_free(&ports);
+}
+
+void attach_forget(struct ctd *d, uint32_t ifindex)
+{
+	if (!d->attach)
+		return;
+	ifset_del(&d->attach->on, ifindex);
+	ifset_del(&d->attach->port, ifindex);
+}
+
+void attach_doubt(struct ctd *d)
+{
+	if (d->attach)
+		d->attach->doubt = true;
+}
+
+static const char *name_of(const struct ctd *d, uint32_t ifindex)
+{
+	const struct fw_ifs *ifs = rules_ifs(d);
+	unsigned int i;
+
+	for (i = 0; i < ifs->n; i++)
+		if (ifs->v[i].ifindex == ifindex)
+			return ifs->v[i].name;
+	return "?";
+}
+
+/* One line a second: whoever takes them away in a loop does not fill the log. */
+static void log_loss(struct ctd *d, uint32_t ifindex)
+{
+	struct attach *a = d->attach;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec < a->quiet) {
+		a->unsaid++;
+		return;
+	}
+	log_event(LOG_WARN, "programs_removed", "interface=%s ifindex=%u unsaid=%u",
+		  name_of(d, ifindex), ifindex, a->unsaid);
+	a->quiet = now.tv_sec + 2; /* whole seconds: at least one */
+	a->unsaid = 0;
+}
+
+bool attach_lost(struct ctd *d, const struct nlmsghdr *nlh)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+	bool ours;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*tc) || !d->attach)
+		return false;
+	if (nlh->nlmsg_type == RTM_DELQDISC)
+		ours = tc->tcm_parent == TC_H_CLSACT;
+	else /* RTM_DELTFILTER; handle 0: all of the priority */
+		ours = TC_H_MAJ(tc->tcm_parent) == TC_H_MAJ(TC_H_CLSACT) &&
+		       TC_H_MAJ(tc->tcm_info) >> 16 == OUR_PRIORITY &&
+		       (!tc->tcm_handle || tc->tcm_handle == our_handle(d->opt.instance));
+	if (!ours || !ifset_del(&d->attach->on, tc->tcm_ifindex))
+		return false;
+	log_loss(d, tc->tcm_ifindex);
+	return true;
 }
 
 void attach_stop(struct ctd *d)
 {
 	if (!d->attach)
 		return;
-	free(d->attach->ifindex);
+	ifset_free(&d->attach->on);
+	ifset_free(&d->attach->port);
 	free(d->attach);
 	d->attach = NULL;
 }
 
 unsigned int attach_list(const struct ctd *d, const uint32_t **ifindex)
 {
-	*ifindex = d->attach ? d->attach->ifindex : NULL;
-	return d->attach ? d->attach->n : 0;
+	static const uint32_t none;
+
+	*ifindex = NULL;
+	if (!d->attach)
+		return 0;
+	/* An empty list is not NULL, which says that nobody knows. */
+	*ifindex = d->attach->on.v ? d->attach->on.v : &none;
+	return d->attach->on.n;
 }
 
 static int count_filter(const struct nlmsghdr *nlh, void *count)
@@ -215,27 +343,6 @@ static bool clsact_empty(struct mnl_socket *nl, uint32_t ifindex)
 {
 	return count_filters(nl, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)) == 0 &&
 	       count_filters(nl, ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)) == 0;
-}
-
-static int detach_one(const char *instance, uint32_t ifindex)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex);
-	int egress, ret, first = 0;
-
-	for (egress = 0; egress < 2; egress++) {
-		LIBBPF_OPTS(bpf_tc_opts, query, .handle = our_handle(instance),
-			    .priority = OUR_PRIORITY);
-		LIBBPF_OPTS(bpf_tc_opts, opts, .handle = our_handle(instance),
-			    .priority = OUR_PRIORITY);
-
-		hook.attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
-		if (bpf_tc_query(&hook, &query))
-			continue; /* nothing of ours there */
-		ret = bpf_tc_detach(&hook, &opts);
-		if (ret && ret != -ENOENT && ret != -ENODEV && !first)
-			first = ret;
-	}
-	return first;
 }
 
 int attach_remove(const char *instance, const struct run_lock *lock)

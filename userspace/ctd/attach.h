@@ -4,8 +4,11 @@
 
 #include "ctd.h"
 
+struct nlmsghdr;
+
 /*
- * fw_ingress and fw_egress on the clsact qdisc of every interface but loopback.
+ * fw_ingress and fw_egress on the clsact qdisc of every interface but loopback
+ * and the ports of bridges, bonds and teams (links.h): their master has them.
  * Priority and handle are ours, so what others have attached stays, and a
  * restarted ctd replaces its own programs in place.
  */
@@ -13,8 +16,20 @@
 /* Attaches to every interface; -errno and one line if one fails. */
 int attach_start(struct ctd *d);
 
-/* Attaches to interfaces that are new, forgets those that are gone. */
+/* Attaches to interfaces that are new or no port any more, detaches from those
+ * that became one, forgets those that are gone. */
 void attach_refresh(struct ctd *d);
+
+/* The interface went (RTM_DELLINK). One with its index may be back before the
+ * next refresh, without qdiscs. */
+void attach_forget(struct ctd *d, uint32_t ifindex);
+
+/* Messages were lost: the next refresh attaches everywhere once more. */
+void attach_doubt(struct ctd *d);
+
+/* RTM_DELQDISC or RTM_DELTFILTER: were our programs taken away from an interface
+ * that should have them? Then a line, not more than one a second, and a refresh is due. */
+bool attach_lost(struct ctd *d, const struct nlmsghdr *nlh);
 
 /* Programs stay attached. */
 void attach_stop(struct ctd *d);

@@ -10,6 +10,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
+#include "attach.h"
 #include "rules.h"
 
 #define NEIGHBOURS 4096 /* slots of the memory of neighbours, 2^n */
@@ -75,11 +76,23 @@ static bool neighbour_moved(struct route *r, const struct nlmsghdr *nlh)
 
 static int on_message(const struct nlmsghdr *nlh, void *arg)
 {
-	struct route *r = arg;
+	struct ctd *d = arg;
+	struct route *r = d->route;
+	const struct ifinfomsg *link;
 
 	switch (nlh->nlmsg_type) {
+	case RTM_DELLINK: /* of family AF_BRIDGE: is a port no more */
+		link = mnl_nlmsg_get_payload(nlh);
+		if (link->ifi_family == AF_UNSPEC)
+			attach_forget(d, link->ifi_index);
+		r->interfaces = true;
+		r->epoch = true;
+		break;
+	case RTM_DELQDISC:
+	case RTM_DELTFILTER:
+		r->interfaces |= attach_lost(d, nlh);
+		break;
 	case RTM_NEWLINK:
-	case RTM_DELLINK:
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
 		r->interfaces = true;
@@ -118,12 +131,14 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	r->epoch = r->interfaces = false;
 	for (turn = 0; turn < 64; turn++) {
 		n = mnl_socket_recvfrom(r->nl, buf, sizeof(buf));
-		if (n < 0 && errno == ENOBUFS) /* some were lost: assume the worst */
+		if (n < 0 && errno == ENOBUFS) { /* some were lost: assume the worst */
 			r->epoch = r->interfaces = true;
-		else if (n < 0)
+			attach_doubt(d);
+		} else if (n < 0) {
 			break;
-		else
-			mnl_cb_run(buf, n, 0, 0, on_message, r);
+		} else {
+			mnl_cb_run(buf, n, 0, 0, on_message, d);
+		}
 	}
 	if (r->epoch)
 		new_epoch(d);
@@ -142,7 +157,7 @@ static int subscribe(struct mnl_socket *nl)
 {
 	static const int group[] = {RTNLGRP_LINK,	 RTNLGRP_NEIGH,	     RTNLGRP_IPV4_IFADDR,
 				    RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-				    RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE};
+				    RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE,  RTNLGRP_TC};
 	int size = 4 << 20;
 	unsigned int i;
 
