@@ -37,14 +37,19 @@ int ct_sweep4(struct bpf_iter__bpf_map_elem *ctx)
 	const struct ct_settings *set = ct_settings();
 	struct ct_conn4 *conn = ctx->value;
 	struct ct_key4 *at = ctx->key;
-	union ct_key key = {};
+	union ct_key key;
+	__u32 now;
 
 	if (!at || !conn || !set)
 		return 0;
 	sweep_yield(ctx->meta);
-	key.k4 = *at;
-	ct_visit(&conn->c, &key, ct_now(set), 4);
 	ct_stat(CT_STAT_SWEEP_SEEN);
+	now = ct_now(set);
+	if (ct_alive(&conn->c, ct_word(&conn->c), now))
+		return 0;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.k4 = *at;
+	ct_visit(&conn->c, &key, now, 4);
 	return 0;
 }
 
@@ -54,14 +59,19 @@ int ct_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 	const struct ct_settings *set = ct_settings();
 	struct ct_conn6 *conn = ctx->value;
 	struct ct_key6 *at = ctx->key;
-	union ct_key key = {};
+	union ct_key key;
+	__u32 now;
 
 	if (!at || !conn || !set)
 		return 0;
 	sweep_yield(ctx->meta);
-	key.k6 = *at;
-	ct_visit(&conn->c, &key, ct_now(set), 6);
 	ct_stat(CT_STAT_SWEEP_SEEN);
+	now = ct_now(set);
+	if (ct_alive(&conn->c, ct_word(&conn->c), now))
+		return 0;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.k6 = *at;
+	ct_visit(&conn->c, &key, now, 6);
 	return 0;
 }
 
