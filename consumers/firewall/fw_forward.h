@@ -3,6 +3,7 @@
 #define BPFCT_FW_FORWARD_H
 
 #include "../../bpf/ct/ct_route.h"
+#include "../../bpf/lib/ct_csum.h"
 #include "../../bpf/lib/ct_parse.h"
 #include "fw_maps.h"
 
