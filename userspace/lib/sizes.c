@@ -78,8 +78,7 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 	s.half_slots = s.half[0] + s.half[1] + s.half[2];
 	s.half_share =
 		(s.half[0] < s.half[1] ? s.half[CT_SIDE_OUTSIDE] : s.half[CT_SIDE_INSIDE]) / 8;
-	/* Half of it is free: a promotion finds a slot within a few steps. */
-	s.clock = pow2_at_least(2 * s.confirmed);
+	s.clock = pow2_at_least(s.confirmed);
 	s.slack = LRU_SLACK * (cpus + 1);
 
 	dying = max_u32(s.confirmed < SMALL_CONFIRMED ? DYING_MIN_SMALL : DYING_MIN,
