@@ -19,6 +19,7 @@
  */
 #define CT_HALF_MIN_SECS 3
 #define CT_CLOCK_STEPS	 8
+#define CT_REAP_STEPS	 16 /* of the clock, by a commit that finds the table full */
 #define CT_GRAVE_STEPS	 4
 
 /* Takes the next slot of a ring. 1 taken, 0 refused. */
@@ -141,8 +142,8 @@ __noinline int ct_clock_reap(__u8 family)
 
 	if (!set || !tab)
 		return 0;
-	hand = __sync_fetch_and_add(&tab->clock_hand, CT_CLOCK_STEPS);
-	for (i = 0; i < CT_CLOCK_STEPS; i++) {
+	hand = __sync_fetch_and_add(&tab->clock_hand, CT_REAP_STEPS);
+	for (i = 0; i < CT_REAP_STEPS; i++) {
 		at = (hand + i) & (set->clock_size - 1);
 		if (family == 4) {
 			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);

@@ -37,28 +37,31 @@ static __always_inline struct fw_work *fw_work(void)
 __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 {
 	const struct ct_settings *set = ct_settings();
-	__u8 *first = ct_at(skb, l3, 24);
+	__u8 *first = ct_at(skb, l3, 20);
+	__be32 *w = (__be32 *)first, *l4;
 	__u64 h;
 
 	if (!first || !set)
 		return 0;
 	h = set->secret[0];
 	if (*first >> 4 == 4) {
-		__be32 *w = (__be32 *)first;
-
 		h = ct_mix(h, ((__u64)w[3] << 32) | w[4]);
-		h = ct_mix(h, ((__u64)w[5] << 32) | first[9]);
+		h = ct_mix(h, first[9]);
+		l4 = ct_at(skb, l3 + 20, 4);
 	} else {
-		__be32 *w = ct_at(skb, l3, 44);
-
+		w = ct_at(skb, l3, 40);
 		if (!w)
 			return 0;
 		h = ct_mix(h, ((__u64)w[2] << 32) | w[6]);
 		h = ct_mix(h, ((__u64)w[3] << 32) | w[7]);
 		h = ct_mix(h, ((__u64)w[4] << 32) | w[8]);
 		h = ct_mix(h, ((__u64)w[5] << 32) | w[9]);
-		h = ct_mix(h, ((__u64)w[10] << 32) | first[6]);
+		h = ct_mix(h, *((__u8 *)w + 6));
+		l4 = ct_at(skb, l3 + 40, 4);
 	}
+	/* A packet may end with its IP header. */
+	if (l4)
+		h = ct_mix(h, *l4);
 	return (ct_mix(h, set->secret[1]) & 0xfffe) | 0x8000;
 }
 
