@@ -555,21 +555,33 @@ def ipv4_multicast_and_broadcast_are_not_dropped(r, n):
 
 @each(*[(t, f) for t in (1, 2) for f in FAMS])
 def vlan_tags_are_looked_through(r, n, tags, fam):
-    """No VLAN devices on this kernel: the stack drops the frame behind us. A lying
-    packet inside tags must be counted as what it is."""
+    """The outer tag is a priority tag (VLAN 0), so the frame is the port's own. A
+    lying packet inside tags must be counted as what it is."""
     f = r.flow(fam)
-    head = b""
-    for i in range(tags - 1):
-        head += struct.pack("!HH", 5 + i, 0x8100)
-    head += struct.pack("!HH", 7, 0x0800 if fam == 4 else 0x86DD)
-    outer = 0x8100 if tags == 1 else 0x88A8
+    proto = 0x0800 if fam == 4 else 0x86DD
+    if tags == 1:
+        head, outer = struct.pack("!HH", 0, proto), 0x8100
+    else:
+        head, outer = struct.pack("!HHHH", 0, 0x8100, 7, proto), 0x88A8
     r.dropped("tcp_flags", "c", frame=(outer, head + Tcp("c", "SF").build(f)))
     r.dropped("l4_truncated", "c", frame=(outer, head + Udp("c", cut=3).build(f)))
 
 
 @test
 def vlan_tag_cut(r, n):
-    r.dropped("l2_truncated", "c", frame=(0x88A8, struct.pack("!HH", 5, 0x8100) + b"\0\1"))
+    r.dropped("l2_truncated", "c", frame=(0x88A8, struct.pack("!HH", 0, 0x8100) + b"\0\1"))
+
+
+@each(*[(f,) for f in FAMS])
+def frames_of_a_vlan_are_not_the_ports(r, n, fam):
+    """A tagged frame belongs to its VLAN device, whose own hook judges it; without
+    such a device the stack drops it. The port's rules must neither pass nor count it."""
+    before = r.drops.read()
+    proto = 0x0800 if fam == 4 else 0x86DD
+    r.frame("c", 0x8100, struct.pack("!HH", 7, proto) + Tcp("c", "S").build(r.flow(fam)))
+    r.frame("c", 0x8100, struct.pack("!HH", 7, proto) + Tcp("c", "SF").build(r.flow(fam)))
+    after = r.drops.read()
+    check(before == after, "counted: %s" % {k: after[k] - before[k] for k in after if after[k] != before[k]})
 
 
 @test
