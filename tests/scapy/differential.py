@@ -126,7 +126,8 @@ def self_test(lab, report, seed, count):
     for label, seqs in (("default", hand() + randoms(seed, count)), ("strict", randoms(seed, count))):
         d = play_all(player, seqs, label)
         report.line(not d, "oracle_agrees_with_itself_%s" % label, "%d differences, first: %s" % (len(d), d and d[0].text()))
-    seqs = randoms(seed, count)
+    # Which states a few hundred sequences reach is a matter of their seed: this one is fixed, the others are new each run.
+    seqs = randoms("states", count)
     player.seen = set()
     play_all(player, seqs, "default")
     wanted = {"6 " + s for s in ("SYN_SENT SYN_SENT2 SYN_RECV ESTABLISHED FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE").split()}
