@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 CLANG ?= clang
 CC ?= gcc
 BPFTOOL ?= /usr/sbin/bpftool
+JOBS ?= $(shell nproc)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
@@ -37,14 +38,13 @@ BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 BPFTEST_SRC := $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(O)/%)
-BPFTEST_LIB := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bpf/lib/*.c))
 
 KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
 TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 
 .PHONY: all help packages build bpf demo check check-long lint bench install clean
 all: packages
-	$(Q)$(MAKE) --no-print-directory build
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -59,11 +59,11 @@ demo: all ## ctd and the firewall between three namespaces, real traffic, the ta
 	$(Q)O=$(O) tests/demo
 
 check: all ## build and run all tests, lint included
-	$(Q)$(MAKE) --no-print-directory tests-build
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) tests-build
 	$(Q)O=$(O) tests/run
 
 check-long: all ## the long tests
-	$(Q)$(MAKE) --no-print-directory tests-build
+	$(Q)$(MAKE) --no-print-directory -j$(JOBS) tests-build
 	$(Q)O=$(O) tests/run --long
 
 lint: packages ## clang-format, shellcheck, header self-containment, cppcheck
@@ -136,16 +136,12 @@ $(O)/tests/unit/fw_fuzz: tests/unit/fw_fuzz.c $(FW_SRC) $(FW_GEN) $(wildcard con
 	$(Q)$(CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Wno-unused-function \
 		-D_GNU_SOURCE -I. -Iconsumers/firewall -I$(O)/consumers/firewall -o $@ $(filter %.c,$^) -lbpf -lmnl -lcmocka
 
-$(O)/libbpftest.a: $(BPFTEST_LIB)
-	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
-
 # The races are held against what `ctctl check` verifies.
 $(O)/tests/bpf/ct_race: $(O)/userspace/ctctl/check_read.o $(O)/userspace/ctctl/check_verify.o
-$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libbpftest.a $(O)/libfw.a $(O)/libbpfct.a
+$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libfw.a $(O)/libbpfct.a
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpftest.a $(filter %.o,$^) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$^) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
 
 $(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
 	$(call say,CCLD,$@)

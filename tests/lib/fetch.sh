@@ -15,20 +15,25 @@ fetch_die()
 	return 1
 }
 
-# fetch_deb DIR [APT-OPTION...] PACKAGE... : the .deb files into DIR. The lists
-# may be absent or older than the mirror: then they are read anew, once, into
-# the cache and not into the machine's own state.
+# The machine's package lists may be absent or older than the mirror: then they are
+# read anew, once, into the cache and not into the machine's own state.
+fetch_own_lists()
+{
+	local state=$BPFCT_CACHE/apt
+	mkdir -p "$state/lists/partial" "$state/archives/partial" || return
+	FETCH_OWN=(-o "Dir::State::Lists=$state/lists" -o "Dir::Cache=$state" -o APT::Sandbox::User=root)
+	apt-get -qq "${FETCH_OWN[@]}" update >"$1" 2>&1 || true
+}
+
+# fetch_deb DIR PACKAGE... : the .deb files into DIR
 fetch_deb()
 {
 	local dir=$1
 	shift
 	mkdir -p "$dir" || return
 	(cd "$dir" && apt-get -qq -o APT::Sandbox::User=root download "$@" >apt.log 2>&1) && return
-	local state=$BPFCT_CACHE/apt
-	mkdir -p "$state/lists/partial" "$state/archives/partial" || return
-	local own=(-o "Dir::State::Lists=$state/lists" -o "Dir::Cache=$state" -o APT::Sandbox::User=root)
-	apt-get -qq "${own[@]}" update >"$dir/apt.log" 2>&1 || true
-	(cd "$dir" && apt-get -qq "${own[@]}" download "$@" >>apt.log 2>&1) && return
+	fetch_own_lists "$dir/apt.log" || return
+	(cd "$dir" && apt-get -qq "${FETCH_OWN[@]}" download "$@" >>apt.log 2>&1) && return
 	tail -n 3 "$dir/apt.log" >&2
 	fetch_die "cannot download $*"
 }
@@ -66,11 +71,21 @@ fetch_one()
 	fetch_deb "$1/deb" "$2" && fetch_unpack "$1"
 }
 
+# What apt would install for a package here, its own name first
+fetch_names()
+{
+	apt-get install --simulate --no-install-recommends "$@" 2>/dev/null | awk '/^Inst/ { print $2 }'
+}
+
 fetch_all()
 {
 	local names
-	names=$(apt-get install --simulate --no-install-recommends "$2" | awk '/^Inst/ { print $2 }')
-	[ -n "$names" ] || names=$2
+	names=$(fetch_names "$2")
+	if [ -z "$names" ]; then
+		mkdir -p "$1/deb" && fetch_own_lists "$1/deb/apt.log" || return
+		names=$(fetch_names "${FETCH_OWN[@]}" "$2")
+	fi
+	[ -n "$names" ] || names=$2 # nothing to install: it is there already
 	# shellcheck disable=SC2086 # a list of names
 	fetch_deb "$1/deb" $names && fetch_unpack "$1"
 }

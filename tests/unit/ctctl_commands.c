@@ -167,10 +167,13 @@ static void create_builds_the_canonical_key(void **state)
 
 static void saved_flows_load_again(void **state)
 {
-	char path[] = "/tmp/ctctl-save.XXXXXX", line[128], *listed;
-	int fd = mkstemp(path);
-	FILE *f = fdopen(fd, "w");
+	const char *dir = getenv("TMPDIR"); /* the runner's: gone with the suite, however it ends */
+	char path[256], line[300], *listed;
+	FILE *f;
 
+	snprintf(path, sizeof(path), "%s/ctctl-save.XXXXXX", dir ? dir : "/tmp");
+	f = fdopen(mkstemp(path), "w");
+	assert_non_null(f);
 	two_flows(state);
 	run_ctctl("ctctl -L");
 	listed = strdup(run.out);
