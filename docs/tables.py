@@ -47,8 +47,9 @@ def maps():
     yield "| map | kind | holds |"
     yield "|---|---|---|"
     comment = re.search(r"/\*\n \* Map names\..*?\*/", header("ct_table.h"), re.S).group(0)
+    comment += re.search(r"/\*\n \* NAT: .*?\*/", header("nat_abi.h"), re.S).group(0)
     for line in comment.splitlines():
-        m = re.match(r" \* (ct_\w+_v\d+)\s+(.*?)\s*$", line)
+        m = re.match(r" \* ((?:ct|nat)_\w+_v\d+)\s+(.*?)\s*$", line)
         if not m:
             continue
         kind, _, rest = m.group(2).partition("  ")

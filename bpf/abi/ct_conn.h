@@ -181,15 +181,17 @@ struct ct_stub4 {
 	__u32 gen;
 	__u32 born; /* ticks: a stub without record younger than a second may be a commit under way
 		     */
+	__u32 nat;  /* NAT_REF: what to give back with the stub (nat_abi.h); 0: nothing */
 };
-_Static_assert(sizeof(struct ct_stub4) == 24, "ct_stub4");
+_Static_assert(sizeof(struct ct_stub4) == 28, "ct_stub4");
 
 struct ct_stub6 {
 	struct ct_key6 conn;
 	__u32 gen;
 	__u32 born;
+	__u32 nat;
 };
-_Static_assert(sizeof(struct ct_stub6) == 48, "ct_stub6");
+_Static_assert(sizeof(struct ct_stub6) == 52, "ct_stub6");
 
 /* A slot of the half-open rings and of the clock over confirmed records. It
  * says where to look, never what is true: the record's word decides. */

@@ -366,9 +366,9 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	shared = (!args->nat.flags || args->local) && ct_stub_live(&res->key, res->now, family);
 	if (shared && !args->nat.flags) {
 		args->nat.flags = CT_NAT_SRC;
-		args->nat.port_min = args->nat.port_max = 0;
-		__builtin_memcpy(args->nat.addr_min, pkt->tuple.saddr, 16);
-		__builtin_memcpy(args->nat.addr_max, pkt->tuple.saddr, 16);
+		args->nat.src.port_min = args->nat.src.port_max = 0;
+		__builtin_memcpy(args->nat.src.addr_min, pkt->tuple.saddr, 16);
+		__builtin_memcpy(args->nat.src.addr_max, pkt->tuple.saddr, 16);
 	}
 	if (args->nat.flags) {
 		v = nat_choose(pkt, &args->nat, &res->key, gen);

@@ -12,14 +12,12 @@
 
 /* Writes one side of the reply tuple of the record being built. Source NAT
  * changes what replies are sent to, destination NAT where they come from. */
-static __always_inline void nat_set_addr(struct ct_build *b, const struct ct_nat_args *a,
+static __always_inline void nat_set_addr(struct ct_build *b, const struct ct_nat_range *r, int src,
 					 __u8 family)
 {
-	int src = a->flags & CT_NAT_SRC;
-
 	if (family == 4) {
-		__u32 lo = bpf_ntohl(a->addr_min[0]), n = bpf_ntohl(a->addr_max[0]) - lo + 1;
-		__be32 addr = a->addr_min[0];
+		__u32 lo = bpf_ntohl(r->addr_min[0]), n = bpf_ntohl(r->addr_max[0]) - lo + 1;
+		__be32 addr = r->addr_min[0];
 
 		/* Which of a range: by the inside address, so that a host keeps its
 		 * external one (paired pooling, RFC 4787 REQ-2). */
@@ -30,7 +28,7 @@ static __always_inline void nat_set_addr(struct ct_build *b, const struct ct_nat
 		else
 			b->conn4.reply_saddr = addr;
 	} else {
-		__builtin_memcpy(src ? b->conn6.reply_daddr : b->conn6.reply_saddr, a->addr_min,
+		__builtin_memcpy(src ? b->conn6.reply_daddr : b->conn6.reply_saddr, r->addr_min,
 				 16);
 	}
 }
@@ -50,31 +48,32 @@ __noinline int nat_choose(const struct ct_pkt *pkt, const struct ct_nat_args *a,
 	struct ct_build *b = ct_build();
 	__u32 lo, hi, i, n;
 	__be16 *port, keep;
-	int v, icmp;
+	int v, icmp, src;
 
 	if (!pkt || !a || !key || !b)
 		return -CT_DROP_MAP_MISSING;
 	icmp = ct_is_icmp(&pkt->tuple);
+	src = !!(a->flags & CT_NAT_SRC);
+	lo = src ? a->src.port_min : a->dst.port_min;
+	hi = src ? a->src.port_max : a->dst.port_max;
 	if (pkt->tuple.family == 4)
-		nat_set_addr(b, a, 4);
+		nat_set_addr(b, src ? &a->src : &a->dst, src, 4);
 	else
-		nat_set_addr(b, a, 6);
-	lo = a->port_min;
-	hi = a->port_max;
+		nat_set_addr(b, src ? &a->src : &a->dst, src, 6);
+	n = lo;
 	if (!lo) {
 		lo = icmp ? 0 : NAT_PORT_LOW;
 		hi = 65535;
 	}
 	if (hi < lo)
 		hi = lo;
-	n = hi - lo + 1;
-	if (icmp || !(a->flags & CT_NAT_SRC))
+	if (icmp || !src)
 		port = &b->c.reply_sport;
 	else
 		port = &b->c.reply_dport;
 	keep = *port;
 	v = 0;
-	if ((pkt->flags & CT_PKT_NO_PORTS) || !a->port_min ||
+	if ((pkt->flags & CT_PKT_NO_PORTS) || !n ||
 	    (bpf_ntohs(keep) >= lo && bpf_ntohs(keep) <= hi))
 		v = nat_claim(key, gen, pkt->tuple.family);
 	if (v < 0)
@@ -85,6 +84,7 @@ __noinline int nat_choose(const struct ct_pkt *pkt, const struct ct_nat_args *a,
 	 * need the CRC of the whole packet anew: not done here. */
 	if ((pkt->flags & CT_PKT_NO_PORTS) || pkt->tuple.proto == IPPROTO_SCTP)
 		return -CT_DROP_NAT_EXHAUSTED;
+	n = hi - lo + 1;
 	for (i = 0; i < NAT_TRIES; i++) {
 		*port = bpf_htons(lo + bpf_get_prandom_u32() % n);
 		v = nat_claim(key, gen, pkt->tuple.family);

@@ -3,6 +3,7 @@
 #define BPFCT_NAT_CLAIM_H
 
 #include "../ct/ct_life.h"
+#include "nat_maps.h"
 
 /*
  * A tuple belongs to one connection (I2). A translated connection claims its

@@ -246,11 +246,11 @@ static __always_inline int fw_nat_masquerade(const struct fw_nat_rule *r, __u8 f
 	if (!iface || !(iface->flags & valid))
 		return -CT_DROP_NAT_NO_ADDRESS;
 	if (family == 4) {
-		out->addr_min[0] = out->addr_max[0] = iface->masq4;
+		out->src.addr_min[0] = out->src.addr_max[0] = iface->masq4;
 		return 1;
 	}
-	__builtin_memcpy(out->addr_min, iface->masq6, sizeof(out->addr_min));
-	__builtin_memcpy(out->addr_max, iface->masq6, sizeof(out->addr_max));
+	__builtin_memcpy(out->src.addr_min, iface->masq6, sizeof(iface->masq6));
+	__builtin_memcpy(out->src.addr_max, iface->masq6, sizeof(iface->masq6));
 	return 1;
 }
 
@@ -275,12 +275,12 @@ __attribute__((noinline)) int fw_walk_nat(const struct ct_pkt *pkt, const struct
 		return 0;
 	fw_hit(half, r->number, pkt->len);
 	out->flags = CT_NAT_SRC;
-	out->port_min = r->port_min;
-	out->port_max = r->port_max;
+	out->src.port_min = r->port_min;
+	out->src.port_max = r->port_max;
 	if (r->to_ifindex)
 		return fw_nat_masquerade(r, pkt->tuple.family, out);
-	__builtin_memcpy(out->addr_min, r->to_min, sizeof(out->addr_min));
-	__builtin_memcpy(out->addr_max, r->to_max, sizeof(out->addr_max));
+	__builtin_memcpy(out->src.addr_min, r->to_min, sizeof(r->to_min));
+	__builtin_memcpy(out->src.addr_max, r->to_max, sizeof(r->to_max));
 	return 1;
 }
 

@@ -382,10 +382,13 @@ static void set_addr(__be32 *a, const char *text)
 
 static void translate(uint32_t flags, const char *addr, uint16_t port)
 {
+	struct ct_nat_range *to = flags & CT_NAT_SRC ? &how.nat.src : &how.nat.dst;
+
+	memset(&how.nat, 0, sizeof(how.nat));
 	how.nat.flags = flags;
-	set_addr(how.nat.addr_min, addr);
-	set_addr(how.nat.addr_max, addr);
-	how.nat.port_min = how.nat.port_max = port;
+	set_addr(to->addr_min, addr);
+	set_addr(to->addr_max, addr);
+	to->port_min = to->port_max = port;
 }
 
 /* Client, server, external address, inside server, a router on the way. */

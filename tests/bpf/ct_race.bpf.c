@@ -133,8 +133,8 @@ __noinline int race_build(const struct race_op *op, __u32 index)
 	w->args.inside = op->way == RACE_C_S || op->way == RACE_E_S;
 	if (op->nat) {
 		w->args.nat.flags = CT_NAT_SRC;
-		race_addr(w->args.nat.addr_min, conf->family, RACE_EXTERNAL);
-		race_addr(w->args.nat.addr_max, conf->family, RACE_EXTERNAL);
+		race_addr(w->args.nat.src.addr_min, conf->family, RACE_EXTERNAL);
+		race_addr(w->args.nat.src.addr_max, conf->family, RACE_EXTERNAL);
 	}
 	return 0;
 }

@@ -511,10 +511,10 @@ static void check_nats(const struct natted *t, size_t n)
 		assert_int_equal(inet_pton(strchr(t->to, ':') ? AF_INET6 : AF_INET, t->to, want),
 				 1);
 		assert_int_equal(c.args.flags, CT_NAT_SRC);
-		assert_memory_equal(c.args.addr_min, want, sizeof(want));
-		assert_memory_equal(c.args.addr_max, want, sizeof(want));
-		assert_int_equal(c.args.port_min, t->port_min);
-		assert_int_equal(c.args.port_max, t->port_max);
+		assert_memory_equal(c.args.src.addr_min, want, sizeof(want));
+		assert_memory_equal(c.args.src.addr_max, want, sizeof(want));
+		assert_int_equal(c.args.src.port_min, t->port_min);
+		assert_int_equal(c.args.src.port_max, t->port_max);
 	}
 }
 #define CHECK_NAT(...)                                                                             \

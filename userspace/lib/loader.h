@@ -17,6 +17,9 @@ struct bpfct_limits {
 	uint32_t confirmed;	 /* confirmed connections a family [262144] */
 	uint32_t half[CT_SIDES]; /* half-open rings [65536, 65536, 8192], rounded up to 2^n */
 	uint32_t nat;		 /* translated connections a family [as many as records] */
+	uint32_t nat_pools;	 /* pools: external address x protocol class [64] */
+	uint32_t nat_bindings;	 /* endpoint-independent mappings [65536] */
+	uint32_t nat_subs;	 /* subscribers under limits at a time [65536] */
 };
 
 /* Sizes of the maps and the limits that follow; the same for both families. */
@@ -33,6 +36,13 @@ struct bpfct_sizes {
 	uint32_t conn_min; /* what conn must be at least, without rounding */
 	uint32_t stub_min;
 	uint32_t label;
+	uint32_t nat_pools; /* entries of nat_pool_v1: index 0 is not used */
+	uint32_t nat_heads; /* entries of nat_head_v1: two a pool and CPU (PARITY) */
+	uint32_t
+		nat_ring; /* chunks of nat_ring_v1: NAT_RING_MAX slots a pool and CPU, for 8 CPUs */
+	uint32_t nat_use; /* chunks of nat_use_v1: 65536 words a pool */
+	uint32_t nat_bindings;
+	uint32_t nat_subs;
 };
 
 /* 0, or -EINVAL with one line in err. cpus: possible CPUs. */

@@ -20,7 +20,9 @@ bool loader_is_private(const struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
 
-	return strchr(name, '.') || (!strncmp(name, "ct_", 3) && !bpfct_map_spec(name));
+	if (strchr(name, '.'))
+		return true;
+	return (!strncmp(name, "ct_", 3) || !strncmp(name, "nat_", 4)) && !bpfct_map_spec(name);
 }
 
 int loader_instance_exists(const char *instance, char *err, size_t errlen)

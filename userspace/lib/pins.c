@@ -15,6 +15,7 @@
 #include <bpf/libbpf.h>
 
 #define FD(field) ((int)offsetof(struct bpfct_pins, field))
+#define HASH	  BPF_MAP_TYPE_HASH
 #define HASH_LRU  BPF_MAP_TYPE_LRU_HASH
 #define ARRAY	  BPF_MAP_TYPE_ARRAY
 #define PERCPU	  BPF_MAP_TYPE_PERCPU_ARRAY
@@ -34,7 +35,7 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	{"ct_clock6_v1", ARRAY, 4, sizeof(struct ct_slot6), 0, 0, FD(clock_fd[1])},
 	{"ct_grave4_v1", ARRAY, 4, sizeof(struct ct_slot4), 0, 0, -1},
 	{"ct_grave6_v1", ARRAY, 4, sizeof(struct ct_slot6), 0, 0, -1},
-	{"ct_label_v1", BPF_MAP_TYPE_HASH, sizeof(struct ct_label_key), sizeof(struct ct_label),
+	{"ct_label_v1", HASH, sizeof(struct ct_label_key), sizeof(struct ct_label),
 	 BPF_F_NO_PREALLOC, 0, FD(label_fd)},
 	{"ct_settings_v1", ARRAY, 4, sizeof(struct ct_settings), BPF_F_MMAPABLE, 1,
 	 FD(settings_fd)},
@@ -48,6 +49,23 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	{"ct_drop_v1", PERCPU, 4, 8, 0, CT_DROP_SLOTS, FD(drop_fd)},
 	{"ct_stat_v1", PERCPU, 4, 8, 0, CT_STAT_SLOTS, FD(stat_fd)},
 	{"ct_event_v1", BPF_MAP_TYPE_RINGBUF, 0, 0, 0, 4 << 20, FD(event_fd)},
+	{"nat_config_v1", ARRAY, 4, sizeof(struct nat_config), BPF_F_MMAPABLE, 1,
+	 FD(nat_config_fd)},
+	{"nat_pool_v1", ARRAY, 4, sizeof(struct nat_pool), BPF_F_MMAPABLE, 0, FD(nat_pool_fd)},
+	{"nat_head_v1", ARRAY, 4, sizeof(struct nat_head), BPF_F_MMAPABLE, 0, FD(nat_head_fd)},
+	{"nat_ring_v1", ARRAY, 4, sizeof(struct nat_chunk), BPF_F_MMAPABLE, 0, FD(nat_ring_fd)},
+	{"nat_use_v1", ARRAY, 4, sizeof(struct nat_chunk), BPF_F_MMAPABLE, 0, FD(nat_use_fd)},
+	{"nat_reserved_v1", ARRAY, 4, sizeof(struct nat_reserved), BPF_F_MMAPABLE, 2 * NAT_CLASSES,
+	 FD(nat_reserved_fd)},
+	{"nat_bound_v1", HASH, sizeof(struct nat_bound_key), sizeof(struct nat_bound),
+	 BPF_F_NO_PREALLOC, 0, FD(nat_bound_fd)},
+	{"nat_bind_v1", HASH, sizeof(struct nat_bind_key), sizeof(struct nat_bind),
+	 BPF_F_NO_PREALLOC, 0, FD(nat_bind_fd)},
+	{"nat_peer_v1", HASH_LRU, sizeof(struct nat_peer_key), sizeof(struct nat_peer), 0, 0,
+	 FD(nat_peer_fd)},
+	{"nat_sub_v1", HASH, sizeof(struct nat_sub_key), sizeof(struct nat_sub), BPF_F_NO_PREALLOC,
+	 0, FD(nat_sub_fd)},
+	{"nat_need_v1", BPF_MAP_TYPE_RINGBUF, 0, 0, 0, 256 << 10, FD(nat_need_fd)},
 };
 const unsigned int bpfct_n_map_specs = sizeof(bpfct_map_specs) / sizeof(bpfct_map_specs[0]);
 

@@ -9,6 +9,7 @@
 #include "../../bpf/abi/ct_drop.h"
 #include "../../bpf/abi/ct_event.h"
 #include "../../bpf/abi/ct_table.h"
+#include "../../bpf/abi/nat_abi.h"
 
 /*
  * An instance's pinned maps and programs, opened and verified (owner, mode,
@@ -27,6 +28,9 @@ struct bpfct_pins {
 	int event_fd;	/* RINGBUF */
 	int control_fd; /* SEC("syscall") program ct_control */
 	int settings_fd, timeout_fd, table_fd, zone_fd;
+	/* nat_abi.h; of the instance's daemon and `ctctl nat` */
+	int nat_config_fd, nat_pool_fd, nat_head_fd, nat_ring_fd, nat_use_fd, nat_reserved_fd;
+	int nat_bound_fd, nat_bind_fd, nat_peer_fd, nat_sub_fd, nat_need_fd;
 	struct ct_settings *settings; /* read-only mapping unless opened for writing */
 	struct ct_timeouts *timeouts; /* [256] */
 	struct ct_table *table;	      /* [2] */
@@ -36,7 +40,7 @@ struct bpfct_pins {
 /* Longest path of a pin, its 0 included. */
 #define BPFCT_PATH_MAX 192
 
-/* One of ct_table.h's maps as pinned. entries 0: depends on the configuration. */
+/* One of ct_table.h's or nat_abi.h's maps as pinned. entries 0: depends on the configuration. */
 struct bpfct_map_spec {
 	const char *name;
 	uint32_t type; /* enum bpf_map_type */
@@ -49,7 +53,7 @@ struct bpfct_map_spec {
 extern const struct bpfct_map_spec bpfct_map_specs[];
 extern const unsigned int bpfct_n_map_specs;
 
-/* The layout of a map by name; NULL if it is none of ct_table.h's. */
+/* The layout of a map by name; NULL if it is none of those. */
 const struct bpfct_map_spec *bpfct_map_spec(const char *name);
 
 /* Compares an open map with its layout. 0, -EPROTO with one line in err, -errno. */

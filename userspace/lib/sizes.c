@@ -8,6 +8,11 @@
 #define DEFAULT_CONFIRMED 262144
 #define DEFAULT_HALF	  65536
 #define DEFAULT_RETRY	  8192
+#define DEFAULT_POOLS	  64
+#define DEFAULT_BINDINGS  65536
+#define DEFAULT_SUBS	  65536
+#define MAX_POOLS	  1024
+#define RING_CPUS	  8 /* with more, rings are shorter */
 #define MAX_CONFIRMED	  (16u << 20)
 #define MAX_HALF	  (4u << 20)
 
@@ -52,6 +57,25 @@ static int half_ring(uint32_t asked, uint32_t def, const char *what, uint32_t *o
 	return 0;
 }
 
+static int nat_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpfct_sizes *s,
+		     char *err, size_t errlen)
+{
+	uint32_t pools = limits->nat_pools ? limits->nat_pools : DEFAULT_POOLS;
+
+	if (pools > MAX_POOLS) {
+		snprintf(err, errlen, "nat pools %u: must be at most %d", pools, MAX_POOLS);
+		return -EINVAL;
+	}
+	s->nat_pools = pools + 1;
+	s->nat_heads = s->nat_pools * cpus * 2;
+	s->nat_ring =
+		s->nat_pools * (cpus < RING_CPUS ? cpus : RING_CPUS) * (NAT_RING_MAX / NAT_CHUNK);
+	s->nat_use = s->nat_pools * (65536 / NAT_CHUNK);
+	s->nat_bindings = limits->nat_bindings ? limits->nat_bindings : DEFAULT_BINDINGS;
+	s->nat_subs = limits->nat_subs ? limits->nat_subs : DEFAULT_SUBS;
+	return 0;
+}
+
 int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpfct_sizes *out,
 		char *err, size_t errlen)
 {
@@ -89,8 +113,10 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 	s.stub_min = limits->nat ? limits->nat + s.slack : s.conn;
 	s.stub = limits->nat ? map_capacity(s.stub_min) : s.conn;
 	s.label = s.conn;
-	*out = s;
-	return 0;
+	ret = nat_sizes(limits, cpus, &s, err, errlen);
+	if (!ret)
+		*out = s;
+	return ret;
 }
 
 static uint32_t entries_of(const char *name, const struct bpfct_sizes *s)
@@ -105,6 +131,18 @@ static uint32_t entries_of(const char *name, const struct bpfct_sizes *s)
 		return s->clock;
 	if (!strncmp(name, "ct_grave", 8))
 		return s->grave;
+	if (!strcmp(name, "nat_pool_v1"))
+		return s->nat_pools;
+	if (!strcmp(name, "nat_head_v1"))
+		return s->nat_heads;
+	if (!strcmp(name, "nat_ring_v1"))
+		return s->nat_ring;
+	if (!strcmp(name, "nat_use_v1"))
+		return s->nat_use;
+	if (!strcmp(name, "nat_sub_v1"))
+		return s->nat_subs;
+	if (!strncmp(name, "nat_", 4)) /* bound, bind, peer */
+		return s->nat_bindings;
 	return s->label;
 }
 
