@@ -60,11 +60,14 @@ struct nat_pool {
 	__u32 rings;	 /* possible CPUs; twice that with PARITY: ring = cpu * 2 + (port & 1) */
 	__u32 low_water; /* slots left in a ring below which the datapath asks for more */
 	__u32 bind_secs; /* a binding without connections lives this long (RFC 4787 REQ-5) */
-	__u32 pad[3];
+	__u32 hold;	 /* hold-down of ports that need one, in units of 8 ticks */
+	__u32 used_high; /* most ports in use at a time, as ctd has seen it */
+	__u32 block;	 /* ports of a deterministic block (RFC 7422); 0: none */
 	/* written by the datapath */
 	__u32 asked;	 /* 1: a request for ports is under way; ctd writes 0 when it has filled */
 	__u32 told_tick; /* when exhaustion was last told: not twice in one tick */
-	__u32 pad2[14];
+	__u32 pad[10];
+	__be32 inside[4]; /* written by ctd: source that has the first block of this address */
 };
 _Static_assert(sizeof(struct nat_pool) == 128, "nat_pool");
 
