@@ -51,9 +51,13 @@ static void fw_yyerror(struct fw_loc *loc, void *scanner, struct fw_parser *ps, 
 %token SET "set" PASS "pass" BLOCK "block" NAT "nat" IN "in" OUT "out" ON "on" INET "inet"
 %token INET6 "inet6" PROTO "proto" FROM "from" TO "to" ANY "any" SELF "self" PORT "port"
 %token PORTS "ports" ICMP_TYPE "icmp-type" CODE "code" ARROW "->"
+%token FORWARD "forward" REDIRECT "redirect" STATIC "static" EIM "eim" EIF "eif" ADF "adf"
+%token HAIRPIN "hairpin" PARITY "parity" PAIRED "paired" RANDOM "random" HASH "hash"
+%token PERSISTENT "persistent" LIMIT "limit" STATES "states" RATE "rate" ICMP "icmp" OFF "off"
 %token EOL "end of line"
 %token STRAY "stray character" OPEN_QUOTE "open quote" BAD_SUFFIX "bad suffix"
 %token <term> NAME "a macro's name with =" WORD "word" NUMBER "number" ADDR "address" MACRO "$macro"
+%token <term> TIME "a time like 90s" PER_SECOND "a rate like 100/s" ENDPOINT "an address with a port"
 
 /* After `from HOST`, a port is the source's. */
 %precedence NO_PORT
@@ -61,7 +65,7 @@ static void fw_yyerror(struct fw_loc *loc, void *scanner, struct fw_parser *ps, 
 
 %type <term> term icmp_term
 %type <list> list terms icmp_list icmp_terms argument
-%type <num> action direction
+%type <num> action direction plain_option
 
 %%
 
@@ -119,15 +123,33 @@ rule:
 	;
 
 nat:
-	  new_nat OUT on_required family proto from to ARROW target ports	{
+	  new_nat OUT on_required family proto from to ARROW pool options	{
 			ps->stmt.loc = @1;
 			ps->stmt.kind = FW_K_NAT;
 			ps->stmt.dir = FW_OUT;
+		}
+	| new_forward IN on_required family proto from to ARROW destination hairpin	{
+			ps->stmt.loc = @1;
+			ps->stmt.kind = FW_K_FORWARD;
+			ps->stmt.dir = FW_IN;
+		}
+	| new_redirect IN on_required family proto from to ARROW SELF destination_port	{
+			ps->stmt.loc = @1;
+			ps->stmt.kind = FW_K_REDIRECT;
+			ps->stmt.dir = FW_IN;
 		}
 	;
 
 new_nat:
 	  NAT			{ memset(&ps->stmt, 0, sizeof(ps->stmt)); }
+	;
+
+new_forward:
+	  FORWARD		{ memset(&ps->stmt, 0, sizeof(ps->stmt)); }
+	;
+
+new_redirect:
+	  REDIRECT		{ memset(&ps->stmt, 0, sizeof(ps->stmt)); }
 	;
 
 action:
@@ -184,7 +206,7 @@ to:
 	;
 
 to_host:
-	  ANY
+	  ANY			{ ps->stmt.to_any = true; }
 	| SELF			{ ps->stmt.to.self = true; ps->stmt.to.loc = @1; }
 	| '!' SELF		{
 			ps->stmt.to.self = ps->stmt.to.negate = true;
@@ -204,17 +226,72 @@ icmp:
 	| ICMP_TYPE expect_icmp icmp_list	{ ps->stmt.icmp = $3; }
 	;
 
-target:
-	  expect_target term	{ ps->stmt.target = fw_list_of(ps, &$2); }
+pool:
+	  expect_target list	{ ps->stmt.target = $2; }
 	| expect_target '(' expect_iface term ')'	{
 			ps->stmt.target = fw_list_of(ps, &$4);
 			ps->stmt.masquerade = true;
 		}
 	;
 
-ports:
+destination:
+	  expect_target endpoint
+	| expect_target term destination_port	{ ps->stmt.target = fw_list_of(ps, &$2); }
+	;
+
+endpoint:
+	  ENDPOINT		{
+			struct fw_term addr = $1, port = $1;
+
+			if (fw_parse_endpoint(ps, &addr, &port))
+				YYERROR;
+			ps->stmt.target = fw_list_of(ps, &addr);
+			if (port.text)
+				ps->stmt.ports = fw_list_of(ps, &port);
+		}
+	;
+
+destination_port:
 	  %empty
-	| PORTS expect_port term	{ ps->stmt.ports = fw_list_of(ps, &$3); }
+	| PORT expect_port term	{ ps->stmt.ports = fw_list_of(ps, &$3); }
+	;
+
+hairpin:
+	  %empty
+	| HAIRPIN		{ fw_add_opt(ps, FW_O_HAIRPIN, @1, 0); }
+	;
+
+options:
+	  %empty
+	| options option	{ FW_STOP_IF_MANY(); }
+	;
+
+option:
+	  PORTS expect_port term	{
+			if (ps->stmt.ports.terms.n)
+				fw_error(ps, @1, "'ports' given twice, expected once");
+			ps->stmt.ports = fw_list_of(ps, &$3);
+		}
+	| plain_option			{ fw_add_opt(ps, $1, @1, 0); }
+	| BLOCK expect_number NUMBER		{ fw_add_opt(ps, FW_O_BLOCK, @1, $3.lo); }
+	| LIMIT PORTS expect_number NUMBER	{ fw_add_opt(ps, FW_O_LIMIT_PORTS, @2, $4.lo); }
+	| LIMIT STATES expect_number NUMBER	{ fw_add_opt(ps, FW_O_LIMIT_STATES, @2, $4.lo); }
+	| LIMIT RATE PER_SECOND		{ fw_add_opt(ps, FW_O_LIMIT_RATE, @2, $3.lo); }
+	| ICMP ON			{ fw_add_opt(ps, FW_O_ICMP, @1, 1); }
+	| ICMP OFF			{ fw_add_opt(ps, FW_O_ICMP, @1, 0); }
+	;
+
+plain_option:
+	  STATIC		{ $$ = FW_O_STATIC; }
+	| EIM			{ $$ = FW_O_EIM; }
+	| EIF			{ $$ = FW_O_EIF; }
+	| ADF			{ $$ = FW_O_ADF; }
+	| HAIRPIN		{ $$ = FW_O_HAIRPIN; }
+	| PARITY		{ $$ = FW_O_PARITY; }
+	| PAIRED		{ $$ = FW_O_PAIRED; }
+	| RANDOM		{ $$ = FW_O_RANDOM; }
+	| HASH			{ $$ = FW_O_HASH; }
+	| PERSISTENT		{ $$ = FW_O_PERSISTENT; }
 	;
 
 list:
@@ -232,6 +309,8 @@ term:
 	| NUMBER
 	| NUMBER '-' NUMBER	{ $$ = $1; $$.kind = FW_T_RANGE; $$.hi = $3.lo; }
 	| ADDR			{ $$ = $1; if (fw_parse_addr(ps, &$$)) YYERROR; }
+	| ADDR '-' ADDR		{ $$ = $1; if (fw_parse_span(ps, &$$, &$3)) YYERROR; }
+	| TIME
 	| MACRO
 	;
 
@@ -263,11 +342,12 @@ expect_addr:	%empty	{ ps->what = "an address or network"; };
 expect_target:	%empty	{ ps->what = "an address"; };
 expect_port:	%empty	{ ps->what = "a port"; };
 expect_icmp:	%empty	{ ps->what = "an ICMP type"; };
+expect_number:	%empty	{ ps->what = "a number"; };
 expect_code:	%empty	{ ps->what = "an ICMP code"; };
 
 %%
 
-#define FW_EXPECTED 16
+#define FW_EXPECTED 24
 
 static const char *fw_token_text(struct fw_parser *ps, int kind, char *buf, size_t len)
 {
@@ -308,6 +388,8 @@ static unsigned int fw_expected(const yypcontext_t *context, struct fw_parser *p
 		case YYSYMBOL_NUMBER:
 		case YYSYMBOL_ADDR:
 		case YYSYMBOL_MACRO:
+		case YYSYMBOL_TIME:
+		case YYSYMBOL_ENDPOINT:
 		case YYSYMBOL_YYEOF:
 			break;
 		case YYSYMBOL_EOL:
@@ -326,7 +408,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, str
 	const char *text[FW_EXPECTED];
 	unsigned int n = fw_expected(context, ps, text);
 	yysymbol_kind_t kind = yypcontext_token(context);
-	char token[64], expected[256] = "";
+	char token[64], expected[400] = "";
 	size_t len = 0;
 
 	(void)scanner;

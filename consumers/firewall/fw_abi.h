@@ -9,7 +9,7 @@
  *
  * fw_config_v1 ARRAY[1]                       struct fw_config
  * fw_rule_v1   ARRAY[2 * FW_RULES]            struct fw_rule, half 0 | half 1
- * fw_nat_v1    ARRAY[2 * FW_NATS]             struct fw_nat_rule, half 0 | half 1
+ * fw_nat_v2    ARRAY[2 * FW_NATS]             struct fw_nat_rule, half 0 | half 1
  * fw_iface_v1  HASH   __u32 ifindex ->        struct fw_iface
  * fw_hit_v1    PERCPU_ARRAY[2 * FW_HITS]      struct fw_hit, half 0 | half 1
  *
@@ -17,10 +17,10 @@
  * changes: a packet is judged by the old rules or by the new ones, never by a
  * mixture (fw_load.c).
  */
-#define FW_ABI_VERSION 1
+#define FW_ABI_VERSION 2
 
 #define FW_RULES 1024 /* pass and block rules of one half, after expansion of lists */
-#define FW_NATS	 256  /* nat rules of one half, after expansion */
+#define FW_NATS	 256  /* nat, forward and redirect rules of one half, after expansion */
 #define FW_HITS	 2048 /* counters of one half, by rule number; 0: the default */
 
 /* Direction of a rule and of a question, seen from the router. */
@@ -75,23 +75,62 @@ struct fw_rule {
 };
 _Static_assert(sizeof(struct fw_rule) == 96, "fw_rule");
 
+/* fw_nat_rule.kind */
+#define FW_NAT_SRC 1 /* nat out: asked where the connection leaves */
+#define FW_NAT_DST 2 /* forward, redirect, static from outside: asked where it arrives */
+
+/* fw_nat_rule.flags */
+#define FW_N_EIM	0x0001 /* endpoint-independent mapping, RFC 4787 REQ-1 */
+#define FW_N_EIF	0x0002 /* with EIM: endpoint-independent filtering, REQ-8 */
+#define FW_N_ADF	0x0004 /* with EIM: address-dependent filtering */
+#define FW_N_HAIRPIN	0x0008 /* inside hosts reach each other by external addresses, REQ-9 */
+#define FW_N_PARITY	0x0010 /* an even port stays even, REQ-4 */
+#define FW_N_PAIRED	0x0020 /* an inside host keeps its external address or gets none, REQ-2 */
+#define FW_N_RANDOM	0x0040 /* the source port is never kept */
+#define FW_N_HASH	0x0080 /* another port begins its search at a hash of the tuple */
+#define FW_N_PERSISTENT 0x0100 /* the address depends on the inside address only */
+#define FW_N_STATIC	0x0200 /* prefix to prefix, ports kept */
+#define FW_N_SELF	0x0400 /* destination: the address of the interface where it arrived */
+#define FW_N_NO_ICMP	0x0800 /* exhaustion is not answered */
+#define FW_N_INSIDE	0x1000 /* only what arrives on the trusted side: hairpin of a forward */
+
+#define FW_NO_POOL ~0U
+
+/*
+ * Source (FW_NAT_SRC): to_min to to_max of the first range, the others are in
+ * the pools; to_ifindex not 0: the address of that interface.
+ * Destination (FW_NAT_DST): by a hash of the source one of to_min to to_max, or the
+ * interface's own with FW_N_SELF; ports as from match.dport_min on. With
+ * FW_N_HAIRPIN the source becomes the address of to_ifindex.
+ * FW_N_STATIC: the first plen bits become to_min's.
+ */
 struct fw_nat_rule {
 	struct fw_match match;
-	__u32 number;
-	__u32 to_ifindex; /* masquerade: address of this interface; 0: to_min, to_max */
+	__u32 number;	  /* as in struct fw_rule */
+	__u32 flags;	  /* FW_N_* */
 	__be32 to_min[4]; /* of the family in match.family */
 	__be32 to_max[4];
-	__u16 port_min; /* host byte order; 0: keep if free, else 1024-65535 */
+	__u32 to_ifindex;
+	__u32 pool;	 /* of struct fw_rules, for ctd; FW_NO_POOL: none */
+	__u32 pool_base; /* index of the first of its pools in nat_pool_v1; ctd's */
+	__u32 addrs;	 /* external addresses in all ranges */
+	__u32 max_ports; /* of a subscriber (inside address); 0: no limit */
+	__u32 max_states;
+	__u32 max_rate; /* new connections a second */
+	__u16 port_min; /* host byte order; 0: source: any of its class, destination: kept */
 	__u16 port_max;
-	__u32 pad;
+	__u16 block; /* ports of a deterministic block (RFC 7422); 0: none */
+	__u8 kind;   /* FW_NAT_* */
+	__u8 plen;
 };
-_Static_assert(sizeof(struct fw_nat_rule) == 136, "fw_nat_rule");
+_Static_assert(sizeof(struct fw_nat_rule) == 164, "fw_nat_rule");
 
 struct fw_half {
 	__u32 rules;
 	__u32 nats;
+	__u32 nats_dst;	   /* FW_NAT_DST among them: none, and no packet is asked for it */
 	__u8 default_pass; /* what `in` packets get that no rule matches; 0: drop */
-	__u8 pad[7];
+	__u8 pad[3];
 };
 _Static_assert(sizeof(struct fw_half) == 16, "fw_half");
 

@@ -20,6 +20,9 @@ enum fw_term_kind {
 	FW_T_NUMBER, /* lo */
 	FW_T_RANGE,  /* lo - hi */
 	FW_T_ADDR,   /* family, plen, addr */
+	FW_T_SPAN,   /* family, addr to last */
+	FW_T_TIME,   /* lo: seconds */
+	FW_T_RATE,   /* lo: a second */
 	FW_T_MACRO,  /* $text */
 	FW_T_NET,    /* $text.net; after flattening: the networks of interface text */
 };
@@ -33,6 +36,7 @@ struct fw_term {
 	uint8_t family;
 	uint8_t plen;
 	__be32 addr[4];
+	__be32 last[4];
 	int code; /* of an ICMP type; -1: any */
 };
 
@@ -58,7 +62,32 @@ struct fw_macro {
 	bool bad;	       /* its definition was refused: say so once only */
 };
 
-enum fw_rule_kind { FW_K_FILTER, FW_K_NAT };
+enum fw_rule_kind { FW_K_FILTER, FW_K_NAT, FW_K_FORWARD, FW_K_REDIRECT };
+
+/* What may follow the target of a nat rule, in the order of the canonical form. */
+enum fw_opt {
+	FW_O_STATIC,
+	FW_O_EIM,
+	FW_O_EIF,
+	FW_O_ADF,
+	FW_O_HAIRPIN,
+	FW_O_PARITY,
+	FW_O_PAIRED,
+	FW_O_RANDOM,
+	FW_O_HASH,
+	FW_O_PERSISTENT,
+	FW_O_BLOCK,
+	FW_O_LIMIT_PORTS,
+	FW_O_LIMIT_STATES,
+	FW_O_LIMIT_RATE,
+	FW_O_ICMP,
+	FW_O_MAX
+};
+
+struct fw_opt_use {
+	struct fw_loc loc; /* line 0: not given */
+	uint64_t value;
+};
 
 /* Lists that are not in the rule are empty. */
 struct fw_stmt {
@@ -75,10 +104,12 @@ struct fw_stmt {
 	struct fw_list to;
 	struct fw_list dport;
 	struct fw_list icmp;
-	struct fw_list target; /* nat: one address, or one interface */
+	struct fw_list target; /* nat: addresses or one interface; forward: one address or span */
+	struct fw_list ports;  /* nat: of the pool; forward, redirect: of the target. One range */
+	bool to_any;	       /* `to any` was written, which a forward needs to hear */
 	bool masquerade;       /* target is an interface */
-	struct fw_list ports;  /* nat: empty or one range */
-	uint8_t families;      /* what it can match: FW_F4 | FW_F6 */
+	struct fw_opt_use opt[FW_O_MAX];
+	uint8_t families; /* what it can match: FW_F4 | FW_F6 */
 };
 /* More macros, or more terms in a list, cannot be meant. Rules end at FW_RULES + FW_NATS. */
 #define FW_MACROS_MAX 1024
@@ -99,6 +130,9 @@ enum fw_once {
 	FW_ONCE_MAX_RETRANS,
 	FW_ONCE_CHECKSUM,
 	FW_ONCE_INSIDE,
+	FW_ONCE_RESERVED,
+	FW_ONCE_HOLD_DOWN,
+	FW_ONCE_POOLS,
 	FW_ONCE_LIMIT,
 	FW_ONCE_TIMEOUT = FW_ONCE_LIMIT + FW_LIMIT_MAX,
 	FW_ONCE_MAX = FW_ONCE_TIMEOUT + CT_TIMEOUT_MAX
@@ -113,6 +147,7 @@ struct fw_conf {
 	unsigned int *zone_line;
 	unsigned int zones, zones_cap;
 	struct fw_list inside;
+	struct fw_list reserved;
 	struct fw_macro *macro;
 	unsigned int macros, macros_cap;
 	struct fw_stmt *stmt;
@@ -163,22 +198,70 @@ int fw_icmp_code(struct fw_parser *ps, struct fw_term *type, const struct fw_ter
 int fw_push(struct fw_parser *ps, struct fw_terms *terms, const struct fw_term *term);
 /* Text of an ADDR token into family, address and length. Reports what is wrong. */
 int fw_parse_addr(struct fw_parser *ps, struct fw_term *term);
+/* Makes *first the span from it to last; both are ADDR tokens. */
+int fw_parse_span(struct fw_parser *ps, struct fw_term *first, struct fw_term *last);
+/* Text of an ENDPOINT token, `ADDR:PORT`, into two terms; port->text NULL: none. */
+int fw_parse_endpoint(struct fw_parser *ps, struct fw_term *addr, struct fw_term *port);
 const struct fw_macro *fw_find_macro(const struct fw_conf *conf, const char *name);
 const char *fw_proto_name(uint64_t proto); /* NULL: none */
 int fw_proto_number(const char *name);	   /* -1: none */
 const char *fw_icmp_name(int family, uint64_t type);
 int fw_icmp_number(int family, const char *name);
 const char *fw_term_text(const struct fw_term *term, char *buf, size_t len);
-#define FW_TERM_TEXT 80
+#define FW_TERM_TEXT 100
 void fw_mask(uint8_t family, uint8_t plen, __be32 mask[4]);
 bool fw_addr_covers(const struct fw_term *net, const struct fw_term *other);
+/* First and last address of an address, network or span. */
+void fw_addr_ends(const struct fw_term *term, __be32 first[4], __be32 last[4]);
+/* How many; UINT32_MAX: that or more. */
+uint32_t fw_addr_count(const struct fw_term *term);
 bool fw_is_reserved(const char *word);
+bool fw_is_option(const char *word); /* a keyword, but only after `->` */
 
 /* fw_check.c: what a list may hold, by its place. */
-enum fw_place { FW_P_IFACE, FW_P_PROTO, FW_P_ADDR, FW_P_PORT, FW_P_ICMP4, FW_P_ICMP6 };
+enum fw_place {
+	FW_P_IFACE,
+	FW_P_PROTO,
+	FW_P_ADDR,
+	FW_P_TARGET, /* addresses, networks and spans */
+	FW_P_PORT,
+	FW_P_ICMP4,
+	FW_P_ICMP6
+};
 int fw_flatten(struct fw_parser *ps, struct fw_list *list, enum fw_place place);
 void fw_add_macro(struct fw_parser *ps, const struct fw_term *name, const struct fw_list *list);
 void fw_add_rule(struct fw_parser *ps, struct fw_stmt *stmt);
+/* An address in the rule that its `inet` or `inet6` excludes is a slip. */
+int fw_check_family(struct fw_parser *ps, const struct fw_stmt *s, const struct fw_list *list);
+/* Families that a list of addresses can match. */
+uint8_t fw_addr_families(const struct fw_list *list);
+
+/* fw_nat.c: targets and options of nat, forward and redirect rules. */
+void fw_add_opt(struct fw_parser *ps, enum fw_opt opt, struct fw_loc loc, uint64_t value);
+const char *fw_opt_text(enum fw_opt opt);
+bool fw_has(const struct fw_stmt *s, enum fw_opt opt);
+uint32_t fw_nat_flags(const struct fw_stmt *s); /* FW_N_* */
+int fw_check_nat(struct fw_parser *ps, struct fw_stmt *s);
+
+/* fw_compile.c */
+struct fw_compiler {
+	const struct fw_conf *conf;
+	const struct fw_ifs *ifs;
+	struct fw_rules *out;
+	FILE *err;
+	unsigned int errors;
+	int ret;
+};
+void fw_say(struct fw_compiler *c, struct fw_loc loc, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* fw_xlate.c: the nat rules of one combination of a statement's lists. */
+int fw_emit_nat(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m);
+/* fw_pool.c. The pool of a source rule for a family; FW_NO_POOL is a valid answer. 0 or
+ * -errno with a line said. */
+int fw_pool_of(struct fw_compiler *c, const struct fw_stmt *s, uint8_t family, uint32_t *pool);
+/* What is wrong with the pools together. 0 or -EINVAL, -E2BIG. */
+int fw_check_pools(struct fw_compiler *c);
+void fw_warn_foreign(struct fw_compiler *c);
 
 /* fw_set.c */
 void fw_add_arg(struct fw_parser *ps, const struct fw_list *arg);

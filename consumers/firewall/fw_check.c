@@ -14,6 +14,7 @@ static const char *const fw_place_text[] = {
 	[FW_P_IFACE] = "an interface",
 	[FW_P_PROTO] = "a protocol: tcp, udp, icmp, icmp6, sctp, gre or a number",
 	[FW_P_ADDR] = "an address or network",
+	[FW_P_TARGET] = "an address, a range or a network",
 	[FW_P_PORT] = "a port",
 	[FW_P_ICMP4] = "an ICMP type like echoreq, unreach, timex or a number",
 	[FW_P_ICMP6] = "an ICMPv6 type like echoreq, toobig, neighbrsol or a number",
@@ -110,6 +111,7 @@ static int fw_check_term(struct fw_parser *ps, struct fw_term *t, enum fw_place 
 		[FW_P_IFACE] = 1 << FW_T_WORD,
 		[FW_P_PROTO] = 1 << FW_T_WORD | 1 << FW_T_NUMBER,
 		[FW_P_ADDR] = 1 << FW_T_ADDR | 1 << FW_T_NET,
+		[FW_P_TARGET] = 1 << FW_T_ADDR | 1 << FW_T_SPAN,
 		[FW_P_PORT] = 1 << FW_T_NUMBER | 1 << FW_T_RANGE,
 		[FW_P_ICMP4] = 1 << FW_T_WORD | 1 << FW_T_NUMBER,
 		[FW_P_ICMP6] = 1 << FW_T_WORD | 1 << FW_T_NUMBER,
@@ -123,15 +125,28 @@ static int fw_check_term(struct fw_parser *ps, struct fw_term *t, enum fw_place 
 		return fw_check_iface(ps, t);
 	if (place == FW_P_PORT)
 		return fw_check_port(ps, t);
-	if (place == FW_P_ADDR)
+	if (place == FW_P_ADDR || place == FW_P_TARGET)
 		return t->kind == FW_T_NET ? fw_check_iface(ps, t) : 0;
 	return fw_check_named(ps, t, place);
+}
+
+static bool fw_spans_overlap(const struct fw_term *a, const struct fw_term *b)
+{
+	__be32 a1[4], a2[4], b1[4], b2[4];
+
+	fw_addr_ends(a, a1, a2);
+	fw_addr_ends(b, b1, b2);
+	/* network byte order: compares as bytes */
+	return a->family == b->family && memcmp(a1, b2, sizeof(a1)) <= 0 &&
+	       memcmp(b1, a2, sizeof(b1)) <= 0;
 }
 
 static bool fw_overlap(const struct fw_term *a, const struct fw_term *b, enum fw_place place)
 {
 	if (place == FW_P_IFACE)
 		return !strcmp(a->text, b->text);
+	if (place == FW_P_TARGET)
+		return fw_spans_overlap(a, b);
 	if (place == FW_P_ADDR) {
 		if (a->kind != b->kind)
 			return false;
@@ -213,8 +228,7 @@ void fw_add_macro(struct fw_parser *ps, const struct fw_term *name, const struct
 	v[conf->macros++] = macro;
 }
 
-/* Families that a list of addresses can match. */
-static uint8_t fw_addr_families(const struct fw_list *list)
+uint8_t fw_addr_families(const struct fw_list *list)
 {
 	uint8_t families = 0;
 
@@ -238,16 +252,14 @@ static uint8_t fw_proto_families(const struct fw_list *list)
 	return list->flat.n ? families : FW_F4 | FW_F6;
 }
 
-/* `inet` makes an IPv6 address in the rule a slip, not a wish for less. */
-static int fw_check_family(struct fw_parser *ps, const struct fw_stmt *s,
-			   const struct fw_list *list)
+int fw_check_family(struct fw_parser *ps, const struct fw_stmt *s, const struct fw_list *list)
 {
 	char text[FW_TERM_TEXT];
 
 	for (unsigned int i = 0; s->family && i < list->flat.n; i++) {
 		const struct fw_term *t = &list->flat.v[i];
 
-		if (t->kind == FW_T_ADDR && t->family != s->family)
+		if (t->family && t->family != s->family)
 			return fw_error(ps, t->loc,
 					"%s in a rule with '%s', expected an IPv%d address",
 					fw_term_text(t, text, sizeof(text)),
@@ -312,50 +324,6 @@ static int fw_check_icmp(struct fw_parser *ps, struct fw_stmt *s)
 	return fw_flatten(ps, &s->icmp, proto == FW_PROTO_ICMP ? FW_P_ICMP4 : FW_P_ICMP6);
 }
 
-/* An address that packets can come from. */
-static int fw_check_target_addr(struct fw_parser *ps, const struct fw_term *t)
-{
-	const uint8_t *byte = (const uint8_t *)t->addr;
-	char text[FW_TERM_TEXT];
-	bool v4 = t->family == 4;
-	bool bad = v4 ? byte[0] == 0 || byte[0] == 127 || byte[0] >= 224
-		      : byte[0] == 0xff || (byte[0] == 0xfe && (byte[1] & 0xc0) == 0x80) ||
-				   IN6_IS_ADDR_UNSPECIFIED(t->addr) ||
-				   IN6_IS_ADDR_LOOPBACK(t->addr);
-
-	fw_term_text(t, text, sizeof(text));
-	if (t->plen != (v4 ? 32 : 128))
-		return fw_error(ps, t->loc, "%s is a network, expected an address", text);
-	if (bad)
-		return fw_error(ps, t->loc, "%s cannot be a source, expected a unicast address",
-				text);
-	return 0;
-}
-
-static int fw_check_target(struct fw_parser *ps, struct fw_stmt *s)
-{
-	const char *what = s->masquerade ? "interface" : "address";
-
-	if (fw_flatten(ps, &s->target, s->masquerade ? FW_P_IFACE : FW_P_ADDR))
-		return -1;
-	if (s->target.flat.n != 1 || s->target.flat.v[0].kind == FW_T_NET)
-		return fw_error(ps, s->target.loc, "target is a list, expected one %s", what);
-	if (s->masquerade)
-		return 0;
-	return fw_check_family(ps, s, &s->target) || fw_check_target_addr(ps, &s->target.flat.v[0]);
-}
-
-static int fw_check_nat(struct fw_parser *ps, struct fw_stmt *s)
-{
-	if (s->kind != FW_K_NAT)
-		return 0;
-	if (fw_check_target(ps, s) || fw_flatten(ps, &s->ports, FW_P_PORT))
-		return -1;
-	if (s->ports.terms.n && s->ports.flat.n != 1)
-		return fw_error(ps, s->ports.loc, "ports is a list, expected one range");
-	return 0;
-}
-
 static int fw_check_rule(struct fw_parser *ps, struct fw_stmt *s)
 {
 	if (fw_flatten(ps, &s->on, FW_P_IFACE) || fw_flatten(ps, &s->proto, FW_P_PROTO) ||
@@ -365,7 +333,7 @@ static int fw_check_rule(struct fw_parser *ps, struct fw_stmt *s)
 	s->families = s->family == 4 ? FW_F4 : s->family == 6 ? FW_F6 : FW_F4 | FW_F6;
 	s->families &= fw_proto_families(&s->proto) & fw_addr_families(&s->from) &
 		       fw_addr_families(&s->to);
-	if (s->kind == FW_K_NAT && !s->masquerade)
+	if (s->target.flat.n && !s->masquerade)
 		s->families &= fw_addr_families(&s->target);
 	if (!s->families)
 		return fw_error(

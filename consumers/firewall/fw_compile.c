@@ -8,15 +8,6 @@
 
 #include "fw_ast.h"
 
-struct fw_compiler {
-	const struct fw_conf *conf;
-	const struct fw_ifs *ifs;
-	struct fw_rules *out;
-	FILE *err;
-	unsigned int errors;
-	int ret;
-};
-
 /* One rule's lists, resolved for this machine. No address at all: one entry of family 0. */
 struct fw_expand {
 	uint32_t *ifindex;
@@ -25,13 +16,9 @@ struct fw_expand {
 	unsigned int froms;
 	struct fw_term *to;
 	unsigned int tos;
-	uint32_t target; /* interface of masquerade */
 };
 
-static void fw_say(struct fw_compiler *c, struct fw_loc loc, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void fw_say(struct fw_compiler *c, struct fw_loc loc, const char *fmt, ...)
+void fw_say(struct fw_compiler *c, struct fw_loc loc, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -163,19 +150,14 @@ static int fw_expand_ifs(struct fw_compiler *c, const struct fw_list *list, stru
 
 static int fw_expand(struct fw_compiler *c, const struct fw_stmt *s, struct fw_expand *x)
 {
-	const struct fw_if *iface;
 	int ret = fw_expand_ifs(c, &s->on, x);
 
 	if (!ret)
 		ret = fw_expand_addrs(c, &s->from, &x->from, &x->froms);
 	if (!ret)
 		ret = fw_expand_addrs(c, &s->to, &x->to, &x->tos);
-	if (!ret && s->masquerade) {
-		iface = fw_need_if(c, &s->target.flat.v[0]);
-		if (!iface)
-			return -ENODEV;
-		x->target = iface->ifindex;
-	}
+	if (!ret && s->masquerade && !fw_need_if(c, &s->target.flat.v[0]))
+		return -ENODEV;
 	return ret;
 }
 
@@ -238,34 +220,20 @@ static int fw_family(const struct fw_stmt *s, const struct fw_term *from, const 
 	return !families ? -1 : families == FW_F4 ? 4 : families == FW_F6 ? 6 : 0;
 }
 
-static int fw_emit(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_expand *x,
-		   const struct fw_match *m)
+static int fw_emit(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m)
 {
-	uint32_t number = s - c->conf->stmt + 1;
 	struct fw_rules *out = c->out;
-	struct fw_nat_rule *nat;
-	bool is_nat = s->kind == FW_K_NAT;
 
-	if (is_nat ? out->n_nats >= FW_NATS : out->n_rules >= FW_RULES) {
-		fw_say(c, s->loc, "lists expand to too many rules, expected at most %d %s in all",
-		       is_nat ? FW_NATS : FW_RULES, is_nat ? "nat rules" : "rules");
+	if (s->kind != FW_K_FILTER)
+		return fw_emit_nat(c, s, m);
+	if (out->n_rules >= FW_RULES) {
+		fw_say(c, s->loc,
+		       "lists expand to too many rules, expected at most %d rules in all",
+		       FW_RULES);
 		return -E2BIG;
 	}
-	if (!is_nat) {
-		out->rule[out->n_rules++] = (struct fw_rule){
-			.match = *m, .number = number, .dir = s->dir, .action = s->action};
-		return 0;
-	}
-	nat = &out->nat[out->n_nats++];
-	*nat = (struct fw_nat_rule){.match = *m, .number = number, .to_ifindex = x->target};
-	if (!s->masquerade) {
-		memcpy(nat->to_min, s->target.flat.v[0].addr, sizeof(nat->to_min));
-		memcpy(nat->to_max, s->target.flat.v[0].addr, sizeof(nat->to_max));
-	}
-	if (s->ports.flat.n) {
-		nat->port_min = s->ports.flat.v[0].lo;
-		nat->port_max = s->ports.flat.v[0].hi;
-	}
+	out->rule[out->n_rules++] = (struct fw_rule){
+		.match = *m, .number = s - c->conf->stmt + 1, .dir = s->dir, .action = s->action};
 	return 0;
 }
 
@@ -281,8 +249,7 @@ static unsigned int fw_rounds(const struct fw_list *list)
 }
 
 /* Ports and ICMP types of one combination of the rest. */
-static int fw_emit_l4(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_expand *x,
-		      const struct fw_match *base)
+static int fw_emit_l4(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *base)
 {
 	int ret = 0;
 
@@ -293,7 +260,7 @@ static int fw_emit_l4(struct fw_compiler *c, const struct fw_stmt *s, const stru
 
 				fw_set_ports(&m, fw_item(&s->sport, sp), fw_item(&s->dport, dp));
 				fw_set_l4(&m, NULL, fw_item(&s->icmp, i));
-				ret = fw_emit(c, s, x, &m);
+				ret = fw_emit(c, s, &m);
 			}
 	return ret;
 }
@@ -314,7 +281,7 @@ static int fw_emit_hosts(struct fw_compiler *c, const struct fw_stmt *s, const s
 			fw_set_addr(&m, &x->from[f], s->from.negate, true);
 			fw_set_addr(&m, &x->to[t], s->to.negate, false);
 			fw_set_l4(&m, proto, NULL);
-			ret = fw_emit_l4(c, s, x, &m);
+			ret = fw_emit_l4(c, s, &m);
 		}
 	return ret;
 }
@@ -369,8 +336,12 @@ int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 
 		c.ret = ret ? ret : c.ret;
 	}
-	if (!c.ret && err)
+	if (!c.ret)
+		c.ret = fw_check_pools(&c);
+	if (!c.ret && err) {
 		fw_warn_shadowed(conf, out, err);
+		fw_warn_foreign(&c);
+	}
 	if (c.ret)
 		fw_rules_free(out);
 	return c.ret;
@@ -380,6 +351,9 @@ void fw_rules_free(struct fw_rules *rules)
 {
 	free(rules->rule);
 	free(rules->nat);
+	for (unsigned int i = 0; i < rules->n_pools; i++)
+		free(rules->pool[i].span);
+	free(rules->pool);
 	free(rules->inside);
 	memset(rules, 0, sizeof(*rules));
 }

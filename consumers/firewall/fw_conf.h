@@ -47,7 +47,7 @@ void fw_conf_free(struct fw_conf *conf);
 /* The canonical form: macros, settings, rules; parses to the same conf. */
 void fw_conf_print(const struct fw_conf *conf, FILE *out);
 
-/* Rules of the file, pass, block and nat, numbered from 1. */
+/* Rules of the file of all kinds, numbered from 1. */
 unsigned int fw_conf_rules(const struct fw_conf *conf);
 /* Line of rule n in its file; prints its text without newline if out is set. 0: no such rule. */
 unsigned int fw_conf_rule(const struct fw_conf *conf, unsigned int n, FILE *out);
@@ -68,6 +68,11 @@ struct fw_zone_limit {
 	uint32_t limit;
 };
 
+struct fw_port_range {
+	uint16_t min; /* host byte order, inclusive */
+	uint16_t max;
+};
+
 struct fw_settings {
 	bool default_pass;		  /* false */
 	bool timeout_set[CT_TIMEOUT_MAX]; /* false: timeout[] holds netfilter's default */
@@ -75,12 +80,16 @@ struct fw_settings {
 	uint32_t limit[FW_LIMIT_MAX];	  /* 0: not set, ctd decides */
 	const struct fw_zone_limit *zone; /* by zone, ascending */
 	unsigned int zones;
-	bool fragments_pass;	     /* false */
-	bool tcp_loose;		     /* true */
-	bool tcp_be_liberal;	     /* false */
-	bool tcp_ignore_invalid_rst; /* false */
-	uint8_t tcp_max_retrans;     /* 3 */
-	bool checksum;		     /* true */
+	bool fragments_pass;			  /* false */
+	bool tcp_loose;				  /* true */
+	bool tcp_be_liberal;			  /* false */
+	bool tcp_ignore_invalid_rst;		  /* false */
+	uint8_t tcp_max_retrans;		  /* 3 */
+	bool checksum;				  /* true */
+	const struct fw_port_range *nat_reserved; /* never handed out, beside the host's own */
+	unsigned int nat_reserveds;
+	uint32_t nat_hold_down; /* seconds, 120: RFC 6888 REQ-8 */
+	uint32_t nat_pools;	/* how many there may be, 1024 */
 };
 
 /* Lives as long as conf. */
@@ -131,12 +140,52 @@ int fw_if_add_addr(struct fw_if *iface, const struct fw_ifaddr *addr);
  * nor link-local; IPv6: a temporary one only if there is no other. */
 bool fw_if_masquerade(const struct fw_if *iface, int family, __be32 addr[4]);
 
+/* Classes of protocols, each with a port space of its own. */
+#define FW_CLASS_TCP   0x01
+#define FW_CLASS_UDP   0x02 /* and UDP-Lite */
+#define FW_CLASS_ICMP  0x04
+#define FW_CLASS_SCTP  0x08
+#define FW_CLASS_OTHER 0x10 /* without ports */
+#define FW_CLASS_ALL   0x1f
+
+/* From first to last, network byte order, IPv4 in word 0. */
+struct fw_span {
+	__be32 first[4];
+	__be32 last[4];
+	uint32_t addrs;
+};
+
+/*
+ * What source NAT rules hand out from; rules that name the same addresses, ports
+ * and options share one. ctd makes pools of nat_pool_v1 of it, one for each
+ * address, in the order of the spans, and class of protocols, and writes the
+ * first's index into fw_nat_rule.pool_base of the rules whose .pool is this one.
+ */
+struct fw_pool {
+	uint32_t number;     /* of the first rule that it is for */
+	uint32_t line;	     /* in its file */
+	uint32_t flags;	     /* FW_N_* of that rule */
+	uint32_t to_ifindex; /* masquerade: whose address this is; 0: written in the file */
+	uint8_t family;	     /* 4 or 6 */
+	uint8_t classes;     /* FW_CLASS_* that its rules can match */
+	uint16_t port_min;   /* 0: each class's whole range */
+	uint16_t port_max;
+	uint16_t block; /* ports, 0: none; then with the inside network: */
+	uint8_t inside_plen;
+	__be32 inside[4];
+	struct fw_span *span;
+	unsigned int spans;
+	uint32_t addrs; /* in all spans; 0: the interface has no address now */
+};
+
 /* What goes into the maps. */
 struct fw_rules {
 	struct fw_rule *rule; /* n_rules <= FW_RULES */
 	unsigned int n_rules;
 	struct fw_nat_rule *nat; /* n_nats <= FW_NATS */
 	unsigned int n_nats;
+	struct fw_pool *pool;
+	unsigned int n_pools;
 	bool default_pass;
 	uint32_t *inside; /* interface indexes of the trusted side */
 	unsigned int n_inside;
@@ -146,8 +195,9 @@ struct fw_rules {
  * Compiles for these interfaces; ctd does so again when addresses change, as
  * `$macro.net` and the trusted side depend on them. 0, out to be freed with
  * fw_rules_free(); warnings (`warning:` after the position) may be on err.
- * -ENODEV an interface does not exist, -E2BIG too many rules after expansion,
- * -ENOMEM; with a line on err and out empty.
+ * -ENODEV an interface does not exist, -E2BIG too many rules after expansion or
+ * more pools than `set nat pools`, -EINVAL pools overlap or are empty, -ENOMEM;
+ * with a line on err and out empty.
  */
 int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out,
 		    FILE *err);

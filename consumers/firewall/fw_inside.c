@@ -6,12 +6,15 @@
 
 #include "fw_ast.h"
 
+/* Also where forwards arrive: that is the outside, unless its own network is translated. */
 static bool fw_nat_leaves_by(const struct fw_conf *conf, const char *name)
 {
 	for (unsigned int i = 0; i < conf->stmts; i++) {
 		const struct fw_stmt *s = &conf->stmt[i];
 
-		for (unsigned int o = 0; s->kind == FW_K_NAT && o < s->on.flat.n; o++)
+		bool outside = s->kind == FW_K_NAT || s->kind == FW_K_FORWARD;
+
+		for (unsigned int o = 0; outside && o < s->on.flat.n; o++)
 			if (!strcmp(s->on.flat.v[o].text, name))
 				return true;
 	}

@@ -57,7 +57,7 @@ static uint32_t fw_highest_number(const struct fw_rules *rules)
 int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds)
 {
 	struct fw_config config;
-	uint32_t zero = 0, half;
+	uint32_t zero = 0, half, dst = 0;
 	int ret = 0;
 
 	if (bpf_map_lookup_elem(fds->config, &zero, &config))
@@ -72,11 +72,14 @@ int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds)
 		ret = fw_clear_hits(fds, half, fw_highest_number(rules) + 1);
 	if (ret)
 		return ret;
+	for (uint32_t i = 0; i < rules->n_nats; i++)
+		dst += rules->nat[i].kind == FW_NAT_DST;
 	/* The counts first: updating an array element is a plain copy, and a
 	 * packet in the middle of it must not pair the new half with old counts. */
 	config.abi_version = FW_ABI_VERSION;
 	config.half[half] = (struct fw_half){.rules = rules->n_rules,
 					     .nats = rules->n_nats,
+					     .nats_dst = dst,
 					     .default_pass = rules->default_pass};
 	ret = fw_put(fds->config, 0, &config);
 	if (ret)

@@ -26,7 +26,7 @@ struct {
 	__uint(max_entries, 2 * FW_NATS);
 	__type(key, __u32);
 	__type(value, struct fw_nat_rule);
-} fw_nat_v1 SEC(".maps");
+} fw_nat_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -36,7 +36,8 @@ struct fw_walk {
 	__u16 dport;
 	__u8 has_ports;
 	__u8 has_icmp;
-	__u8 pad[2];
+	__u8 kind; /* of nat rules: FW_NAT_* */
+	__u8 pad;
 };
 
 static __always_inline int fw_addr_in(const __be32 *addr, const __be32 *net, const __be32 *mask)
@@ -122,11 +123,11 @@ static long fw_rule_step(__u32 i, struct fw_walk *w)
 static long fw_nat_step(__u32 i, struct fw_walk *w)
 {
 	__u32 slot = w->base + i;
-	const struct fw_nat_rule *r = bpf_map_lookup_elem(&fw_nat_v1, &slot);
+	const struct fw_nat_rule *r = bpf_map_lookup_elem(&fw_nat_v2, &slot);
 
 	if (!r)
 		return 1;
-	if (!fw_match(&r->match, w))
+	if (r->kind != w->kind || !fw_match(&r->match, w))
 		return 0;
 	w->found = slot;
 	return 1;
@@ -269,8 +270,9 @@ __attribute__((noinline)) int fw_walk_nat(const struct ct_pkt *pkt, const struct
 		return -CT_DROP_MAP_MISSING;
 	fw_walk_init(&w, pkt, query);
 	w.base = half * FW_NATS;
+	w.kind = FW_NAT_SRC;
 	bpf_loop(active->nats, fw_nat_step, &w, 0);
-	r = bpf_map_lookup_elem(&fw_nat_v1, &w.found);
+	r = bpf_map_lookup_elem(&fw_nat_v2, &w.found);
 	if (!r)
 		return 0;
 	fw_hit(half, r->number, pkt->len);

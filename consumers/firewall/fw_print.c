@@ -89,30 +89,60 @@ static void fw_print_host(const char *word, const struct fw_list *list, const st
 	fw_print_list("port", port, FW_P_PORT, out);
 }
 
+static void fw_print_options(const struct fw_stmt *s, FILE *out)
+{
+	for (enum fw_opt i = 0; i < FW_O_MAX; i++) {
+		unsigned long long value = s->opt[i].value;
+
+		if (!fw_has(s, i))
+			continue;
+		fprintf(out, " %s", fw_opt_text(i));
+		if (i == FW_O_ICMP)
+			fputs(value ? " on" : " off", out);
+		else if (i == FW_O_LIMIT_RATE)
+			fprintf(out, " %llu/s", value);
+		else if (i >= FW_O_BLOCK)
+			fprintf(out, " %llu", value);
+	}
+}
+
+static void fw_print_target(const struct fw_stmt *s, FILE *out)
+{
+	if (s->kind == FW_K_FILTER)
+		return;
+	fputs(s->kind == FW_K_REDIRECT ? " -> self" : s->masquerade ? " -> (" : " -> ", out);
+	if (s->masquerade && s->target.terms.v->kind == FW_T_WORD &&
+	    fw_is_option(s->target.terms.v->text))
+		fprintf(out, "\"%s\"", s->target.terms.v->text);
+	else if (s->kind != FW_K_REDIRECT)
+		fw_print_terms(&s->target.terms, FW_P_TARGET, out);
+	fputs(s->masquerade ? ")" : "", out);
+	fw_print_list(s->kind == FW_K_NAT ? "ports" : "port", &s->ports, FW_P_PORT, out);
+	fw_print_options(s, out);
+}
+
 static void fw_print_rule(const struct fw_stmt *s, FILE *out)
 {
+	static const char *const words[] = {[FW_K_FILTER] = "pass",
+					    [FW_K_NAT] = "nat",
+					    [FW_K_FORWARD] = "forward",
+					    [FW_K_REDIRECT] = "redirect"};
 	uint64_t proto = s->proto.flat.n ? s->proto.flat.v[0].lo : 0;
 
-	fprintf(out, "%s %s",
-		s->kind == FW_K_NAT    ? "nat"
-		: s->action == FW_PASS ? "pass"
-				       : "block",
+	fprintf(out, "%s %s", s->action == FW_BLOCK ? "block" : words[s->kind],
 		s->dir == FW_IN ? "in" : "out");
 	fw_print_list("on", &s->on, FW_P_IFACE, out);
 	if (s->family)
 		fputs(s->family == 4 ? " inet" : " inet6", out);
 	fw_print_list("proto", &s->proto, FW_P_PROTO, out);
-	if (s->kind == FW_K_NAT && !s->from.terms.n && !s->sport.terms.n)
+	if (s->kind != FW_K_FILTER && !s->from.terms.n && !s->sport.terms.n)
 		fputs(" from any", out);
 	fw_print_host("from", &s->from, &s->sport, out);
+	if (s->kind == FW_K_FORWARD && s->to_any && !s->dport.terms.n)
+		fputs(" to any", out);
 	fw_print_host("to", &s->to, &s->dport, out);
 	fw_print_list("icmp-type", &s->icmp, proto == 1 ? FW_P_ICMP4 : FW_P_ICMP6, out);
-	if (s->kind != FW_K_NAT)
-		return;
-	fputs(s->masquerade ? " -> (" : " -> ", out);
-	fw_print_terms(&s->target.terms, FW_P_ADDR, out);
-	fputs(s->masquerade ? ")" : "", out);
-	fw_print_list("ports", &s->ports, FW_P_PORT, out);
+	fw_print_target(s, out);
 }
 
 static const char *fw_yes(bool yes)
@@ -147,6 +177,15 @@ static void fw_print_settings(const struct fw_conf *conf, FILE *out)
 		fprintf(out, "set checksum %s\n", fw_yes(s->checksum));
 	if (once[FW_ONCE_FRAGMENTS])
 		fprintf(out, "set fragments %s\n", s->fragments_pass ? "pass" : "drop");
+	if (once[FW_ONCE_RESERVED]) {
+		fputs("set nat reserved ", out);
+		fw_print_terms(&conf->reserved.terms, FW_P_PORT, out);
+		fputc('\n', out);
+	}
+	if (once[FW_ONCE_HOLD_DOWN])
+		fprintf(out, "set nat hold-down %u\n", s->nat_hold_down);
+	if (once[FW_ONCE_POOLS])
+		fprintf(out, "set nat pools %u\n", s->nat_pools);
 	if (once[FW_ONCE_INSIDE]) {
 		fputs("set inside ", out);
 		fw_print_terms(&conf->inside.terms, FW_P_IFACE, out);

@@ -10,6 +10,10 @@
 #define FW_LIMIT_HIGHEST 16777216
 /* ct_tcp.retrans keeps four bits */
 #define FW_MAX_RETRANS 15
+/* RFC 6888 REQ-8 */
+#define FW_HOLD_DOWN 120
+#define FW_POOLS     1024
+#define FW_POOLS_MAX 16384
 
 static const char *const fw_timeout_name[CT_TIMEOUT_MAX] = {
 #define X(field, secs) #field,
@@ -49,6 +53,8 @@ void fw_settings_init(struct fw_settings *s)
 	s->tcp_loose = true;
 	s->tcp_max_retrans = 3;
 	s->checksum = true;
+	s->nat_hold_down = FW_HOLD_DOWN;
+	s->nat_pools = FW_POOLS;
 }
 
 void fw_add_arg(struct fw_parser *ps, const struct fw_list *arg)
@@ -130,7 +136,7 @@ static int fw_arg_number(struct fw_parser *ps, const struct fw_args *args, unsig
 	term = fw_arg(ps, args, i, expected);
 	if (!term)
 		return -1;
-	if (term->kind != FW_T_NUMBER)
+	if (term->kind != FW_T_NUMBER && !(term->kind == FW_T_TIME && !strcmp(what, "seconds")))
 		return fw_error(ps, args->v[i].loc, "unexpected '%.40s', expected %s",
 				fw_term_text(term, text, sizeof(text)), expected);
 	if (term->lo < min || term->lo > max)
@@ -279,31 +285,76 @@ static void fw_set_zone(struct fw_parser *ps, const struct fw_args *args)
 		fw_add_zone(ps, args->v[1].loc, zone, limit);
 }
 
+/* What follows a word, as one list: `{ a, b }`, `$macro`, `a b`. */
+static int fw_arg_list(struct fw_parser *ps, const struct fw_args *args, unsigned int from,
+		       enum fw_place place, const char *what, struct fw_list *list)
+{
+	*list = (struct fw_list){.loc = args->v[from - 1].loc};
+	if (args->n <= from)
+		return fw_error(ps, args->end, "unexpected end of line, expected %s", what);
+	for (unsigned int i = from; i < args->n; i++)
+		for (unsigned int t = 0; t < args->v[i].terms.n; t++)
+			if (fw_push(ps, &list->terms, &args->v[i].terms.v[t]))
+				return -1;
+	return fw_flatten(ps, list, place);
+}
+
 /* `set inside eth1 eth2`, `set inside { eth1, eth2 }`, `set inside $lan` */
 static void fw_set_inside(struct fw_parser *ps, const struct fw_args *args)
 {
-	struct fw_list list = {.loc = args->v[0].loc};
+	struct fw_list list;
 
-	if (args->n < 2) {
-		fw_error(ps, args->end, "unexpected end of line, expected an interface");
-		return;
-	}
-	for (unsigned int i = 1; i < args->n; i++)
-		for (unsigned int t = 0; t < args->v[i].terms.n; t++)
-			if (fw_push(ps, &list.terms, &args->v[i].terms.v[t]))
-				return;
-	if (fw_flatten(ps, &list, FW_P_IFACE) || fw_once(ps, args, args->n, FW_ONCE_INSIDE))
+	if (fw_arg_list(ps, args, 1, FW_P_IFACE, "an interface", &list) ||
+	    fw_once(ps, args, args->n, FW_ONCE_INSIDE))
 		return;
 	ps->conf->inside = list;
 }
 
+static void fw_set_reserved(struct fw_parser *ps, const struct fw_args *args)
+{
+	struct fw_settings *s = &ps->conf->settings;
+	struct fw_port_range *v;
+	struct fw_list list;
+
+	if (fw_arg_list(ps, args, 2, FW_P_PORT, "ports", &list) ||
+	    fw_once(ps, args, args->n, FW_ONCE_RESERVED))
+		return;
+	v = fw_alloc(ps, list.flat.n * sizeof(*v));
+	if (!v)
+		return;
+	for (unsigned int i = 0; i < list.flat.n; i++)
+		v[i] = (struct fw_port_range){list.flat.v[i].lo, list.flat.v[i].hi};
+	ps->conf->reserved = list;
+	s->nat_reserved = v;
+	s->nat_reserveds = list.flat.n;
+}
+
+/* `set nat reserved { 1-1023, 5060 }`, `set nat hold-down 120s`, `set nat pools 4096` */
+static void fw_set_nat(struct fw_parser *ps, const struct fw_args *args)
+{
+	static const char *const words[] = {"reserved", "hold-down", "pools"};
+	struct fw_settings *s = &ps->conf->settings;
+	int word = fw_arg_word(ps, args, 1, words, 3, "nat setting");
+	uint32_t n;
+
+	if (word == 0)
+		fw_set_reserved(ps, args);
+	else if (word == 1 && !fw_arg_number(ps, args, 2, 0, FW_TIMEOUT_MAX, "seconds", &n) &&
+		 !fw_once(ps, args, 3, FW_ONCE_HOLD_DOWN))
+		s->nat_hold_down = n;
+	else if (word == 2 &&
+		 !fw_arg_number(ps, args, 2, 1, FW_POOLS_MAX, "a number of pools", &n) &&
+		 !fw_once(ps, args, 3, FW_ONCE_POOLS))
+		s->nat_pools = n;
+}
+
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args)
 {
-	static const char *const words[] = {"default", "timeout", "limit",    "zone",
-					    "tcp",     "inside",  "checksum", "fragments"};
+	static const char *const words[] = {"default", "timeout",  "limit",	"zone", "tcp",
+					    "inside",  "checksum", "fragments", "nat"};
 	static void (*const set[])(struct fw_parser *, const struct fw_args *) = {
-		fw_set_default, fw_set_timeout, fw_set_limit,	 fw_set_zone,
-		fw_set_tcp,	fw_set_inside,	fw_set_checksum, fw_set_fragments,
+		fw_set_default, fw_set_timeout,	 fw_set_limit,	   fw_set_zone, fw_set_tcp,
+		fw_set_inside,	fw_set_checksum, fw_set_fragments, fw_set_nat,
 	};
 	int i;
 

@@ -50,14 +50,29 @@ static const struct fw_name fw_icmp6[] = {
 };
 
 static const char *const fw_reserved[] = {
-	"set",	 "pass", "block", "nat", "in",	 "out",	 "on",	  "inet",      "inet6",
-	"proto", "from", "to",	  "any", "self", "port", "ports", "icmp-type", "code",
+	"set",	"pass",	 "block",     "nat",  "in",	 "out",	     "on",
+	"inet", "inet6", "proto",     "from", "to",	 "any",	     "self",
+	"port", "ports", "icmp-type", "code", "forward", "redirect",
+};
+
+/* as in the TARGET state of fw.l */
+static const char *const fw_options[] = {
+	"static", "eim",	"eif",	 "adf",	   "hairpin", "parity", "paired", "random",
+	"hash",	  "persistent", "limit", "states", "rate",    "icmp",	"off",
 };
 
 bool fw_is_reserved(const char *word)
 {
 	for (size_t i = 0; i < sizeof(fw_reserved) / sizeof(*fw_reserved); i++)
 		if (!strcmp(word, fw_reserved[i]))
+			return true;
+	return false;
+}
+
+bool fw_is_option(const char *word)
+{
+	for (size_t i = 0; i < sizeof(fw_options) / sizeof(*fw_options); i++)
+		if (!strcmp(word, fw_options[i]))
 			return true;
 	return false;
 }
@@ -167,16 +182,50 @@ bool fw_addr_covers(const struct fw_term *net, const struct fw_term *other)
 	return true;
 }
 
+void fw_addr_ends(const struct fw_term *term, __be32 first[4], __be32 last[4])
+{
+	__be32 mask[4];
+
+	memcpy(first, term->addr, sizeof(term->addr));
+	memcpy(last, term->kind == FW_T_SPAN ? term->last : term->addr, sizeof(term->addr));
+	if (term->kind == FW_T_SPAN)
+		return;
+	fw_mask(term->family, term->plen, mask);
+	for (int i = 0; i < (term->family == 4 ? 1 : 4); i++)
+		last[i] |= ~mask[i];
+}
+
+uint32_t fw_addr_count(const struct fw_term *term)
+{
+	int words = term->family == 4 ? 1 : 4;
+	__be32 first[4], last[4];
+
+	fw_addr_ends(term, first, last);
+	for (int i = 0; i < words - 1; i++)
+		if (first[i] != last[i])
+			return UINT32_MAX;
+	uint32_t n = ntohl(last[words - 1]) - ntohl(first[words - 1]);
+
+	return n == UINT32_MAX ? n : n + 1;
+}
+
 const char *fw_term_text(const struct fw_term *term, char *buf, size_t len)
 {
-	char addr[INET6_ADDRSTRLEN];
+	char addr[INET6_ADDRSTRLEN], last[INET6_ADDRSTRLEN];
 
 	switch (term->kind) {
 	case FW_T_WORD:
 		snprintf(buf, len, "%s", term->text);
 		break;
 	case FW_T_NUMBER:
+	case FW_T_TIME:
+	case FW_T_RATE:
 		snprintf(buf, len, "%s", term->text);
+		break;
+	case FW_T_SPAN:
+		inet_ntop(term->family == 4 ? AF_INET : AF_INET6, term->addr, addr, sizeof(addr));
+		inet_ntop(term->family == 4 ? AF_INET : AF_INET6, term->last, last, sizeof(last));
+		snprintf(buf, len, "%s-%s", addr, last);
 		break;
 	case FW_T_RANGE:
 		snprintf(buf, len, "%" PRIu64 "-%" PRIu64, term->lo, term->hi);
@@ -237,4 +286,65 @@ int fw_parse_addr(struct fw_parser *ps, struct fw_term *term)
 	term->family = v6 ? 6 : 4;
 	term->plen = plen;
 	return fw_check_host_bits(ps, term);
+}
+
+int fw_parse_span(struct fw_parser *ps, struct fw_term *first, struct fw_term *last)
+{
+	char a[FW_TERM_TEXT], b[FW_TERM_TEXT];
+
+	if (fw_parse_addr(ps, first) || fw_parse_addr(ps, last))
+		return -1;
+	if (first->family != last->family)
+		return fw_error(ps, last->loc,
+				"%s ends a range that begins with %s, expected an "
+				"IPv%d address",
+				last->text, first->text, first->family);
+	if (first->plen != (first->family == 4 ? 32 : 128) || last->plen != first->plen)
+		return fw_error(ps, first->loc, "network in a range, expected two addresses");
+	if (memcmp(first->addr, last->addr, sizeof(first->addr)) > 0)
+		return fw_error(ps, first->loc,
+				"address range %s-%s is the wrong way round, expected %s-%s",
+				fw_term_text(first, a, sizeof(a)), fw_term_text(last, b, sizeof(b)),
+				b, a);
+	first->kind = FW_T_SPAN;
+	memcpy(first->last, last->addr, sizeof(first->last));
+	return 0;
+}
+
+/* The digits of a port range; too many for a port all say too much. */
+static uint64_t fw_port_value(const char *text)
+{
+	return strlen(text) > 9 && strspn(text, "0123456789") > 9 ? UINT64_MAX
+								  : strtoul(text, NULL, 10);
+}
+
+int fw_parse_endpoint(struct fw_parser *ps, struct fw_term *addr, struct fw_term *port)
+{
+	const char *text = addr->text, *end, *dash;
+	bool brackets = *text == '[';
+
+	end = brackets ? strchr(text, ']') : strchr(text, ':');
+	addr->text = fw_strndup(ps, text + brackets, end - text - brackets);
+	addr->kind = FW_T_ADDR;
+	addr->loc.col += brackets;
+	end += brackets;
+	port->text = NULL;
+	if (!addr->text)
+		return -1;
+	if (brackets && !strchr(addr->text, ':'))
+		return fw_error(ps, addr->loc,
+				"'%.60s' in brackets, expected an IPv6 address there", addr->text);
+	if (fw_parse_addr(ps, addr))
+		return -1;
+	if (*end != ':')
+		return 0;
+	port->loc.col += end + 1 - text;
+	port->text = fw_strndup(ps, end + 1, strlen(end + 1));
+	if (!port->text)
+		return -1;
+	dash = strchr(port->text, '-');
+	port->kind = dash ? FW_T_RANGE : FW_T_NUMBER;
+	port->lo = fw_port_value(port->text);
+	port->hi = dash ? fw_port_value(dash + 1) : port->lo;
+	return 0;
 }

@@ -731,7 +731,7 @@ static int open_object(void **state)
 	fds = (struct fw_fds){
 		.config = bpf_object__find_map_fd_by_name(obj, "fw_config_v1"),
 		.rule = bpf_object__find_map_fd_by_name(obj, "fw_rule_v1"),
-		.nat = bpf_object__find_map_fd_by_name(obj, "fw_nat_v1"),
+		.nat = bpf_object__find_map_fd_by_name(obj, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(obj, "fw_hit_v1"),
 		.iface = bpf_object__find_map_fd_by_name(obj, "fw_iface_v1"),
 	};

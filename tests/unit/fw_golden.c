@@ -105,10 +105,58 @@ static void dump_match(FILE *out, const struct fw_match *m)
 		fprintf(out, " code %u", m->icmp_code);
 }
 
+static void dump_addrs(FILE *out, const __be32 *first, const __be32 *last, int family)
+{
+	char a[INET6_ADDRSTRLEN], b[INET6_ADDRSTRLEN];
+
+	inet_ntop(family == 6 ? AF_INET6 : AF_INET, first, a, sizeof(a));
+	inet_ntop(family == 6 ? AF_INET6 : AF_INET, last, b, sizeof(b));
+	fprintf(out, strcmp(a, b) ? " %s-%s" : " %s", a, b);
+}
+
+static void dump_nat(FILE *out, const struct fw_nat_rule *n)
+{
+	static const char *const flags[] = {"eim",    "eif",	 "adf",	  "hairpin",	"parity",
+					    "paired", "random",	 "hash",  "persistent", "static",
+					    "self",   "no-icmp", "inside"};
+
+	fprintf(out, "%u %s", n->number, n->kind == FW_NAT_SRC ? "src" : "dst");
+	dump_match(out, &n->match);
+	fputs(" ->", out);
+	if (n->to_ifindex)
+		fprintf(out, " (%u)", n->to_ifindex);
+	dump_addrs(out, n->to_min, n->to_max, n->match.family);
+	fprintf(out, " ports %u-%u", n->port_min, n->port_max);
+	for (unsigned int i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (n->flags & 1u << i)
+			fprintf(out, " %s", flags[i]);
+	if (n->plen)
+		fprintf(out, " /%u", n->plen);
+	if (n->block)
+		fprintf(out, " block %u", n->block);
+	if (n->max_ports | n->max_states | n->max_rate)
+		fprintf(out, " limits %u %u %u", n->max_ports, n->max_states, n->max_rate);
+	if (n->pool != FW_NO_POOL)
+		fprintf(out, " pool %u of %u", n->pool, n->addrs);
+	fputc('\n', out);
+}
+
+static void dump_pool(FILE *out, unsigned int i, const struct fw_pool *p)
+{
+	fprintf(out, "pool %u: line %u, IPv%u, %u addresses:", i, p->line, p->family, p->addrs);
+	for (unsigned int s = 0; s < p->spans; s++)
+		dump_addrs(out, p->span[s].first, p->span[s].last, p->family);
+	fprintf(out, " ports %u-%u", p->port_min, p->port_max);
+	if (p->block) {
+		fprintf(out, " block %u of", p->block);
+		dump_addrs(out, p->inside, p->inside, p->family);
+		fprintf(out, "/%u", p->inside_plen);
+	}
+	fputc('\n', out);
+}
+
 static void dump_rules(FILE *out, const struct fw_rules *r)
 {
-	char a[INET6_ADDRSTRLEN];
-
 	fprintf(out, "-- default %s, %u rules, %u nat rules, inside",
 		r->default_pass ? "pass" : "deny", r->n_rules, r->n_nats);
 	for (unsigned int i = 0; i < r->n_inside; i++)
@@ -121,19 +169,10 @@ static void dump_rules(FILE *out, const struct fw_rules *r)
 		dump_match(out, &r->rule[i].match);
 		fputc('\n', out);
 	}
-	for (unsigned int i = 0; i < r->n_nats; i++) {
-		const struct fw_nat_rule *n = &r->nat[i];
-
-		fprintf(out, "%u nat", n->number);
-		dump_match(out, &n->match);
-		inet_ntop(n->match.family == 6 ? AF_INET6 : AF_INET, n->to_min, a, sizeof(a));
-		if (n->to_ifindex)
-			fprintf(out, " -> (%u)", n->to_ifindex);
-		else
-			fprintf(out, " -> %s", a);
-		assert_memory_equal(n->to_min, n->to_max, sizeof(n->to_min));
-		fprintf(out, " ports %u-%u\n", n->port_min, n->port_max);
-	}
+	for (unsigned int i = 0; i < r->n_nats; i++)
+		dump_nat(out, &r->nat[i]);
+	for (unsigned int i = 0; i < r->n_pools; i++)
+		dump_pool(out, i, &r->pool[i]);
 }
 
 /* Settings that the canonical text does not show through the conf's own print. */
@@ -145,6 +184,10 @@ static void dump_settings(FILE *out, const struct fw_settings *s)
 	for (unsigned int i = 0; i < FW_LIMIT_MAX; i++)
 		if (s->limit[i])
 			fprintf(out, " %s %u", fw_limit_text(i), s->limit[i]);
+	if (s->nat_reserveds || s->nat_hold_down != 120 || s->nat_pools != 1024)
+		fprintf(out, " hold-down %u pools %u reserved", s->nat_hold_down, s->nat_pools);
+	for (unsigned int i = 0; i < s->nat_reserveds; i++)
+		fprintf(out, " %u-%u", s->nat_reserved[i].min, s->nat_reserved[i].max);
 	fprintf(out, " udp %u%s established %u%s\n", s->timeout[CT_TIMEOUT_udp],
 		s->timeout_set[CT_TIMEOUT_udp] ? "*" : "", s->timeout[CT_TIMEOUT_tcp_established],
 		s->timeout_set[CT_TIMEOUT_tcp_established] ? "*" : "");

@@ -26,7 +26,7 @@ static int find_maps(struct firewall *fw)
 {
 	fw->fds.config = map_fd(fw, "fw_config_v1");
 	fw->fds.rule = map_fd(fw, "fw_rule_v1");
-	fw->fds.nat = map_fd(fw, "fw_nat_v1");
+	fw->fds.nat = map_fd(fw, "fw_nat_v2");
 	fw->fds.hit = map_fd(fw, "fw_hit_v1");
 	fw->fds.iface = map_fd(fw, "fw_iface_v1");
 	if (fw->fds.config < 0 || fw->fds.rule < 0 || fw->fds.nat < 0 || fw->fds.hit < 0 ||
