@@ -11,6 +11,11 @@
 #include "fw_forward.h"
 #include "fw_policy.h"
 
+/* The packet goes on: to the next program or filter of this hook, whoever's it
+ * is, then to the stack. TC_ACT_OK would end the hook and keep the clsact
+ * filters of others from everything that TCX programs let pass. */
+#define FW_NEXT TC_ACT_UNSPEC
+
 struct fw_work {
 	struct fw_hop hop;
 	struct fw_verdict verdict;
@@ -99,10 +104,10 @@ __noinline int fw_to_stack(struct __sk_buff *skb)
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_DST);
 	if (v < 0)
 		return fw_drop(v);
-	skb->tc_classid = fw_mark(skb, w->pkt.l3_off) |
-			  (w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0);
+	skb->tc_index = fw_mark(skb, w->pkt.l3_off) |
+			(w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0);
 	ct_stat(CT_STAT_STACK_FORWARD);
-	return TC_ACT_OK;
+	return FW_NEXT;
 }
 
 __noinline int fw_to_hop(struct __sk_buff *skb)
@@ -180,10 +185,10 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	/* A tagged frame belongs to its VLAN device, whose own hook judges it; without
 	 * one the stack drops it. */
 	if (skb->pkt_type == FW_PKT_OTHERHOST || (skb->vlan_present && (skb->vlan_tci & 0xfff)))
-		return TC_ACT_OK;
+		return FW_NEXT;
 	v = ct_parse(skb, &w->pkt, 0, l2);
 	if (v == CT_PARSE_OTHER)
-		return TC_ACT_OK;
+		return FW_NEXT;
 	if (v >= 0) {
 		v = frag_admit(&w->pkt);
 		if (v == FRAG_PASS) {
@@ -309,8 +314,8 @@ __noinline int fw_finish(struct __sk_buff *skb)
 /* Leaves by this hook; the mark tells the hooks of devices below. */
 static __always_inline int fw_done(struct __sk_buff *skb, int l2)
 {
-	skb->tc_classid = fw_mark(skb, fw_l3(l2));
-	return TC_ACT_OK;
+	skb->tc_index = fw_mark(skb, fw_l3(l2));
+	return FW_NEXT;
 }
 
 static __always_inline int fw_out(struct __sk_buff *skb, int l2)
@@ -322,13 +327,11 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	if (!w)
 		return fw_drop(-CT_DROP_MAP_MISSING);
 	want = mark ? fw_mark(skb, fw_l3(l2)) : 0;
-	if (mark && mark == want && fw_from_ours(skb)) {
-		skb->tc_classid = mark;
-		return TC_ACT_OK;
-	}
+	if (mark && mark == want && fw_from_ours(skb))
+		return FW_NEXT;
 	v = ct_parse(skb, &w->pkt, 0, l2);
 	if (v == CT_PARSE_OTHER)
-		return TC_ACT_OK;
+		return FW_NEXT;
 	if (!fw_from_ours(skb))
 		return fw_drop(-CT_DROP_FW_UNTRACKED_IF);
 	if (v >= 0 && (mark & FW_MARK_PENDING) &&
@@ -339,7 +342,7 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	/* The router's own from here on: what is odd about it is its business. */
 	if (v < 0 || (w->pkt.flags & CT_PKT_FRAGMENT)) {
 		ct_stat(CT_STAT_UNTRACKED);
-		return TC_ACT_OK;
+		return FW_NEXT;
 	}
 	v = ct_lookup(skb, &w->pkt, &w->res);
 	if (v == CT_NEW || v == CT_UNTRACKED) {
@@ -352,7 +355,7 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	}
 	if (v < 0) {
 		ct_stat(CT_STAT_INVALID);
-		return TC_ACT_OK;
+		return FW_NEXT;
 	}
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 	return v < 0 ? fw_drop(v) : fw_done(skb, l2);

@@ -229,7 +229,8 @@ start_ctd()
 		return
 	fi
 	[ -x "$CTD" ] || { echo "FAIL ctd_starts: $CTD is not built"; exit 1; }
-	"$CTD" -f "$2" --instance "$CTD_INSTANCE" --netns "$1" >"$CTD_LOG" 2>&1 </dev/null &
+	# shellcheck disable=SC2086 # CTD_ARGS: options, none mostly
+	"$CTD" -f "$2" --instance "$CTD_INSTANCE" --netns "$1" ${CTD_ARGS:-} >"$CTD_LOG" 2>&1 </dev/null &
 	CTD_PID=$!
 	poll_until 60 ctd_ready >"$TMP/ctd_ready" || {
 		echo "FAIL ctd_starts: $(tail -n 1 "$CTD_LOG")"

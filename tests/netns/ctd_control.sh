@@ -177,7 +177,7 @@ neighbour_moves()
 t neighbour_that_moves_is_a_new_epoch neighbour_moves
 attached()
 {
-	on "$R" tc filter show dev "$1" ingress | grep -q "$2"
+	on "$R" tests/lib/hooks "$1" 2>/dev/null | grep -qE "ingress .* $2\$"
 }
 new_interface()
 {

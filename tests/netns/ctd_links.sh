@@ -23,16 +23,16 @@ conf=$(
 )
 start_ctd "$R" "$conf"
 
-# attached DEV: both programs on it
+# attached DEV [tcx|clsact]: both programs on it, once
 attached()
 {
-	on "$R" tc filter show dev "$1" ingress | grep -q fw_ingress &&
-		on "$R" tc filter show dev "$1" egress | grep -q fw_egress
+	local how=${2:-tcx}
+	[ "$(on "$R" tests/lib/hooks "$1" 2>/dev/null)" = "$1 ingress $how fw_ingress
+$1 egress $how fw_egress" ]
 }
 bare()
 {
-	! on "$R" tc filter show dev "$1" ingress | grep -q fw_ &&
-		! on "$R" tc filter show dev "$1" egress | grep -q fw_
+	[ -z "$(on "$R" tests/lib/hooks "$1" | grep fw_)" ]
 }
 # flag DEV 0|1 : FW_IF_ATTACHED in the firewall's map of interfaces
 flag()
@@ -157,35 +157,50 @@ removals()
 {
 	grep -c event=programs_removed "$CTD_LOG"
 }
-qdisc_removed()
+# detach DEV SIDE: as root may do it with the link of another
+detach()
 {
-	on "$R" tc qdisc del dev wan0 clsact
+	/usr/sbin/bpftool link detach pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/tcx_$2_$(index_of "$1")"
+}
+link_removed()
+{
+	detach wan0 in
 	is_routed wan0 || return
 	grep -q 'level=warning event=programs_removed .*interface=wan0' "$CTD_LOG" || return
 	through
 }
-t clsact_that_somebody_removes_is_put_back qdisc_removed
-filter_removed()
+t link_that_somebody_detaches_is_put_back link_removed
+pin_removed()
 {
 	sleep 2.1
 	local before
 	before=$(removals)
-	on "$R" tc filter del dev wan0 ingress
+	rm "/sys/fs/bpf/bpfct/$CTD_INSTANCE/tcx_out_$(index_of wan0)"
 	is_routed wan0 && [ "$(removals)" = $((before + 1)) ]
 }
-t filter_that_somebody_removes_is_put_back filter_removed
-many_removals()
+t pin_that_somebody_removes_is_put_back pin_removed
+foreign_qdisc()
 {
-	local before i
+	local before
 	before=$(removals)
-	for i in $(seq 20); do
-		poll_until 5 attached wan0 && on "$R" tc qdisc del dev wan0 clsact || return
-	done
-	is_routed wan0 || return
-	# at most one line a second, and this took some
-	[ $(($(removals) - before)) -le 10 ] || { echo "$(removals) lines, $before before"; return 1; }
+	on "$R" tc qdisc add dev wan0 clsact && on "$R" tc qdisc del dev wan0 clsact || return
+	sleep 1.2
+	is_routed wan0 && [ "$(removals)" = "$before" ]
 }
-t removals_do_not_fill_the_log many_removals
+t qdisc_of_others_is_no_concern foreign_qdisc
+# Filters of others have a say about what we let pass.
+foreign_filter()
+{
+	local side
+	for side in ingress egress; do
+		on "$R" tc qdisc add dev wan0 clsact
+		on "$R" tc filter add dev wan0 $side bpf direct-action object-file "$O/tests/netns/drop.bpf.o" section tc || return
+		fails on "$R" ping -qc 1 -W 1 "$S4" || { echo "$side: not asked"; return 1; }
+		on "$R" tc qdisc del dev wan0 clsact
+		on "$R" ping -qc 1 -W 1 "$S4" || return
+	done
+}
+t filters_of_others_go_on_working foreign_filter
 own_detach()
 {
 	local before
@@ -212,11 +227,90 @@ lost()
 	kill -STOP "$CTD_PID"
 	on "$R" ip -batch "$TMP/routes"
 	on "$R" ip route flush root 198.18.0.0/16
-	on "$R" tc qdisc del dev wan0 clsact
+	detach wan0 in
 	drops=$(on "$R" cat /proc/net/netlink | awk '$2 == 0 { sum += $9 } END { print sum + 0 }')
 	kill -CONT "$CTD_PID"
 	[ "$drops" -gt 0 ] || { echo "no message was lost"; return 1; }
 	poll_until 10 attached wan0 && is_port lan0
 }
 t lost_messages_attach_everywhere_once_more lost
+
+# TCX programs go along into another namespace.
+moved_away()
+{
+	on "$R" ip link add away0 type veth peer name away1
+	is_routed away0 || return
+	on "$R" ip link set away0 netns "$C"
+	poll_until 5 eval '[ -z "$(on "$C" tests/lib/hooks away0)" ]' || { on "$C" tests/lib/hooks away0; return 1; }
+	on "$C" ip link del away0
+}
+t interface_that_moves_away_is_let_go moved_away
+on "$R" ip link add away0 type veth peer name away1
+is_routed away0
+stop_ctd
+on "$R" ip link set away0 netns "$C"
+on "$C" tests/lib/hooks away0
+start_ctd "$R" "$conf"
+moved_while_away()
+{
+	[ -z "$(on "$C" tests/lib/hooks away0)" ] || { on "$C" tests/lib/hooks away0; return 1; }
+	on "$C" ip link del away0
+}
+t interface_that_moved_away_without_ctd_is_let_go moved_while_away
+stop_ctd
+
+# The other way, as where the kernel has no TCX; and from one to the other.
+CTD_ARGS=--clsact start_ctd "$R" "$conf"
+is_filtered()
+{
+	poll_until 5 attached "$1" clsact && poll_until 5 flag "$1" 1
+}
+t clsact_replaces_tcx is_filtered wan0
+t clsact_lets_through through
+qdisc_removed()
+{
+	sleep 2.1
+	local before
+	before=$(removals)
+	on "$R" tc qdisc del dev wan0 clsact
+	is_filtered wan0 && through && [ "$(removals)" = $((before + 1)) ]
+}
+t clsact_that_somebody_removes_is_put_back qdisc_removed
+filter_removed()
+{
+	sleep 2.1
+	local before
+	before=$(removals)
+	on "$R" tc filter del dev wan0 ingress
+	is_filtered wan0 && [ "$(removals)" = $((before + 1)) ]
+}
+t filter_that_somebody_removes_is_put_back filter_removed
+many_removals()
+{
+	local before i
+	before=$(removals)
+	for i in $(seq 20); do
+		poll_until 5 attached wan0 clsact && on "$R" tc qdisc del dev wan0 clsact || return
+	done
+	is_filtered wan0 || return
+	# at most one line a second, and this took some
+	[ $(($(removals) - before)) -le 10 ] || { echo "$(removals) lines, $before before"; return 1; }
+}
+t removals_do_not_fill_the_log many_removals
+enslaved_filters()
+{
+	on "$R" ip link set lan0 nomaster
+	is_filtered lan0 || return
+	on "$R" ip link set lan0 master br-lan && is_port lan0 && through
+}
+t enslaved_interface_loses_its_filters enslaved_filters
+stop_ctd
+start_ctd "$R" "$conf"
+t tcx_replaces_clsact is_routed wan0
+no_qdisc()
+{
+	! on "$R" tc qdisc show | grep clsact
+}
+t clsact_of_the_former_ctd_is_gone no_qdisc
+t tcx_lets_through through
 finish

@@ -15,8 +15,7 @@ state()
 	find /run -path /run/netns -prune -o -mindepth 1 -print | sort
 	on "$R" tc qdisc show
 	for dev in lan0 wan0; do
-		on "$R" tc filter show dev $dev ingress
-		on "$R" tc filter show dev $dev egress
+		on "$R" tests/lib/hooks $dev
 	done
 }
 state >"$TMP/clean"

@@ -13,8 +13,7 @@ router_state()
 	on "$R" sh -c 'ip -o link | sed "s/<.*>//"; tc qdisc show; nft list ruleset; ss -Hlntu; sysctl -a 2>/dev/null | grep ^net |
 		grep -vE "conntrack_count|gc_interval|random"'
 	for dev in lan0 wan0 lo; do
-		on "$R" tc filter show dev $dev ingress
-		on "$R" tc filter show dev $dev egress
+		on "$R" tests/lib/hooks $dev
 	done
 	find /sys/fs/bpf -mindepth 1
 	find /run -path /run/netns -prune -o -mindepth 1 -print | sort

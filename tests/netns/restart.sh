@@ -99,8 +99,8 @@ CTD_PID=
 programs()
 {
 	local n
-	n=$(on "$R" tc filter show dev wan0 ingress | grep -c 'bpf.*fw_')
-	[ "$n" = 1 ] || { on "$R" tc filter show dev wan0 ingress; echo "$n programs on wan0 ingress"; return 1; }
+	n=$(on "$R" tests/lib/hooks wan0 | grep -c 'ingress.*fw_')
+	[ "$n" = 1 ] || { on "$R" tests/lib/hooks wan0; echo "$n programs on wan0 ingress"; return 1; }
 }
 t one_program_a_hook_after_all programs
 finish

@@ -54,8 +54,8 @@ one_unloaded()
 	wait "$first" 2>/dev/null
 	"$CTD" --unload --instance "$T-one" --netns "$R1" || return
 	[ ! -e "/sys/fs/bpf/bpfct/$T-one" ] || { echo "pins are left"; return 1; }
-	on "$R1" tc qdisc show | grep clsact && { echo "a qdisc is left"; return 1; }
-	echo_from "$C2" tcp "$S4" 7000 44004 && [ "$(flows two 44004)" = 1 ] && on "$R2" tc qdisc show | grep -q clsact
+	on "$R1" tests/lib/hooks | grep fw_ && { echo "programs are left"; return 1; }
+	echo_from "$C2" tcp "$S4" 7000 44004 && [ "$(flows two 44004)" = 1 ] && on "$R2" tests/lib/hooks | grep -q fw_
 }
 t unloading_one_leaves_the_other one_unloaded
 t unloaded_router_only_forwards fails echo_from "$C1" udp "$S4" 7000

@@ -12,6 +12,7 @@
 #include "firewall.h"
 #include "links.h"
 #include "rules.h"
+#include "tcx.h"
 
 #define OUR_PRIORITY 2847
 
@@ -19,6 +20,7 @@ struct attach {
 	struct ifset on;   /* with our programs */
 	struct ifset port; /* ports of a bridge, bond or team: without them */
 	bool doubt;	   /* messages were lost: neither is certain */
+	bool clsact;	   /* by filters of the clsact qdisc: asked for, or no TCX here */
 	time_t quiet;	   /* no line before that about programs taken away */
 	unsigned int unsaid;
 };
@@ -50,7 +52,10 @@ static void note_clsact(struct run_lock *lock, uint32_t ifindex)
 		log_event(LOG_WARN, "lock_file", "error=\"%s\"", strerror(errno));
 }
 
-static int attach_one(struct ctd *d, const struct fw_if *iface)
+static bool clsact_empty(struct mnl_socket *nl, uint32_t ifindex);
+static int detach_clsact(const char *instance, uint32_t ifindex);
+
+static int attach_clsact(struct ctd *d, const struct fw_if *iface)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = iface->ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
@@ -77,6 +82,63 @@ static int attach_one(struct ctd *d, const struct fw_if *iface)
 	return 0;
 }
 
+/* What a former ctd attached by the qdisc, and the qdisc if that was its own. */
+static int leave_clsact(struct ctd *d, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	struct run_lock *lock = &d->lock;
+	struct mnl_socket *nl;
+	int ret = detach_clsact(d->opt.instance, ifindex);
+	unsigned int i;
+
+	for (i = 0; i < lock->n_clsact && lock->clsact[i] != ifindex; i++)
+		;
+	if (i == lock->n_clsact)
+		return ret;
+	nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (nl && mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) >= 0 && clsact_empty(nl, ifindex)) {
+		bpf_tc_hook_destroy(&hook);
+		lock->clsact[i] = lock->clsact[--lock->n_clsact];
+		run_lock_write(lock);
+	}
+	if (nl)
+		mnl_socket_close(nl);
+	return ret;
+}
+
+static int attach_tcx(struct ctd *d, const struct fw_if *iface)
+{
+	int egress, prog, ret = 0;
+
+	for (egress = 0; egress < 2 && !ret; egress++) {
+		prog = firewall_prog(d, egress, iface->no_l2);
+		if (prog < 0)
+			return prog;
+		ret = tcx_attach(d->opt.instance, iface->ifindex, egress, prog);
+	}
+	return ret;
+}
+
+/* By TCX if there is that. What a former ctd attached the other way goes
+ * afterwards: for a moment packets meet both programs, never none. */
+static int attach_one(struct ctd *d, const struct fw_if *iface)
+{
+	int ret = d->attach->clsact ? -EOPNOTSUPP : attach_tcx(d, iface);
+
+	if (!ret) {
+		(void)leave_clsact(d, iface->ifindex);
+		return 0;
+	}
+	if (ret != -EOPNOTSUPP)
+		return ret;
+	d->attach->clsact = true;
+	ret = attach_clsact(d, iface);
+	if (!ret)
+		tcx_detach(d->opt.instance, iface->ifindex);
+	return ret;
+}
+
 /* An interface that went away while we looked at it is no error. */
 static int attach_new(struct ctd *d, const struct fw_if *iface)
 {
@@ -96,7 +158,7 @@ static int attach_new(struct ctd *d, const struct fw_if *iface)
 	return ret == -ENODEV ? 0 : ret;
 }
 
-static int detach_one(const char *instance, uint32_t ifindex)
+static int detach_clsact(const char *instance, uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex);
 	int egress, ret, first = 0;
@@ -127,7 +189,8 @@ static int leave_port(struct ctd *d, const struct fw_if *iface)
 		return 0;
 	/* Not ours any more before it is done: our own RTM_DELTFILTER is no loss. */
 	ifset_del(&a->on, iface->ifindex);
-	ret = detach_one(d->opt.instance, iface->ifindex);
+	tcx_detach(d->opt.instance, iface->ifindex);
+	ret = leave_clsact(d, iface->ifindex);
 	if (!ret)
 		ret = ifset_add(&a->port, iface->ifindex);
 	if (!ret)
@@ -146,6 +209,20 @@ static int settle(struct ctd *d, const struct fw_if *iface, const struct ifset *
 	return attach_new(d, iface);
 }
 
+/* Interfaces that went while there was no ctd: to another namespace, perhaps,
+ * with our programs on them. */
+static void leave_gone(struct ctd *d, const struct fw_ifs *ifs)
+{
+	uint32_t *v = calloc(ifs->n + 1, sizeof(*v));
+	unsigned int i;
+
+	for (i = 0; v && i < ifs->n; i++)
+		v[i] = ifs->v[i].ifindex;
+	if (v)
+		tcx_detach_others(d->opt.instance, v, ifs->n);
+	free(v);
+}
+
 int attach_start(struct ctd *d)
 {
 	const struct fw_ifs *ifs = rules_ifs(d);
@@ -156,6 +233,8 @@ int attach_start(struct ctd *d)
 	d->attach = calloc(1, sizeof(*d->attach));
 	if (!d->attach)
 		return -ENOMEM;
+	d->attach->clsact = d->opt.clsact;
+	leave_gone(d, ifs);
 	ret = links_ports(&ports);
 	if (ret) {
 		log_fail("cannot read the interfaces: %s", strerror(-ret));
@@ -198,6 +277,9 @@ void attach_refresh(struct ctd *d)
 	unsigned int i, n;
 	int ret;
 
+	for (i = 0; i < a->on.n; i++)
+		if (!exists(ifs, a->on.v[i]))
+			tcx_detach(d->opt.instance, a->on.v[i]);
 	a->on.n = keep_existing(a->on.v, a->on.n, ifs);
 	a->port.n = keep_existing(a->port.v, a->port.n, ifs);
 	n = keep_existing(d->lock.clsact, d->lock.n_clsact, ifs);
@@ -225,6 +307,7 @@ void attach_forget(struct ctd *d, uint32_t ifindex)
 {
 	if (!d->attach)
 		return;
+	tcx_detach(d->opt.instance, ifindex);
 	ifset_del(&d->attach->on, ifindex);
 	ifset_del(&d->attach->port, ifindex);
 }
@@ -268,7 +351,7 @@ bool attach_lost(struct ctd *d, const struct nlmsghdr *nlh)
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
 	bool ours;
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*tc) || !d->attach)
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*tc) || !d->attach || !d->attach->clsact)
 		return false;
 	if (nlh->nlmsg_type == RTM_DELQDISC)
 		ours = tc->tcm_parent == TC_H_CLSACT;
@@ -280,6 +363,26 @@ bool attach_lost(struct ctd *d, const struct nlmsghdr *nlh)
 		return false;
 	log_loss(d, tc->tcm_ifindex);
 	return true;
+}
+
+bool attach_check(struct ctd *d)
+{
+	struct attach *a = d->attach;
+	bool lost = false;
+	uint32_t ifindex;
+	unsigned int i;
+
+	if (!a || a->clsact)
+		return false;
+	for (i = a->on.n; i-- > 0;) {
+		ifindex = a->on.v[i];
+		if (tcx_attached(d->opt.instance, ifindex))
+			continue;
+		ifset_del(&a->on, ifindex);
+		log_loss(d, ifindex);
+		lost = true;
+	}
+	return lost;
 }
 
 void attach_stop(struct ctd *d)
@@ -361,7 +464,8 @@ int attach_remove(const char *instance, const struct run_lock *lock)
 		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifs.v[i].ifindex,
 			    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
-		one = detach_one(instance, ifs.v[i].ifindex);
+		tcx_detach(instance, ifs.v[i].ifindex);
+		one = detach_clsact(instance, ifs.v[i].ifindex);
 		if (one && !ret)
 			ret = one;
 		if (has(lock->clsact, lock->n_clsact, ifs.v[i].ifindex) &&

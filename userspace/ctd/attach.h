@@ -7,9 +7,11 @@
 struct nlmsghdr;
 
 /*
- * fw_ingress and fw_egress on the clsact qdisc of every interface but loopback
+ * fw_ingress and fw_egress on both sides of every interface but loopback
  * and the ports of bridges, bonds and teams (links.h): their master has them.
- * Priority and handle are ours, so what others have attached stays, and a
+ * By TCX (tcx.h), or by filters of the clsact qdisc where the kernel has no TCX
+ * (before 6.6) or --clsact asks for it: then priority and handle are ours.
+ * Either way what others have attached stays and gets what we let pass, and a
  * restarted ctd replaces its own programs in place.
  */
 
@@ -30,6 +32,10 @@ void attach_doubt(struct ctd *d);
 /* RTM_DELQDISC or RTM_DELTFILTER: were our programs taken away from an interface
  * that should have them? Then a line, not more than one a second, and a refresh is due. */
 bool attach_lost(struct ctd *d, const struct nlmsghdr *nlh);
+
+/* The kernel does not announce what happens to TCX links: looks at all of them.
+ * Was one lost? Then a line as above, and a refresh is due. Called every second. */
+bool attach_check(struct ctd *d);
 
 /* Programs stay attached. */
 void attach_stop(struct ctd *d);

@@ -27,6 +27,7 @@ struct ctd_options {
 	const char *netns; /* NULL: the one we were started in */
 	bool unload;
 	bool check;
+	bool clsact; /* attach by the qdisc though there is TCX */
 	bool verbose;
 };
 

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attach.h"
 #include "events.h"
 #include "notify.h"
+#include "rules.h"
 
 struct heartbeat {
 	struct event *timer;
@@ -36,6 +38,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	notify_alive();
 	/* The ring wakes us by itself; this is for a wake-up that was lost. */
 	events_drain(d);
+	if (attach_check(d))
+		rules_refresh(d);
 }
 
 int heartbeat_start(struct ctd *d)

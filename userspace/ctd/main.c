@@ -24,7 +24,7 @@
 #define DEFAULT_CONFIG "/etc/bpfct/ctd.conf"
 
 static const char usage_text[] =
-	"usage: ctd [-f FILE] [--instance NAME] [--netns NAME] [-v]\n"
+	"usage: ctd [-f FILE] [--instance NAME] [--netns NAME] [--clsact] [-v]\n"
 	"       ctd --check [-f FILE] [--netns NAME]\n"
 	"       ctd --unload [--instance NAME] [--netns NAME]\n"
 	"  -f, --file FILE       configuration and rules (default " DEFAULT_CONFIG ")\n"
@@ -32,12 +32,13 @@ static const char usage_text[] =
 	"  -n, --netns NAME      work in that network namespace\n"
 	"      --check           read and compile the configuration, change nothing\n"
 	"      --unload          detach and unpin everything of the instance\n"
+	"      --clsact          attach by tc filters, not by TCX\n"
 	"      --foreground      accepted; there is no other mode\n"
 	"  -v, --verbose         more log lines, libbpf's too\n"
 	"  -h, --help            this\n"
 	"  -V, --version         the version\n";
 
-enum { OPT_CHECK = 256, OPT_UNLOAD, OPT_FOREGROUND };
+enum { OPT_CHECK = 256, OPT_UNLOAD, OPT_CLSACT, OPT_FOREGROUND };
 
 /* 0 go on, 1 done, 2 usage error */
 static int parse_options(int argc, char **argv, struct ctd_options *opt)
@@ -48,6 +49,7 @@ static int parse_options(int argc, char **argv, struct ctd_options *opt)
 		{"netns", required_argument, NULL, 'n'},
 		{"check", no_argument, NULL, OPT_CHECK},
 		{"unload", no_argument, NULL, OPT_UNLOAD},
+		{"clsact", no_argument, NULL, OPT_CLSACT},
 		{"foreground", no_argument, NULL, OPT_FOREGROUND},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
@@ -72,6 +74,9 @@ static int parse_options(int argc, char **argv, struct ctd_options *opt)
 			break;
 		case OPT_UNLOAD:
 			opt->unload = true;
+			break;
+		case OPT_CLSACT:
+			opt->clsact = true;
 			break;
 		case OPT_FOREGROUND:
 			break;
