@@ -4,6 +4,7 @@
 #include "lib/ctx_tc.h"
 
 #include "ct/ct_control.h"
+#include "frag/frag_maps.h"
 
 /* Contexts of iter/bpf_map_elem programs; the kernel's types, by their names. */
 struct seq_file;

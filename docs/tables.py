@@ -43,13 +43,21 @@ def stats():
     yield " ".join(f"`{text}`" for _, text in x_list(header("ct_table.h"), "CT_STATS"))
 
 
+def fragstats():
+    yield "| counter | counts |"
+    yield "|---|---|"
+    for _, text, meaning in x_list(header("frag_abi.h"), "FRAG_STATS"):
+        yield f"| `{text}` | {meaning} |"
+
+
 def maps():
     yield "| map | kind | holds |"
     yield "|---|---|---|"
     comment = re.search(r"/\*\n \* Map names\..*?\*/", header("ct_table.h"), re.S).group(0)
     comment += re.search(r"/\*\n \* NAT: .*?\*/", header("nat_abi.h"), re.S).group(0)
+    comment += "\n" + header("frag_abi.h")
     for line in comment.splitlines():
-        m = re.match(r" \* ((?:ct|nat)_\w+_v\d+)\s+(.*?)\s*$", line)
+        m = re.match(r" \* ((?:ct|frag|nat)_\w+_v\d+)\s+(.*?)\s*$", line)
         if not m:
             continue
         kind, _, rest = m.group(2).partition("  ")
@@ -81,7 +89,7 @@ def main():
         path = os.path.join(TOP, "docs", name)
         with open(path, encoding="utf-8") as f:
             old = f.read()
-        new = re.sub(r"<!-- table: (drops|timeouts|stats|maps|sizes) -->\n.*?<!-- end -->", fill, old, flags=re.S)
+        new = re.sub(r"<!-- table: (drops|timeouts|stats|fragstats|maps|sizes) -->\n.*?<!-- end -->", fill, old, flags=re.S)
         if new == old:
             continue
         stale = 1

@@ -68,7 +68,23 @@
 	X(FW_UNTRACKED_IF, "fw_untracked_if", POLICY,                                              \
 	  "forwarded from an interface without our program")                                       \
 	X(EVENT_LOST, "event_lost", FAULT, "event ring was full (no packet was dropped)")          \
-	X(NAT_LOST, "nat_lost", REFUSED, "its connection ended while the packet was in the stack")
+	X(NAT_LOST, "nat_lost", REFUSED, "its connection ended while the packet was in the stack") \
+	X(FRAG_LENGTH, "frag_length", INVALID,                                                     \
+	  "fragment without data, or not the last and no multiple of 8 bytes")                     \
+	X(FRAG_OVERFLOW, "frag_overflow", INVALID,                                                 \
+	  "fragment ends beyond 65,535 bytes or beyond the last one, or is above 16,000")          \
+	X(FRAG_TINY, "frag_tiny", INVALID, "first fragment without the whole transport header")    \
+	X(FRAG_HEADER, "frag_header", INVALID, "fragment's IP header checksum is wrong")           \
+	X(FRAG_SMALL, "frag_small", POLICY, "fragment below `set fragments min-size`")             \
+	X(FRAG_OVERLAP, "frag_overlap", INVALID,                                                   \
+	  "fragment of a datagram in which two overlap, or came after that")                       \
+	X(FRAG_DUPLICATE, "frag_duplicate", INVALID, "fragment that is held already")              \
+	X(FRAG_PIECES, "frag_pieces", REFUSED, "datagram of more than 64 fragments")               \
+	X(FRAG_TOTAL, "frag_total", REFUSED, "gave way: limit on all held fragments reached")      \
+	X(FRAG_ZONE, "frag_zone", REFUSED, "zone holds its share of fragments")                    \
+	X(FRAG_SOURCE, "frag_source", REFUSED, "source holds its share of fragments")              \
+	X(FRAG_TIMEOUT, "frag_timeout", INVALID, "fragment of a datagram not whole in time")       \
+	X(FRAG_BUSY, "frag_busy", REFUSED, "its datagram was set up or ended on another CPU")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

@@ -53,8 +53,8 @@ struct ct_settings {
 	__u8 tcp_loose;		     /* default 1 */
 	__u8 tcp_ignore_invalid_rst; /* default 0 */
 	__u8 checksum;		     /* verify ICMP and SCTP checksums; default 1 */
-	__u8 fragments_pass;	     /* 1: fragments pass untracked, 0: dropped */
-	__u8 pad[7];
+	__u8 fragments[2];	     /* enum frag_mode of IPv4, IPv6 */
+	__u8 pad[6];
 	__u32 half_size[CT_SIDES]; /* slots of each half-open ring, a power of two each */
 	__u32 half_share;	   /* half-open a source prefix may hold on one side */
 	__u32 clock_size;	   /* slots of the clock, a power of two */

@@ -2,6 +2,7 @@
 #ifndef BPFCT_FRAG_ADMIT_H
 #define BPFCT_FRAG_ADMIT_H
 
+#include "../abi/frag_abi.h"
 #include "../lib/ct_pkt.h"
 #include "../lib/ct_stats.h"
 
@@ -15,7 +16,7 @@ static __always_inline int frag_admit(const struct ct_pkt *pkt)
 
 	if (!(pkt->flags & CT_PKT_FRAGMENT))
 		return FRAG_WHOLE;
-	if (set && set->fragments_pass) {
+	if (set && set->fragments[pkt->tuple.family == 6] == FRAG_MODE_PASS) {
 		ct_stat(CT_STAT_UNTRACKED);
 		return FRAG_PASS;
 	}

@@ -111,6 +111,8 @@ argument:
 	| PASS			{ $$ = fw_word_list(ps, @1, "pass"); }
 	| BLOCK			{ $$ = fw_word_list(ps, @1, "block"); }
 	| NAT			{ $$ = fw_word_list(ps, @1, "nat"); }
+	| INET			{ $$ = fw_word_list(ps, @1, "inet"); }
+	| INET6			{ $$ = fw_word_list(ps, @1, "inet6"); }
 	;
 
 rule:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "../../bpf/abi/ct_table.h"
+#include "../../bpf/abi/frag_abi.h"
 #include "fw_abi.h"
 
 /*
@@ -73,6 +74,20 @@ struct fw_port_range {
 	uint16_t max;
 };
 
+/* `set fragments ...` with numbers; in order of the language's table. */
+enum fw_frag {
+	FW_FRAG_TIMEOUT,
+	FW_FRAG_DATAGRAMS,
+	FW_FRAG_BYTES,
+	FW_FRAG_ZONE_DATAGRAMS,
+	FW_FRAG_ZONE_BYTES,
+	FW_FRAG_SOURCE_DATAGRAMS,
+	FW_FRAG_SOURCE_BYTES,
+	FW_FRAG_MIN4,
+	FW_FRAG_MIN6,
+	FW_FRAG_NUMBERS
+};
+
 struct fw_settings {
 	bool default_pass;		  /* false */
 	bool timeout_set[CT_TIMEOUT_MAX]; /* false: timeout[] holds netfilter's default */
@@ -80,7 +95,9 @@ struct fw_settings {
 	uint32_t limit[FW_LIMIT_MAX];	  /* 0: not set, ctd decides */
 	const struct fw_zone_limit *zone; /* by zone, ascending */
 	unsigned int zones;
-	bool fragments_pass;			  /* false */
+	uint8_t fragments[2];			  /* enum frag_mode of IPv4, IPv6: reassemble */
+	uint32_t frag[FW_FRAG_NUMBERS];		  /* 0: not set, ctd decides */
+	bool frag_icmp;				  /* false */
 	bool tcp_loose;				  /* true */
 	bool tcp_be_liberal;			  /* false */
 	bool tcp_ignore_invalid_rst;		  /* false */
@@ -97,6 +114,8 @@ const struct fw_settings *fw_conf_settings(const struct fw_conf *conf);
 
 /* "confirmed", "half-open" ... as in the language. */
 const char *fw_limit_text(enum fw_limit limit);
+/* "timeout", "source bytes" ... as in the language. */
+const char *fw_frag_text(enum fw_frag which);
 
 /* The machine's interfaces, filled by fw_ifs_read() or by hand. */
 struct fw_ifaddr {

@@ -150,6 +150,28 @@ static const char *fw_yes(bool yes)
 	return yes ? "yes" : "no";
 }
 
+static void fw_print_fragments(const struct fw_conf *conf, FILE *out)
+{
+	const struct fw_settings *s = &conf->settings;
+	const unsigned int *once = conf->once;
+	static const char *const mode[] = {"drop", "pass", "reassemble"};
+
+	if (once[FW_ONCE_FRAGMENTS4] && once[FW_ONCE_FRAGMENTS6] &&
+	    s->fragments[0] == s->fragments[1]) {
+		fprintf(out, "set fragments %s\n", mode[s->fragments[0]]);
+	} else {
+		if (once[FW_ONCE_FRAGMENTS4])
+			fprintf(out, "set fragments inet %s\n", mode[s->fragments[0]]);
+		if (once[FW_ONCE_FRAGMENTS6])
+			fprintf(out, "set fragments inet6 %s\n", mode[s->fragments[1]]);
+	}
+	for (unsigned int i = 0; i < FW_FRAG_NUMBERS; i++)
+		if (once[FW_ONCE_FRAG + i])
+			fprintf(out, "set fragments %s %u\n", fw_frag_text(i), s->frag[i]);
+	if (once[FW_ONCE_FRAG_ICMP])
+		fprintf(out, "set fragments icmp %s\n", fw_yes(s->frag_icmp));
+}
+
 static void fw_print_settings(const struct fw_conf *conf, FILE *out)
 {
 	const struct fw_settings *s = &conf->settings;
@@ -175,8 +197,7 @@ static void fw_print_settings(const struct fw_conf *conf, FILE *out)
 		fprintf(out, "set tcp max-retrans %u\n", s->tcp_max_retrans);
 	if (once[FW_ONCE_CHECKSUM])
 		fprintf(out, "set checksum %s\n", fw_yes(s->checksum));
-	if (once[FW_ONCE_FRAGMENTS])
-		fprintf(out, "set fragments %s\n", s->fragments_pass ? "pass" : "drop");
+	fw_print_fragments(conf, out);
 	if (once[FW_ONCE_RESERVED]) {
 		fputs("set nat reserved ", out);
 		fw_print_terms(&conf->reserved.terms, FW_P_PORT, out);

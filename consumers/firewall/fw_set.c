@@ -55,6 +55,7 @@ void fw_settings_init(struct fw_settings *s)
 	s->checksum = true;
 	s->nat_hold_down = FW_HOLD_DOWN;
 	s->nat_pools = FW_POOLS;
+	s->fragments[0] = s->fragments[1] = FRAG_MODE_REASSEMBLE;
 }
 
 void fw_add_arg(struct fw_parser *ps, const struct fw_list *arg)
@@ -172,15 +173,6 @@ static void fw_set_default(struct fw_parser *ps, const struct fw_args *args)
 		ps->conf->settings.default_pass = word == 1;
 }
 
-static void fw_set_fragments(struct fw_parser *ps, const struct fw_args *args)
-{
-	static const char *const words[] = {"pass", "drop"};
-	int word = fw_arg_word(ps, args, 1, words, 2, "fragments");
-
-	if (word >= 0 && !fw_once(ps, args, 2, FW_ONCE_FRAGMENTS))
-		ps->conf->settings.fragments_pass = word == 0;
-}
-
 static void fw_set_bool(struct fw_parser *ps, const struct fw_args *args, unsigned int i,
 			unsigned int once, bool *out)
 {
@@ -194,6 +186,103 @@ static void fw_set_bool(struct fw_parser *ps, const struct fw_args *args, unsign
 static void fw_set_checksum(struct fw_parser *ps, const struct fw_args *args)
 {
 	fw_set_bool(ps, args, 1, FW_ONCE_CHECKSUM, &ps->conf->settings.checksum);
+}
+
+/* What takes a number, in one or two words; second level as fw_frag_text(). */
+static const struct {
+	const char *text;
+	uint32_t min, max;
+	const char *what;
+} fw_frag_number[FW_FRAG_NUMBERS] = {
+	[FW_FRAG_TIMEOUT] = {"timeout", FRAG_TIMEOUT_MIN, FRAG_TIMEOUT_MAX, "seconds"},
+	[FW_FRAG_DATAGRAMS] = {"limit datagrams", 16, 65536, "a number"},
+	[FW_FRAG_BYTES] = {"limit bytes", 262144, 1u << 30, "bytes"},
+	[FW_FRAG_ZONE_DATAGRAMS] = {"zone datagrams", 1, 65536, "a number"},
+	[FW_FRAG_ZONE_BYTES] = {"zone bytes", FRAG_CHUNK, 1u << 30, "bytes"},
+	[FW_FRAG_SOURCE_DATAGRAMS] = {"source datagrams", 1, 65536, "a number"},
+	[FW_FRAG_SOURCE_BYTES] = {"source bytes", FRAG_CHUNK, 1u << 30, "bytes"},
+	[FW_FRAG_MIN4] = {"min-size inet", 0, FRAG_PIECE_MAX, "bytes"},
+	[FW_FRAG_MIN6] = {"min-size inet6", 0, FRAG_PIECE_MAX, "bytes"},
+};
+
+const char *fw_frag_text(enum fw_frag which)
+{
+	return (unsigned int)which < FW_FRAG_NUMBERS ? fw_frag_number[which].text : NULL;
+}
+
+static void fw_set_frag_number(struct fw_parser *ps, const struct fw_args *args, unsigned int i,
+			       enum fw_frag which)
+{
+	uint32_t n;
+
+	if (!fw_arg_number(ps, args, i, fw_frag_number[which].min, fw_frag_number[which].max,
+			   fw_frag_number[which].what, &n) &&
+	    !fw_once(ps, args, i + 1, FW_ONCE_FRAG + which))
+		ps->conf->settings.frag[which] = n;
+}
+
+/* `set fragments limit|zone|source datagrams|bytes N` */
+static void fw_set_frag_limit(struct fw_parser *ps, const struct fw_args *args, enum fw_frag which)
+{
+	static const char *const words[] = {"datagrams", "bytes"};
+	int word = fw_arg_word(ps, args, 2, words, 2, "limit");
+
+	if (word >= 0)
+		fw_set_frag_number(ps, args, 3, which + word);
+}
+
+/* The mode of one family, or of both. */
+static void fw_set_frag_mode(struct fw_parser *ps, const struct fw_args *args, unsigned int i,
+			     uint8_t mode, bool four, bool six)
+{
+	if (four && !fw_once(ps, args, i, FW_ONCE_FRAGMENTS4))
+		ps->conf->settings.fragments[0] = mode;
+	if (six && !(four && ps->errors) && !fw_once(ps, args, i, FW_ONCE_FRAGMENTS6))
+		ps->conf->settings.fragments[1] = mode;
+}
+
+static void fw_set_fragments(struct fw_parser *ps, const struct fw_args *args)
+{
+	static const char *const words[] = {"drop",   "pass",	  "reassemble", "inet",
+					    "inet6",  "timeout",  "limit",	"zone",
+					    "source", "min-size", "icmp"};
+	static const char *const family[] = {"inet", "inet6"};
+	int word = fw_arg_word(ps, args, 1, words, sizeof(words) / sizeof(*words), "fragments");
+	int second;
+
+	switch (word) {
+	case 0:
+	case 1:
+	case 2:
+		fw_set_frag_mode(ps, args, 2, word, true, true);
+		break;
+	case 3:
+	case 4:
+		second = fw_arg_word(ps, args, 2, words, 3, "fragments");
+		if (second >= 0)
+			fw_set_frag_mode(ps, args, 3, second, word == 3, word == 4);
+		break;
+	case 5:
+		fw_set_frag_number(ps, args, 2, FW_FRAG_TIMEOUT);
+		break;
+	case 6:
+		fw_set_frag_limit(ps, args, FW_FRAG_DATAGRAMS);
+		break;
+	case 7:
+		fw_set_frag_limit(ps, args, FW_FRAG_ZONE_DATAGRAMS);
+		break;
+	case 8:
+		fw_set_frag_limit(ps, args, FW_FRAG_SOURCE_DATAGRAMS);
+		break;
+	case 9:
+		second = fw_arg_word(ps, args, 2, family, 2, "family");
+		if (second >= 0)
+			fw_set_frag_number(ps, args, 3, FW_FRAG_MIN4 + second);
+		break;
+	case 10:
+		fw_set_bool(ps, args, 2, FW_ONCE_FRAG_ICMP, &ps->conf->settings.frag_icmp);
+		break;
+	}
 }
 
 static void fw_set_tcp(struct fw_parser *ps, const struct fw_args *args)

@@ -834,8 +834,9 @@ static void fragments_follow_the_setting(void **state)
 			/* more fragments, or the second one */
 			p.frag = six ? (later ? 8 : 1) : (later ? 1 : 0x2000);
 			reset(NULL);
+			core.pins.settings->fragments[six] = FRAG_MODE_DROP;
 			THROUGH(&p, -CT_DROP_FRAGMENT, NULL);
-			core.pins.settings->fragments_pass = 1;
+			core.pins.settings->fragments[six] = FRAG_MODE_PASS;
 			SAME(&p, 1 /* FRAG_PASS */);
 			assert_int_equal(core.pins.table[six].nodes, 0);
 		}

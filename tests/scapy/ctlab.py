@@ -210,7 +210,7 @@ ABI = r"""
 int main(void)
 {
 	printf("sizeof %zu\n", sizeof(struct ct_settings));
-	F(tcp_max_retrans); F(tcp_be_liberal); F(tcp_loose); F(tcp_ignore_invalid_rst); F(checksum); F(fragments_pass);
+	F(tcp_max_retrans); F(tcp_be_liberal); F(tcp_loose); F(tcp_ignore_invalid_rst); F(checksum); F(fragments);
 #define X(field, secs) printf("timeout " #field "\n");
 	CT_TIMEOUTS(X)
 }
@@ -520,7 +520,8 @@ class BpfctSide(Side):
             m[at[name]] = v
 
     def fragments(self, passed):
-        self.m_settings.mem[self.at["fragments_pass"]] = passed
+        for family in (0, 1):
+            self.m_settings.mem[self.at["fragments"] + family] = passed
 
     def timeouts(self, values):
         for i, name in enumerate(self.timeout_names):

@@ -287,18 +287,44 @@ static void zones_and_timeouts_are_set(void **state)
 	assert_int_equal(run_ctctl("ctctl clock --advance x"), CTCTL_USAGE);
 }
 
+static void frag_names_every_counter(void **state)
+{
+	char *p;
+
+	(void)state;
+	fake.frag.use.datagrams = 17;
+	fake.frag.total.bytes = 4194304;
+	assert_int_equal(run_ctctl("ctctl frag"), 0);
+	for (unsigned int i = 0; i < FRAG_STAT_MAX; i++) {
+		static const char *const name[] = {
+#define X(name, text, meaning) "\n" text " ",
+			FRAG_STATS(X)
+#undef X
+		};
+
+		assert_non_null(strstr(run.out, name[i]));
+	}
+	p = strstr(run.out, "\ndatagrams ");
+	assert_non_null(p);
+	assert_int_equal(atoi(p + 11), 17);
+	assert_int_equal(run_ctctl("ctctl -j frag"), 0);
+	assert_non_null(strstr(run.out, "\"total\":{\"datagrams\":{\"used\":17"));
+	assert_non_null(strstr(run.out, "\"limit\":4194304"));
+	assert_int_equal(run_ctctl("ctctl frag frob"), CTCTL_USAGE);
+}
+
 static void stats_name_every_counter(void **state)
 {
 	struct json_object *o, *part;
 
 	two_flows(state);
 	assert_int_equal(run_ctctl("ctctl stats"), 0);
-	assert_int_equal(count_lines(run.out), 13 + 2 + CT_STAT_MAX + 1 + CT_DROP_MAX);
+	assert_int_equal(count_lines(run.out), 15 + 2 + CT_STAT_MAX + 1 + CT_DROP_MAX);
 	assert_int_equal(run_ctctl("ctctl stats -j"), 0);
 	o = json_tokener_parse(run.out);
 	assert_non_null(o);
 	assert_true(json_object_object_get_ex(o, "tables", &part));
-	assert_int_equal(json_object_array_length(part), 12);
+	assert_int_equal(json_object_array_length(part), 14);
 	json_object_put(o);
 }
 
@@ -357,6 +383,7 @@ int main(void)
 		cmocka_unit_test(name_alone_makes_it_conntrack),
 		cmocka_unit_test(objects_and_verbs),
 		cmocka_unit_test(zones_and_timeouts_are_set),
+		cmocka_unit_test(frag_names_every_counter),
 		cmocka_unit_test(stats_name_every_counter),
 		cmocka_unit_test(zeroing_is_refused),
 		cmocka_unit_test(glued_nat_address_counts),

@@ -34,6 +34,7 @@ static struct fake {
 	struct ct_settings settings;
 	struct ct_timeouts timeouts[256];
 	struct ct_table table[2];
+	struct frag_table frag;
 	struct ct_zone zone[65536];
 } fake;
 
@@ -55,8 +56,9 @@ int bpfct_pins_open(struct bpfct_pins *p, const char *instance, bool writable, c
 	p->settings = &fake.settings;
 	p->timeouts = fake.timeouts;
 	p->table = fake.table;
+	p->frag = &fake.frag;
 	p->zone = fake.zone;
-	p->stat_fd = p->drop_fd = -1;
+	p->stat_fd = p->drop_fd = p->frag_stat_fd = -1;
 	return 0;
 }
 

@@ -180,7 +180,7 @@ static void dump_settings(FILE *out, const struct fw_settings *s)
 {
 	fprintf(out, "-- loose %d liberal %d ignore-rst %d retrans %u checksum %d fragments %d",
 		s->tcp_loose, s->tcp_be_liberal, s->tcp_ignore_invalid_rst, s->tcp_max_retrans,
-		s->checksum, s->fragments_pass);
+		s->checksum, s->fragments[0]);
 	for (unsigned int i = 0; i < FW_LIMIT_MAX; i++)
 		if (s->limit[i])
 			fprintf(out, " %s %u", fw_limit_text(i), s->limit[i]);

@@ -18,6 +18,8 @@ static const struct ctctl_verb verbs[] = {
 	{"fw", "check", ctctl_fw_check, "FILE              is this rule file right?"},
 	{"fw", "load", ctctl_fw_load, "FILE               put it in force"},
 	{"fw", "show", ctctl_fw_show, "                   the rules in force"},
+	{"frag", NULL, ctctl_frag,
+	 "                      fragments held: use and limits, counters"},
 	{"stats", NULL, ctctl_stats, "                     use and limits, counters, drop reasons"},
 	{"check", NULL, ctctl_check, "                     verify the tables (I1, I2, I4)"},
 	{"events", NULL, ctctl_events, "[FILTER]            connections as they come and go"},

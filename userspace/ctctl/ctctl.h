@@ -41,6 +41,7 @@ int ctctl_zone_limit(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_check(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_load(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_show(struct ctctl *c, int argc, char **argv);
+int ctctl_frag(struct ctctl *c, int argc, char **argv);
 int ctctl_stats(struct ctctl *c, int argc, char **argv);
 int ctctl_check(struct ctctl *c, int argc, char **argv);
 int ctctl_events(struct ctctl *c, int argc, char **argv);

@@ -80,6 +80,27 @@ static struct row stubs_row(const struct ct_table *t, int family)
 			    .has_limit = true};
 }
 
+/* Held fragments, both families together; `ctctl frag` says more. */
+static void add_frag_rows(const struct frag_table *t, struct stats *s)
+{
+	struct row r = {.table = "fragments",
+			.used = t->use.datagrams,
+			.limit = t->total.datagrams,
+			.high = t->high.datagrams,
+			.refused = s->drop[CT_DROP_FRAG_TOTAL] + s->drop[CT_DROP_FRAG_ZONE] +
+				   s->drop[CT_DROP_FRAG_SOURCE],
+			.has_limit = true,
+			.has_high = true,
+			.has_refused = true};
+
+	s->row[s->rows++] = r;
+	r.table = "frag-bytes";
+	r.used = t->use.bytes;
+	r.limit = t->total.bytes;
+	r.high = t->high.bytes;
+	s->row[s->rows++] = r;
+}
+
 static int collect(struct bpfct_pins *p, struct stats *s)
 {
 	const struct ct_table *t = p->table;
@@ -100,6 +121,7 @@ static int collect(struct bpfct_pins *p, struct stats *s)
 	add_rows(s, &a, &b, s->drop[CT_DROP_NODES_FULL]);
 	a = stubs_row(&t[0], 4), b = stubs_row(&t[1], 6);
 	add_rows(s, &a, &b, s->drop[CT_DROP_NAT_EXHAUSTED]);
+	add_frag_rows(p->frag, s);
 	return 0;
 }
 

@@ -39,6 +39,8 @@ void rules_limits(const struct fw_settings *s, struct bpfct_limits *out)
 	out->half[CT_SIDE_INSIDE] = inside ? inside : both;
 	out->half[CT_SIDE_RETRY] = s->limit[FW_LIMIT_RETRY];
 	out->nat = s->limit[FW_LIMIT_NAT];
+	out->frag_datagrams = s->frag[FW_FRAG_DATAGRAMS];
+	out->frag_bytes = s->frag[FW_FRAG_BYTES];
 }
 
 /* conf is ours from here on, also on error. */

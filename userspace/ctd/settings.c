@@ -20,6 +20,26 @@ static void zone_limits(struct ct_zone *zone, const struct fw_settings *s)
 	}
 }
 
+/* A source may hold a quarter of what there is by default, a zone all of it. */
+static void frag_settings(struct frag_table *t, const struct bpfct_sizes *sizes,
+			  const struct fw_settings *s)
+{
+	const uint32_t *n = s->frag;
+	int i;
+
+	bpfct_frag_limits(t, sizes);
+	SET(t->timeout, n[FW_FRAG_TIMEOUT] ? n[FW_FRAG_TIMEOUT] : FRAG_TIMEOUT);
+	SET(t->zone.datagrams, n[FW_FRAG_ZONE_DATAGRAMS]);
+	SET(t->zone.bytes, n[FW_FRAG_ZONE_BYTES]);
+	SET(t->source.datagrams,
+	    n[FW_FRAG_SOURCE_DATAGRAMS] ? n[FW_FRAG_SOURCE_DATAGRAMS] : t->total.datagrams / 4);
+	SET(t->source.bytes,
+	    n[FW_FRAG_SOURCE_BYTES] ? n[FW_FRAG_SOURCE_BYTES] : t->total.bytes / 4);
+	for (i = 0; i < 2; i++)
+		SET(t->min_size[i], n[FW_FRAG_MIN4 + i]);
+	SET(t->icmp, s->frag_icmp);
+}
+
 void settings_apply(struct ctd *d, const struct fw_settings *s)
 {
 	struct bpfct_pins *p = &d->core.pins;
@@ -36,5 +56,7 @@ void settings_apply(struct ctd *d, const struct fw_settings *s)
 	SET(set->tcp_loose, s->tcp_loose);
 	SET(set->tcp_ignore_invalid_rst, s->tcp_ignore_invalid_rst);
 	SET(set->checksum, s->checksum);
-	SET(set->fragments_pass, s->fragments_pass);
+	for (i = 0; i < 2; i++)
+		SET(set->fragments[i], s->fragments[i]);
+	frag_settings(p->frag, &d->core.sizes, s);
 }

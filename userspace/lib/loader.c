@@ -123,7 +123,7 @@ static int too_small(const char *what, uint32_t need, uint32_t have, char *err, 
 static int check_sizes(struct bpfct_core *core, struct bpfct_sizes *s, char *err, size_t errlen)
 {
 	static const char *const name[] = {"ct_conn", "ct_stub", "ct_half", "ct_clock", "ct_grave"};
-	uint32_t have[5];
+	uint32_t have[5], frag[2] = {0};
 	char full[16];
 	int i, family;
 
@@ -150,6 +150,15 @@ static int check_sizes(struct bpfct_core *core, struct bpfct_sizes *s, char *err
 		if (have[3] < s->clock)
 			return too_small("ct_clock", s->clock, have[3], err, errlen);
 	}
+	if (entries(map_fd(core, "frag_head_v1"), &frag[0]) ||
+	    entries(map_fd(core, "frag_data_v1"), &frag[1])) {
+		snprintf(err, errlen, "map frag_head_v1 or frag_data_v1: cannot be read");
+		return -EPROTO;
+	}
+	if (frag[0] < s->frag_slots)
+		return too_small("frag_head_v1", s->frag_slots, frag[0], err, errlen);
+	if (frag[1] < s->frag_chunks)
+		return too_small("frag_data_v1", s->frag_chunks, frag[1], err, errlen);
 	s->conn = have[0];
 	s->stub = have[1];
 	s->clock = have[3];
@@ -239,6 +248,11 @@ static int set_defaults(struct bpfct_core *core)
 	for (i = 0; i < 256; i++)
 		bpfct_default_timeouts(&core->pins.timeouts[i]);
 	bpfct_table_limits(core->pins.table, s);
+	core->pins.frag->slots = s->frag_slots;
+	core->pins.frag->chunks = s->frag_chunks;
+	core->pins.frag->timeout = FRAG_TIMEOUT;
+	bpfct_frag_limits(core->pins.frag, s);
+	set->fragments[0] = set->fragments[1] = FRAG_MODE_REASSEMBLE;
 	set->tcp_max_retrans = 3;
 	set->tcp_loose = 1;
 	set->checksum = 1;

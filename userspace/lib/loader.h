@@ -20,6 +20,8 @@ struct bpfct_limits {
 	uint32_t nat_pools;	 /* pools: external address x protocol class [64] */
 	uint32_t nat_bindings;	 /* endpoint-independent mappings [65536] */
 	uint32_t nat_subs;	 /* subscribers under limits at a time [65536] */
+	uint32_t frag_datagrams; /* held at a time [1024] */
+	uint32_t frag_bytes;	 /* held at a time, in chunks [4 MiB] */
 };
 
 /* Sizes of the maps and the limits that follow; the same for both families. */
@@ -43,6 +45,8 @@ struct bpfct_sizes {
 	uint32_t nat_use; /* chunks of nat_use_v1: 65536 words a pool */
 	uint32_t nat_bindings;
 	uint32_t nat_subs;
+	uint32_t frag_slots;  /* entries of frag_head_v1 */
+	uint32_t frag_chunks; /* entries of frag_data_v1 */
 };
 
 /* 0, or -EINVAL with one line in err. cpus: possible CPUs. */
@@ -100,6 +104,9 @@ int bpfct_unpin(const char *instance, char *err, size_t errlen);
 
 /* Writes limits of `sizes` into both tables; counts and high-water marks stay. */
 void bpfct_table_limits(struct ct_table table[2], const struct bpfct_sizes *sizes);
+
+/* Total limits on held fragments. */
+void bpfct_frag_limits(struct frag_table *t, const struct bpfct_sizes *sizes);
 
 /* netfilter's defaults. */
 void bpfct_default_timeouts(struct ct_timeouts *t);

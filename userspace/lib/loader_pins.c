@@ -22,7 +22,9 @@ bool loader_is_private(const struct bpf_map *map)
 
 	if (strchr(name, '.'))
 		return true;
-	return (!strncmp(name, "ct_", 3) || !strncmp(name, "nat_", 4)) && !bpfct_map_spec(name);
+	return (!strncmp(name, "ct_", 3) || !strncmp(name, "nat_", 4) ||
+		!strncmp(name, "frag_", 5)) &&
+	       !bpfct_map_spec(name);
 }
 
 int loader_instance_exists(const char *instance, char *err, size_t errlen)

@@ -66,6 +66,16 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	{"nat_sub_v1", HASH, sizeof(struct nat_sub_key), sizeof(struct nat_sub), BPF_F_NO_PREALLOC,
 	 0, FD(nat_sub_fd)},
 	{"nat_need_v1", BPF_MAP_TYPE_RINGBUF, 0, 0, 0, 256 << 10, FD(nat_need_fd)},
+	{"frag_index_v1", BPF_MAP_TYPE_HASH, sizeof(struct frag_key), 4, 0, 0, -1},
+	{"frag_head_v1", ARRAY, 4, sizeof(struct frag_head), 0, 0, FD(frag_head_fd)},
+	{"frag_data_v1", ARRAY, 4, sizeof(struct frag_chunk), 0, 0, -1},
+	{"frag_heads_v1", BPF_MAP_TYPE_STACK, 0, 4, 0, 0, -1},
+	{"frag_chunks_v1", BPF_MAP_TYPE_STACK, 0, 4, 0, 0, -1},
+	{"frag_zone_v1", ARRAY, 4, sizeof(struct frag_use), 0, 65536, FD(frag_zone_fd)},
+	{"frag_source_v1", ARRAY, 4, sizeof(struct frag_use), 0, FRAG_SOURCES, -1},
+	{"frag_stat_v1", PERCPU, 4, 8, 0, FRAG_STAT_SLOTS, FD(frag_stat_fd)},
+	{"frag_table_v1", ARRAY, 4, sizeof(struct frag_table), BPF_F_MMAPABLE, 1,
+	 FD(frag_table_fd)},
 };
 const unsigned int bpfct_n_map_specs = sizeof(bpfct_map_specs) / sizeof(bpfct_map_specs[0]);
 
@@ -198,6 +208,9 @@ int bpfct_pins_map(struct bpfct_pins *p, bool writable)
 	p->zone = map_array(p->zone_fd, sizeof(*p->zone), 65536, writable);
 	if (!p->zone)
 		return -errno;
+	p->frag = map_array(p->frag_table_fd, sizeof(*p->frag), 1, writable);
+	if (!p->frag)
+		return -errno;
 	return 0;
 }
 
@@ -213,6 +226,8 @@ void bpfct_pins_close(struct bpfct_pins *p)
 		munmap(p->table, map_len(sizeof(*p->table), 2));
 	if (p->zone)
 		munmap(p->zone, map_len(sizeof(*p->zone), 65536));
+	if (p->frag)
+		munmap(p->frag, map_len(sizeof(*p->frag), 1));
 	for (i = 0; i < bpfct_n_map_specs; i++)
 		if (bpfct_map_specs[i].fd_off >= 0 && *fd_of(p, bpfct_map_specs[i].fd_off) >= 0)
 			close(*fd_of(p, bpfct_map_specs[i].fd_off));

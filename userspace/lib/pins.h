@@ -10,6 +10,7 @@
 #include "../../bpf/abi/ct_event.h"
 #include "../../bpf/abi/ct_table.h"
 #include "../../bpf/abi/nat_abi.h"
+#include "../../bpf/abi/frag_abi.h"
 
 /*
  * An instance's pinned maps and programs, opened and verified (owner, mode,
@@ -31,10 +32,14 @@ struct bpfct_pins {
 	/* nat_abi.h; of the instance's daemon and `ctctl nat` */
 	int nat_config_fd, nat_pool_fd, nat_head_fd, nat_ring_fd, nat_use_fd, nat_reserved_fd;
 	int nat_bound_fd, nat_bind_fd, nat_peer_fd, nat_sub_fd, nat_need_fd;
+	int frag_head_fd, frag_zone_fd;
+	int frag_stat_fd; /* PERCPU_ARRAY */
+	int frag_table_fd;
 	struct ct_settings *settings; /* read-only mapping unless opened for writing */
 	struct ct_timeouts *timeouts; /* [256] */
 	struct ct_table *table;	      /* [2] */
 	struct ct_zone *zone;	      /* [65536] */
+	struct frag_table *frag;      /* [1] */
 };
 
 /* Longest path of a pin, its 0 included. */
@@ -92,7 +97,7 @@ int bpfct_dump(struct bpfct_pins *p, int family, bpfct_flow_fn fn, void *arg);
 /* Runs ct_control once. 0 if it ran (see req->result), else -errno. */
 int bpfct_control(struct bpfct_pins *p, struct ct_control *req);
 
-/* Sum of a per-CPU counter array (drop_fd or stat_fd), n slots. 0 or -errno. */
+/* Sum of a per-CPU counter array (drop_fd, stat_fd, frag_stat_fd), n slots. 0 or -errno. */
 int bpfct_counters(int fd, uint64_t *sum, unsigned int n);
 
 /* The kernel's clock in ticks (ct_clock.h), test offset included; seconds

@@ -15,6 +15,9 @@
 #define RING_CPUS	  8 /* with more, rings are shorter */
 #define MAX_CONFIRMED	  (16u << 20)
 #define MAX_HALF	  (4u << 20)
+/* OVS keeps 1,000 fragments, the kernel 4 MiB. */
+#define DEFAULT_DATAGRAMS  1024
+#define DEFAULT_FRAG_BYTES (4u << 20)
 
 /* Nodes that die, or that wait for their second to be over (I4). */
 #define DYING_MIN	65536
@@ -113,6 +116,8 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 	s.stub_min = limits->nat ? limits->nat + s.slack : s.conn;
 	s.stub = limits->nat ? map_capacity(s.stub_min) : s.conn;
 	s.label = s.conn;
+	s.frag_slots = limits->frag_datagrams ? limits->frag_datagrams : DEFAULT_DATAGRAMS;
+	s.frag_chunks = (limits->frag_bytes ? limits->frag_bytes : DEFAULT_FRAG_BYTES) / FRAG_CHUNK;
 	ret = nat_sizes(limits, cpus, &s, err, errlen);
 	if (!ret)
 		*out = s;
@@ -143,6 +148,10 @@ static uint32_t entries_of(const char *name, const struct bpfct_sizes *s)
 		return s->nat_subs;
 	if (!strncmp(name, "nat_", 4)) /* bound, bind, peer */
 		return s->nat_bindings;
+	if (!strcmp(name, "frag_data_v1") || !strcmp(name, "frag_chunks_v1"))
+		return s->frag_chunks;
+	if (!strncmp(name, "frag_", 5))
+		return s->frag_slots;
 	return s->label;
 }
 
@@ -175,6 +184,12 @@ void bpfct_table_limits(struct ct_table table[2], const struct bpfct_sizes *size
 		table[i].stub_limit = sizes->stub - sizes->slack;
 		table[i].capacity = sizes->conn;
 	}
+}
+
+void bpfct_frag_limits(struct frag_table *t, const struct bpfct_sizes *sizes)
+{
+	t->total.datagrams = sizes->frag_slots;
+	t->total.bytes = sizes->frag_chunks * FRAG_CHUNK;
 }
 
 void bpfct_default_timeouts(struct ct_timeouts *t)
