@@ -44,6 +44,7 @@ struct ctd {
 	struct heartbeat *heart; /* heartbeat.c */
 	struct route *route;	 /* route.c */
 	struct events *events;	 /* events.c */
+	struct nat *nat;	 /* nat_pool.c */
 	struct control *control; /* control.c */
 };
 

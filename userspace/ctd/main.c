@@ -13,6 +13,7 @@
 #include "events.h"
 #include "firewall.h"
 #include "heartbeat.h"
+#include "nat.h"
 #include "notify.h"
 #include "route.h"
 #include "rules.h"
@@ -159,7 +160,7 @@ static int load(struct ctd *d)
 
 	ret = bpffs_ensure(err, sizeof(err));
 	if (!ret) {
-		rules_limits(rules_settings(d), &limits);
+		rules_limits(rules_settings(d), rules_compiled(d), &limits);
 		ret = bpfct_core_load(&d->core, d->opt.instance, &limits, err, sizeof(err));
 	}
 	if (ret)
@@ -187,6 +188,9 @@ static int publish(struct ctd *d)
 	ret = firewall_pin(d);
 	if (ret)
 		return ret;
+	ret = nat_start(d);
+	if (ret)
+		return ret;
 	ret = rules_install(d);
 	if (ret) {
 		log_fail("cannot write the rules: %s", strerror(-ret));
@@ -209,6 +213,8 @@ static int start_duties(struct ctd *d)
 	if (!ret)
 		ret = publish(d);
 	if (!ret)
+		ret = nat_run(d);
+	if (!ret)
 		ret = sweep_start(d);
 	if (!ret)
 		ret = control_start(d);
@@ -219,6 +225,7 @@ static void stop_duties(struct ctd *d)
 {
 	control_stop(d);
 	sweep_stop(d);
+	nat_stop(d);
 	route_stop(d);
 	events_stop(d);
 	heartbeat_stop(d);
@@ -295,7 +302,7 @@ static int check(struct ctd *d)
 	ret = rules_start(d);
 	if (ret)
 		return ret;
-	rules_limits(rules_settings(d), &limits);
+	rules_limits(rules_settings(d), rules_compiled(d), &limits);
 	ret = bpfct_sizes(&limits, 1, &sizes, err, sizeof(err));
 	if (ret)
 		log_fail("%s", err);

@@ -9,7 +9,10 @@
 
 #include "attach.h"
 #include "firewall.h"
+#include "nat.h"
 #include "settings.h"
+
+#define POOLS_LEAST 64
 
 struct rules {
 	struct fw_conf *conf;
@@ -22,12 +25,29 @@ const struct fw_settings *rules_settings(const struct ctd *d)
 	return fw_conf_settings(d->rules->conf);
 }
 
+const struct fw_rules *rules_compiled(const struct ctd *d)
+{
+	return &d->rules->compiled;
+}
+
 const struct fw_ifs *rules_ifs(const struct ctd *d)
 {
 	return &d->rules->ifs;
 }
 
-void rules_limits(const struct fw_settings *s, struct bpfct_limits *out)
+/* Pools cost memory though nobody uses them (a word a port): as many as the rules
+ * need, and as many again for the pools that a reload leaves behind. */
+static uint32_t pools_for(const struct fw_settings *s, const struct fw_rules *compiled)
+{
+	uint32_t want = 2 * nat_pools_needed(compiled);
+
+	if (want < POOLS_LEAST)
+		want = POOLS_LEAST;
+	return want < s->nat_pools ? want : s->nat_pools;
+}
+
+void rules_limits(const struct fw_settings *s, const struct fw_rules *compiled,
+		  struct bpfct_limits *out)
 {
 	uint32_t both = s->limit[FW_LIMIT_HALF_OPEN];
 	uint32_t outside = s->limit[FW_LIMIT_HALF_OPEN_OUTSIDE];
@@ -41,6 +61,7 @@ void rules_limits(const struct fw_settings *s, struct bpfct_limits *out)
 	out->nat = s->limit[FW_LIMIT_NAT];
 	out->frag_datagrams = s->frag[FW_FRAG_DATAGRAMS];
 	out->frag_bytes = s->frag[FW_FRAG_BYTES];
+	out->nat_pools = pools_for(s, compiled);
 }
 
 /* conf is ours from here on, also on error. */
@@ -125,15 +146,21 @@ static bool in_force(const struct fw_rules *r, const struct fw_fds *fds)
 	return true;
 }
 
-static int install(struct ctd *d, const struct rules *r)
+/* The pools first: rules that are in force must find them. Lines on err, may be NULL. */
+static int install(struct ctd *d, struct rules *r, const char *name, FILE *err)
 {
 	const struct fw_fds *fds = firewall_fds(d);
 	const uint32_t *attached;
 	unsigned int n;
-	int ret = 0;
+	int ret;
 
+	ret = nat_plan(d, &r->compiled, fw_conf_settings(r->conf), name, err);
+	if (ret)
+		return ret;
 	if (!in_force(&r->compiled, fds)) {
 		ret = fw_rules_install(&r->compiled, fds);
+		if (ret)
+			nat_settle(d, NULL);
 		if (!ret)
 			log_event(LOG_INFO, "rules", "rules=%u nats=%u", r->compiled.n_rules,
 				  r->compiled.n_nats);
@@ -141,13 +168,14 @@ static int install(struct ctd *d, const struct rules *r)
 	if (!ret) {
 		n = attach_list(d, &attached);
 		ret = fw_ifs_install(&r->compiled, &r->ifs, attached, n, fds);
+		nat_settle(d, &r->compiled);
 	}
 	return ret;
 }
 
 int rules_install(struct ctd *d)
 {
-	return install(d, d->rules);
+	return install(d, d->rules, d->opt.config, stderr);
 }
 
 int rules_refresh(struct ctd *d)
@@ -173,7 +201,7 @@ int rules_refresh(struct ctd *d)
 	} else {
 		log_event(LOG_WARN, "rules_kept", "reason=\"%s\"", strerror(-ret));
 	}
-	ret = install(d, d->rules);
+	ret = install(d, d->rules, d->opt.config, NULL);
 	if (ret)
 		log_event(LOG_FAULT, "rules", "error=\"%s\"", strerror(-ret));
 	return ret;
@@ -194,15 +222,16 @@ int rules_load(struct ctd *d, const char *text, size_t len, FILE *err)
 		ret = compile(conf, &r, err);
 	if (ret)
 		return ret;
-	rules_limits(fw_conf_settings(r->conf), &limits);
+	rules_limits(fw_conf_settings(r->conf), &r->compiled, &limits);
 	ret = bpfct_core_fit(&d->core, &limits, &sizes, line, sizeof(line));
 	if (ret) {
 		fprintf(err, "%s\n", line);
 		goto out;
 	}
-	ret = install(d, r);
+	ret = install(d, r, text ? "rules" : d->opt.config, err);
 	if (ret) {
-		fprintf(err, "cannot write the rules: %s\n", strerror(-ret));
+		if (ret != -ENOSPC) /* which nat_plan() has explained */
+			fprintf(err, "cannot write the rules: %s\n", strerror(-ret));
 		goto out;
 	}
 	d->core.sizes = sizes;

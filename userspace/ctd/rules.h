@@ -14,7 +14,9 @@ void rules_stop(struct ctd *d);
 
 /* What the configuration asks for. */
 const struct fw_settings *rules_settings(const struct ctd *d);
-void rules_limits(const struct fw_settings *s, struct bpfct_limits *out);
+void rules_limits(const struct fw_settings *s, const struct fw_rules *compiled,
+		  struct bpfct_limits *out);
+const struct fw_rules *rules_compiled(const struct ctd *d);
 const struct fw_ifs *rules_ifs(const struct ctd *d);
 
 /* Writes the compiled rules into the firewall's maps, unless the same are in
