@@ -42,7 +42,7 @@ serve_http "$S" 80
 
 datagrams()
 {
-	on "$1" /usr/bin/python3 $D "${@:2}"
+	on "$1" /usr/bin/python3 "$D" "${@:2}"
 }
 pings()
 {
@@ -140,11 +140,11 @@ beside()
 	local pid rc=0 n=0
 	datagrams "$C" many "$1" 7000 100 6 >"$TMP/many" 2>&1 &
 	pid=$!
-	while kill -0 $pid 2>/dev/null; do
+	while kill -0 "$pid" 2>/dev/null; do
 		page "$C" "http://$2/page" || rc=1
 		n=$((n + 1))
 	done
-	wait $pid || { cat "$TMP/many"; rc=1; }
+	wait "$pid" || { cat "$TMP/many"; rc=1; }
 	echo "$n pages"
 	return "$rc"
 }
