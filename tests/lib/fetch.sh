@@ -5,7 +5,7 @@
 #
 #   fetch_tree PACKAGE          unpacks one package, prints the directory
 #   fetch_closure PACKAGE       the same with every library this machine lacks
-#   fetch_kernel 6.1|6.12       prints the directory that holds vmlinuz
+#   fetch_kernel 6.1|6.12       prints the directory that holds vmlinuz and modules/
 
 : "${BPFCT_CACHE:=/var/cache/bpfct}"
 
@@ -44,6 +44,10 @@ fetch_once()
 {
 	local name=$1 what=$2
 	shift 2
+	if [ -d "$BPFCT_CACHE/$name" ]; then # the cache may be read-only
+		echo "$BPFCT_CACHE/$name"
+		return
+	fi
 	mkdir -p "$BPFCT_CACHE" || return
 	(
 		flock 9
@@ -90,7 +94,11 @@ fetch_all()
 	fetch_deb "$1/deb" $names && fetch_unpack "$1"
 }
 
-# Only the image: a kernel's modules are not needed to load BPF programs.
+# What a guest needs to see this machine's files (9p) and to pass traffic
+FETCH_MODULES="virtio_pci 9pnet_virtio 9p crc32c_generic veth tun sch_ingress cls_bpf 8021q bridge vrf bonding team
+	team_mode_activebackup"
+
+# The image and a few of its modules
 fetch_vmlinuz()
 {
 	local dir=$1 series=$2 meta=linux-image-amd64 name deb
@@ -116,9 +124,11 @@ fetch_vmlinuz()
 		fetch_deb "$dir/deb" "$name" || return
 	fi
 	for deb in "$dir"/deb/*.deb; do
-		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --wildcards './boot/vmlinuz-*' || return
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --wildcards './boot/vmlinuz-*' './lib/modules/*' || return
 	done
-	mv "$dir"/boot/vmlinuz-* "$dir/vmlinuz" && rm -rf "${dir:?}/boot" "$dir/deb"
+	# shellcheck disable=SC2086 # a list of names
+	/usr/bin/python3 "${BASH_SOURCE[0]%/*}/kernel_modules.py" "$dir"/lib/modules/*/ "$dir/modules" $FETCH_MODULES || return
+	mv "$dir"/boot/vmlinuz-* "$dir/vmlinuz" && rm -rf "${dir:?}/boot" "${dir:?}/lib" "$dir/deb"
 	echo "$name" >"$dir/package"
 }
 
@@ -134,5 +144,5 @@ fetch_closure()
 
 fetch_kernel()
 {
-	fetch_once "linux-$1" fetch_vmlinuz "$1"
+	fetch_once "linux-$1+modules" fetch_vmlinuz "$1"
 }
