@@ -97,8 +97,9 @@ _Static_assert(sizeof(struct fw_rule) == 96, "fw_rule");
 #define FW_NO_POOL ~0U
 
 /*
- * Source (FW_NAT_SRC): to_min to to_max of the first range, the others are in
- * the pools; to_ifindex not 0: the address of that interface.
+ * Source (FW_NAT_SRC): to_min to to_max; to_ifindex not 0: the address of that
+ * interface. Addresses in several ranges are a rule each, with the same number and
+ * match: a source belongs to the one that its hash modulo addrs_all falls in.
  * Destination (FW_NAT_DST): by a hash of the source one of to_min to to_max, or the
  * interface's own with FW_N_SELF; ports as from match.dport_min on. With
  * FW_N_HAIRPIN the source becomes the address of to_ifindex.
@@ -112,8 +113,10 @@ struct fw_nat_rule {
 	__be32 to_max[4];
 	__u32 to_ifindex;
 	__u32 pool;	 /* of struct fw_rules, for ctd; FW_NO_POOL: none */
-	__u32 pool_base; /* index of the first of its pools in nat_pool_v1; ctd's */
-	__u32 addrs;	 /* external addresses in all ranges */
+	__u32 pool_base; /* index of the first of its pools in nat_pool_v1, by ctd; 0: none */
+	__u32 addrs;	 /* external addresses, to_min to to_max */
+	__u32 addr_from; /* those of the ranges before this one */
+	__u32 addrs_all;
 	__u32 max_ports; /* of a subscriber (inside address); 0: no limit */
 	__u32 max_states;
 	__u32 max_rate; /* new connections a second */
@@ -123,7 +126,7 @@ struct fw_nat_rule {
 	__u8 kind;   /* FW_NAT_* */
 	__u8 plen;
 };
-_Static_assert(sizeof(struct fw_nat_rule) == 164, "fw_nat_rule");
+_Static_assert(sizeof(struct fw_nat_rule) == 172, "fw_nat_rule");
 
 struct fw_half {
 	__u32 rules;

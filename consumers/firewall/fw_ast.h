@@ -245,6 +245,8 @@ const char *fw_opt_text(enum fw_opt opt);
 bool fw_has(const struct fw_stmt *s, enum fw_opt opt);
 uint32_t fw_nat_flags(const struct fw_stmt *s); /* FW_N_* */
 int fw_check_nat(struct fw_parser *ps, struct fw_stmt *s);
+/* A forward from a network to one of the same size: each address to its own. */
+bool fw_is_pairing(const struct fw_stmt *s);
 
 /* fw_compile.c */
 struct fw_compiler {

@@ -177,8 +177,9 @@ struct fw_span {
 /*
  * What source NAT rules hand out from; rules that name the same addresses, ports
  * and options share one. ctd makes pools of nat_pool_v1 of it, one for each
- * address, in the order of the spans, and class of protocols, and writes the
- * first's index into fw_nat_rule.pool_base of the rules whose .pool is this one.
+ * address, in the order of the spans, and class of protocols, and writes into
+ * fw_nat_rule.pool_base of the rules whose .pool is this one the index of the first,
+ * plus NAT_CLASSES * addr_from of the rule.
  */
 struct fw_pool {
 	uint32_t number;     /* of the first rule that it is for */

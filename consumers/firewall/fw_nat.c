@@ -10,6 +10,8 @@
 
 /* A block is searched bit by bit in BPF: the bound of that walk. */
 #define FW_BLOCK_MAX 4096
+/* A forward shares its connections out among them. */
+#define FW_TARGETS_MAX 65536
 
 static const struct {
 	const char *text;
@@ -243,6 +245,15 @@ static int fw_check_to_ports(struct fw_parser *ps, struct fw_stmt *s)
 			s->dport.flat.n == 1 ? fw_width(s->dport.flat.v) : (uint64_t)65535);
 }
 
+bool fw_is_pairing(const struct fw_stmt *s)
+{
+	const struct fw_term *target = s->target.flat.v, *to = s->to.flat.v;
+
+	return s->to.flat.n == 1 && !s->to.negate && target->kind == FW_T_ADDR &&
+	       to->kind == FW_T_ADDR && to->family == target->family && to->plen == target->plen &&
+	       target->plen < (target->family == 4 ? 32 : 128);
+}
+
 static int fw_check_forward(struct fw_parser *ps, struct fw_stmt *s)
 {
 	/* What is not addressed to the router is taken only when the rule says so. */
@@ -253,6 +264,11 @@ static int fw_check_forward(struct fw_parser *ps, struct fw_stmt *s)
 	if (s->target.flat.n != 1)
 		return fw_error(ps, s->target.loc,
 				"target is a list, expected one address or range");
+	if (fw_addr_count(s->target.flat.v) > FW_TARGETS_MAX && !fw_is_pairing(s))
+		return fw_error(ps, s->target.loc,
+				"target is too large, expected at most %d "
+				"addresses, or as many as 'to' has",
+				FW_TARGETS_MAX);
 	if (fw_has(s, FW_O_HAIRPIN) && (s->to.negate || (!s->to.self && !s->to.flat.n)))
 		return fw_error(
 			ps, s->opt[FW_O_HAIRPIN].loc,

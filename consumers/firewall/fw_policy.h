@@ -8,7 +8,6 @@
 
 #include "../../bpf/abi/ct_drop.h"
 #include "../../bpf/lib/ct_pkt.h"
-#include "../../bpf/nat/nat_args.h"
 #include "fw_maps.h"
 
 /*
@@ -23,6 +22,11 @@ struct fw_query {
 	__u32 out_ifindex; /* 0: to the router itself, or not known */
 	__u32 dir;	   /* FW_IN, FW_OUT */
 	__u32 to_self;	   /* the router is the destination */
+	/* of nat rules */
+	__u32 kind;	 /* FW_NAT_* */
+	__u32 inside;	 /* it arrived on the trusted side */
+	__u32 pool_base; /* not 0: the source rule with hairpin and these pools, wherever it leaves
+			  */
 };
 
 /* What the callbacks of bpf_loop share with their caller. Only scalars come
@@ -36,8 +40,7 @@ struct fw_walk {
 	__u16 dport;
 	__u8 has_ports;
 	__u8 has_icmp;
-	__u8 kind; /* of nat rules: FW_NAT_* */
-	__u8 pad;
+	__u8 pad[2];
 };
 
 static __always_inline int fw_addr_in(const __be32 *addr, const __be32 *net, const __be32 *mask)
@@ -72,7 +75,7 @@ static __always_inline int fw_match(const struct fw_match *m, const struct fw_wa
 
 	if (m->in_ifindex && m->in_ifindex != q->in_ifindex)
 		return 0;
-	if (m->out_ifindex && m->out_ifindex != q->out_ifindex)
+	if (m->out_ifindex && m->out_ifindex != q->out_ifindex && !q->pool_base)
 		return 0;
 	if (m->family && m->family != t->family)
 		return 0;
@@ -115,19 +118,6 @@ static long fw_rule_step(__u32 i, struct fw_walk *w)
 	if (!r)
 		return 1;
 	if (r->dir != w->query->dir || !fw_match(&r->match, w))
-		return 0;
-	w->found = slot;
-	return 1;
-}
-
-static long fw_nat_step(__u32 i, struct fw_walk *w)
-{
-	__u32 slot = w->base + i;
-	const struct fw_nat_rule *r = bpf_map_lookup_elem(&fw_nat_v2, &slot);
-
-	if (!r)
-		return 1;
-	if (r->kind != w->kind || !fw_match(&r->match, w))
 		return 0;
 	w->found = slot;
 	return 1;
@@ -227,83 +217,6 @@ static __always_inline int fw_judge(const struct ct_pkt *pkt, __u32 in_ifindex, 
 	v->action = FW_NO_MATCH;
 	v->rule = 0;
 	return fw_walk_rules(pkt, &query, v);
-}
-
-/* fe80::/10 is never forwarded: translating the router's own link-local
- * traffic (DHCPv6) would break it. */
-static __always_inline int fw_link_local(const struct ct_tuple *t)
-{
-	return t->family == 6 && ((t->saddr[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000) ||
-				  (t->daddr[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000));
-}
-
-static __always_inline int fw_nat_masquerade(const struct fw_nat_rule *r, __u8 family,
-					     struct ct_nat_args *out)
-{
-	__u32 ifindex = r->to_ifindex;
-	const struct fw_iface *iface = bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
-	__u8 valid = family == 4 ? FW_IF_MASQ4 : FW_IF_MASQ6;
-
-	if (!iface || !(iface->flags & valid))
-		return -CT_DROP_NAT_NO_ADDRESS;
-	if (family == 4) {
-		out->src.addr_min[0] = out->src.addr_max[0] = iface->masq4;
-		return 1;
-	}
-	__builtin_memcpy(out->src.addr_min, iface->masq6, sizeof(iface->masq6));
-	__builtin_memcpy(out->src.addr_max, iface->masq6, sizeof(iface->masq6));
-	return 1;
-}
-
-__attribute__((noinline)) int fw_walk_nat(const struct ct_pkt *pkt, const struct fw_query *query,
-					  struct ct_nat_args *out)
-{
-	struct fw_walk w;
-	__u32 half = 0;
-	const struct fw_half *active;
-	const struct fw_nat_rule *r;
-
-	if (!pkt || !query || !out)
-		return -CT_DROP_MAP_MISSING;
-	active = fw_active(&half);
-	if (!active)
-		return -CT_DROP_MAP_MISSING;
-	fw_walk_init(&w, pkt, query);
-	w.base = half * FW_NATS;
-	w.kind = FW_NAT_SRC;
-	bpf_loop(active->nats, fw_nat_step, &w, 0);
-	r = bpf_map_lookup_elem(&fw_nat_v2, &w.found);
-	if (!r)
-		return 0;
-	fw_hit(half, r->number, pkt->len);
-	out->flags = CT_NAT_SRC;
-	out->src.port_min = r->port_min;
-	out->src.port_max = r->port_max;
-	if (r->to_ifindex)
-		return fw_nat_masquerade(r, pkt->tuple.family, out);
-	__builtin_memcpy(out->src.addr_min, r->to_min, sizeof(r->to_min));
-	__builtin_memcpy(out->src.addr_max, r->to_max, sizeof(r->to_max));
-	return 1;
-}
-
-/*
- * Source translation of a connection that leaves by out_ifindex. 1: out says
- * how. 0: none is asked for, out is zero. -CT_DROP_NAT_NO_ADDRESS: masquerade
- * on an interface without an address of the packet's family.
- */
-static __always_inline int fw_nat(const struct ct_pkt *pkt, __u32 in_ifindex, __u32 out_ifindex,
-				  struct ct_nat_args *out)
-{
-	struct fw_query query = {
-		.in_ifindex = in_ifindex,
-		.out_ifindex = out_ifindex,
-		.dir = FW_OUT,
-	};
-
-	__builtin_memset(out, 0, sizeof(*out));
-	if (fw_link_local(&pkt->tuple))
-		return 0;
-	return fw_walk_nat(pkt, &query, out);
 }
 
 #endif

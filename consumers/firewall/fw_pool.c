@@ -167,7 +167,7 @@ static int fw_check_statics(struct fw_compiler *c)
 {
 	for (unsigned int i = 0; i < c->conf->stmts; i++) {
 		const struct fw_stmt *s = &c->conf->stmt[i];
-		struct fw_span mine;
+		struct fw_span mine = {0};
 		uint8_t family;
 
 		if (!fw_has(s, FW_O_STATIC))
@@ -186,7 +186,7 @@ static int fw_check_statics(struct fw_compiler *c)
 		}
 		for (unsigned int o = 0; o < i; o++) {
 			const struct fw_stmt *other = &c->conf->stmt[o];
-			struct fw_span its;
+			struct fw_span its = {0};
 
 			if (!fw_has(other, FW_O_STATIC) || other->target.flat.v->family != family ||
 			    !(fw_classes(s) & fw_classes(other)))

@@ -9,7 +9,7 @@
 
 #include "../../bpf/ct_path.h"
 #include "fw_forward.h"
-#include "fw_policy.h"
+#include "fw_nat.h"
 
 /* The packet goes on: to the next program or filter of this hook, whoever's it
  * is, then to the stack. TC_ACT_OK would end the hook and keep the clsact
@@ -19,6 +19,7 @@
 struct fw_work {
 	struct fw_hop hop;
 	struct fw_verdict verdict;
+	struct ct_tuple arrived; /* the packet's own, while its tuple is what it will be */
 };
 CT_MAP(fw_work_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct fw_work);
 
@@ -133,24 +134,43 @@ __noinline int fw_to_hop(struct __sk_buff *skb)
  * the deepest stack. */
 #define FW_COMMIT 1
 
-/* A packet without a connection at ingress: rules and translation. FW_COMMIT, 0
- * to let it go on without a connection, or a drop reason. */
-__noinline int fw_admit(struct __sk_buff *skb)
+/* The destination that a new connection gets, entered into the packet's tuple so
+ * that route and rules see where it goes. 1, 0: none, or a drop reason. */
+static __always_inline int fw_redirect(struct __sk_buff *skb, struct ct_work *w, struct fw_work *f,
+				       int to_self)
 {
-	struct ct_work *w = ct_work();
-	struct fw_work *f = fw_work();
-	__u32 in = skb->ifindex, out;
-	struct fw_iface *iface;
-	int v, to_self;
+	struct ct_nat_args *nat = &w->args.nat;
+	int v;
 
-	if (!w || !f)
-		return -CT_DROP_MAP_MISSING;
-	v = fw_route(skb, &w->pkt, &w->res, &f->hop);
-	if (v < 0)
+	v = fw_nat_dst(&w->pkt, skb->ifindex, w->args.inside, to_self, nat);
+	if (v <= 0)
 		return v;
+	__builtin_memcpy(w->pkt.tuple.daddr, nat->dst.addr_min, sizeof(w->pkt.tuple.daddr));
+	if (nat->dst.port_min)
+		w->pkt.tuple.dport = bpf_htons(nat->dst.port_min);
+	v = fw_route(skb, &w->pkt, &w->res, &f->hop);
+	return v < 0 ? v : 1;
+}
+
+/* Rules, and where it goes. FW_COMMIT, 0 to let it go on without a connection, or
+ * a drop reason. */
+static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, struct fw_work *f)
+{
+	__u32 in = skb->ifindex, out;
+	int v, to_self, redirected = 0;
+
 	to_self = f->hop.where == FW_TO_SELF;
+	if (w->res.verdict == CT_NEW) {
+		redirected = fw_redirect(skb, w, f, to_self);
+		if (redirected < 0)
+			return redirected;
+		to_self = f->hop.where == FW_TO_SELF;
+	}
 	out = f->hop.nh.ifindex;
 	v = fw_judge(&w->pkt, in, out, FW_IN, to_self, &f->verdict);
+	/* The rule that redirects admits, unless another blocks. */
+	if (v == -CT_DROP_FW_DEFAULT && redirected)
+		v = 0;
 	if (v >= 0 && !to_self)
 		v = fw_judge(&w->pkt, in, out, FW_OUT, 0, &f->verdict);
 	if (v < 0)
@@ -160,16 +180,36 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	/* What the stack will answer with an error opens nothing. */
 	if (!to_self && (!out || w->pkt.ttl <= 1))
 		return 0;
-	__builtin_memset(&w->args, 0, sizeof(w->args));
-	if (!to_self) {
-		v = fw_nat(&w->pkt, in, out, &w->args.nat);
+	if (!to_self && !(w->args.nat.flags & CT_NAT_SRC)) {
+		v = fw_nat(&w->pkt, in, out, 0, &w->args.nat);
 		if (v < 0)
 			return v;
 	}
-	iface = bpf_map_lookup_elem(&fw_iface_v1, &in);
-	w->args.inside = iface && (iface->flags & FW_IF_INSIDE);
 	w->args.route = f->hop.route;
 	return FW_COMMIT;
+}
+
+/* A packet without a connection at ingress. As fw_decide(). */
+__noinline int fw_admit(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	struct fw_work *f = fw_work();
+	__u32 in = skb->ifindex;
+	struct fw_iface *iface;
+	int v;
+
+	if (!w || !f)
+		return -CT_DROP_MAP_MISSING;
+	iface = bpf_map_lookup_elem(&fw_iface_v1, &in);
+	__builtin_memset(&w->args, 0, sizeof(w->args));
+	w->args.inside = iface && (iface->flags & FW_IF_INSIDE);
+	v = fw_route(skb, &w->pkt, &w->res, &f->hop);
+	if (v < 0)
+		return v;
+	f->arrived = w->pkt.tuple;
+	v = fw_decide(skb, w, f);
+	w->pkt.tuple = f->arrived;
+	return v;
 }
 
 static __always_inline int fw_in(struct __sk_buff *skb, int l2)
@@ -242,7 +282,7 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 	if (w->res.verdict != CT_NEW)
 		return 0;
 	__builtin_memset(&w->args, 0, sizeof(w->args));
-	v = fw_nat(&w->pkt, 0, out, &w->args.nat);
+	v = fw_nat(&w->pkt, 0, out, 0, &w->args.nat);
 	if (v < 0)
 		return v;
 	w->args.inside = 1;

@@ -27,7 +27,7 @@ static struct fw_nat_rule fw_nat_of(const struct fw_compiler *c, const struct fw
 	struct fw_nat_rule r = {.match = *m, .number = s - c->conf->stmt + 1, .kind = kind};
 
 	r.flags = fw_nat_flags(s);
-	r.pool = r.pool_base = FW_NO_POOL;
+	r.pool = FW_NO_POOL;
 	if (s->ports.flat.n) {
 		r.port_min = s->ports.flat.v[0].lo;
 		r.port_max = s->ports.flat.v[0].hi;
@@ -70,10 +70,30 @@ static int fw_emit_mirror(struct fw_compiler *c, const struct fw_stmt *s, const 
 	return fw_put_nat(c, s, &r);
 }
 
+/* One rule a range of the pool; without a pool (the interface has no address of the
+ * family now) one all the same, so that nothing leaves untranslated. */
+static int fw_put_spans(struct fw_compiler *c, const struct fw_stmt *s, struct fw_nat_rule *r)
+{
+	const struct fw_pool *p;
+	int ret = 0;
+
+	if (r->pool == FW_NO_POOL)
+		return fw_put_nat(c, s, r);
+	p = &c->out->pool[r->pool];
+	r->addrs_all = p->addrs;
+	for (unsigned int i = 0; i < p->spans && !ret; i++) {
+		memcpy(r->to_min, p->span[i].first, sizeof(r->to_min));
+		memcpy(r->to_max, p->span[i].last, sizeof(r->to_max));
+		r->addrs = p->span[i].addrs;
+		ret = fw_put_nat(c, s, r);
+		r->addr_from += r->addrs;
+	}
+	return ret;
+}
+
 static int fw_emit_source(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m)
 {
 	struct fw_nat_rule r = fw_nat_of(c, s, m, FW_NAT_SRC);
-	const struct fw_pool *p;
 	int ret = fw_pool_of(c, s, m->family, &r.pool);
 
 	if (ret)
@@ -84,14 +104,8 @@ static int fw_emit_source(struct fw_compiler *c, const struct fw_stmt *s, const 
 	r.max_rate = s->opt[FW_O_LIMIT_RATE].value;
 	if (s->masquerade)
 		r.to_ifindex = fw_ifs_find(c->ifs, s->target.flat.v->text)->ifindex;
-	if (r.pool != FW_NO_POOL) {
-		p = &c->out->pool[r.pool];
-		r.addrs = p->addrs;
-		memcpy(r.to_min, p->span[0].first, sizeof(r.to_min));
-		memcpy(r.to_max, p->span[0].last, sizeof(r.to_max));
-	}
 	if (!fw_has(s, FW_O_STATIC))
-		return fw_put_nat(c, s, &r);
+		return fw_put_spans(c, s, &r);
 	r.plen = s->target.flat.v->plen;
 	fw_to_term(&r, s->target.flat.v);
 	ret = fw_put_nat(c, s, &r);
@@ -138,7 +152,7 @@ static int fw_emit_destination(struct fw_compiler *c, const struct fw_stmt *s,
 			       const struct fw_match *m)
 {
 	struct fw_nat_rule r = fw_nat_of(c, s, m, FW_NAT_DST);
-	const struct fw_term *to = s->to.flat.n == 1 ? s->to.flat.v : NULL, *target;
+	const struct fw_term *target;
 	int ret;
 
 	r.flags &= ~FW_N_HAIRPIN;
@@ -148,10 +162,7 @@ static int fw_emit_destination(struct fw_compiler *c, const struct fw_stmt *s,
 	}
 	target = s->target.flat.v;
 	fw_to_term(&r, target);
-	/* A network to one of the same size: each address to its own. */
-	if (to && !s->to.negate && target->kind == FW_T_ADDR && to->kind == FW_T_ADDR &&
-	    to->family == target->family && to->plen == target->plen &&
-	    target->plen < (target->family == 4 ? 32 : 128)) {
+	if (fw_is_pairing(s)) {
 		r.flags |= FW_N_STATIC;
 		r.plen = target->plen;
 	}

@@ -2,7 +2,7 @@
 /* Parses a packet and asks the firewall's rules about it; answers in a map. */
 #include "../../bpf/lib/ctx_tc.h"
 #include "../../bpf/lib/ct_parse.h"
-#include "../../consumers/firewall/fw_policy.h"
+#include "../../consumers/firewall/fw_nat.h"
 #include "fw_policy_test.h"
 
 struct {
@@ -16,7 +16,6 @@ SEC("tc")
 int fw_policy_test(struct __sk_buff *skb)
 {
 	struct fw_verdict verdict;
-	struct ct_nat_args args;
 	struct ct_pkt pkt;
 	__u32 zero = 0;
 	struct fwt_case *c = bpf_map_lookup_elem(&fwt_case_v1, &zero);
@@ -28,8 +27,11 @@ int fw_policy_test(struct __sk_buff *skb)
 		return 0;
 	c->judged = fw_judge(&pkt, c->in_ifindex, c->out_ifindex, c->dir, c->to_self, &verdict);
 	c->verdict = verdict;
-	c->nat = fw_nat(&pkt, c->in_ifindex, c->out_ifindex, &args);
-	c->args = args;
+	__builtin_memset(&c->args, 0, sizeof(c->args));
+	if (c->kind == FW_NAT_DST)
+		c->nat = fw_nat_dst(&pkt, c->in_ifindex, c->inside, c->to_self, &c->args);
+	else
+		c->nat = fw_nat(&pkt, c->in_ifindex, c->out_ifindex, c->pool_base, &c->args);
 	return 0;
 }
 

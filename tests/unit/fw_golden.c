@@ -137,7 +137,8 @@ static void dump_nat(FILE *out, const struct fw_nat_rule *n)
 	if (n->max_ports | n->max_states | n->max_rate)
 		fprintf(out, " limits %u %u %u", n->max_ports, n->max_states, n->max_rate);
 	if (n->pool != FW_NO_POOL)
-		fprintf(out, " pool %u of %u", n->pool, n->addrs);
+		fprintf(out, " pool %u, %u from %u of %u", n->pool, n->addrs, n->addr_from,
+			n->addrs_all);
 	fputc('\n', out);
 }
 
