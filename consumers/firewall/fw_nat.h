@@ -29,7 +29,8 @@ static __always_inline __u32 fw_source_hash(const struct ct_tuple *t)
 
 	if (t->family == 6)
 		h = ct_mix(ct_mix(ct_mix(h, t->saddr[1]), t->saddr[2]), t->saddr[3]);
-	return h ^ (h >> 32);
+	/* once more: the low bits of one product know little of an address's last octet */
+	return ct_mix(h, 0);
 }
 
 /* Does this pool belong to the rule's statement, whichever of its ranges? */
