@@ -66,8 +66,10 @@ struct nat_pool {
 	/* written by the datapath */
 	__u32 asked;	 /* 1: a request for ports is under way; ctd writes 0 when it has filled */
 	__u32 told_tick; /* when exhaustion was last told: not twice in one tick */
-	__u32 pad[10];
-	__be32 inside[4]; /* written by ctd: source that has the first block of this address */
+	__u32 pad[9];
+	/* written by ctd, for ctctl */
+	__u32 inside_plen; /* of the prefix that has blocks */
+	__be32 inside[4];  /* source that has the first block of this address */
 };
 _Static_assert(sizeof(struct nat_pool) == 128, "nat_pool");
 

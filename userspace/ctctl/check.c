@@ -50,6 +50,8 @@ static int pass(struct bpfct_pins *p, struct check_findings *out, size_t *record
 	}
 	if (!ret)
 		ret = verify_zones(p, zones, churn, out);
+	if (!ret)
+		ret = check_nat(p, out);
 	free(zones);
 	return ret;
 }
@@ -98,6 +100,7 @@ static const char *kind_text(enum check_kind kind)
 		[CHECK_STUCK] = "I4 record stays SETUP or DEAD",
 		[CHECK_COUNT] = "I8 count differs from the walk",
 		[CHECK_ZONE] = "I8 zone count differs from the walk",
+		[CHECK_USE] = "I2 uses of a port differ from what holds it",
 	};
 
 	return texts[kind];
@@ -116,6 +119,13 @@ static void describe(const struct check_finding *f, char *buf, size_t len)
 	if (f->kind == CHECK_ZONE) {
 		snprintf(buf, len, "zone %u: counter %llu, walk %llu", f->key.zone,
 			 (unsigned long long)f->count, (unsigned long long)f->walk);
+		return;
+	}
+	if (f->kind == CHECK_USE) {
+		*ct_text_addr(addr[0], f->key.addr[0], family) = 0;
+		snprintf(buf, len, "%s port %u class %u: counted %llu, walk %llu", addr[0],
+			 ntohs(f->key.port[0]), f->key.proto, (unsigned long long)f->count,
+			 (unsigned long long)f->walk);
 		return;
 	}
 	for (int i = 0; i < 2; i++)

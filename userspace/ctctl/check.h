@@ -50,6 +50,7 @@ enum check_kind {
 	CHECK_STUCK,	   /* I4: stays SETUP or DEAD */
 	CHECK_COUNT,	   /* I8: counter and walk differ */
 	CHECK_ZONE,
+	CHECK_USE, /* I2: uses of a port and what holds it differ; gen: by how much */
 };
 
 struct check_finding {
@@ -69,6 +70,9 @@ struct check_findings {
 /* Copies one family's maps. 0 or -errno. */
 int check_read(struct bpfct_pins *p, int family, struct check_tables *t);
 void check_free(struct check_tables *t);
+
+/* Holds nat_use_v1 against stubs and bindings. 0 or -errno. */
+int check_nat(struct bpfct_pins *p, struct check_findings *out);
 
 /* Appends what is wrong; adds each zone's live records to zones[65536].
  * 0 or -ENOMEM. */

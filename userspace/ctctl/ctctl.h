@@ -28,7 +28,8 @@ int ctctl_main(struct ctctl *c, int argc, char **argv);
 /* An object of `ctctl OBJECT VERB`; argv[0] is the verb. */
 struct ctctl_verb {
 	const char *object;
-	const char *verb; /* NULL: the object has no verbs, argv[0] is the object */
+	const char *verb; /* NULL: the object has no verbs, or none was given; argv[0] is the
+			     object */
 	int (*run)(struct ctctl *c, int argc, char **argv);
 	const char *help; /* "ARGS  what it does"; NULL hides it */
 };
@@ -42,6 +43,10 @@ int ctctl_fw_check(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_load(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_show(struct ctctl *c, int argc, char **argv);
 int ctctl_frag(struct ctctl *c, int argc, char **argv);
+int ctctl_nat(struct ctctl *c, int argc, char **argv);
+int ctctl_nat_whois(struct ctctl *c, int argc, char **argv);
+int ctctl_nat_blocks(struct ctctl *c, int argc, char **argv);
+int ctctl_nat_bindings(struct ctctl *c, int argc, char **argv);
 int ctctl_stats(struct ctctl *c, int argc, char **argv);
 int ctctl_check(struct ctctl *c, int argc, char **argv);
 int ctctl_events(struct ctctl *c, int argc, char **argv);

@@ -21,7 +21,7 @@ static uint32_t blocks_of(const struct nat_pool *p)
 void nat_block_set(struct ctd *d, uint32_t index, const struct fw_pool *f)
 {
 	struct nat *n = d->nat;
-	struct nat_pool *p = &n->pool[index];
+	struct nat_pool *p = &n->m.pool[index];
 	struct nat_own *own = &n->own[index];
 	uint32_t first, word = p->family == 4 ? 0 : 3;
 	__be32 inside[4];
@@ -33,6 +33,7 @@ void nat_block_set(struct ctd *d, uint32_t index, const struct fw_pool *f)
 	memcpy(inside, f->inside, sizeof(inside));
 	inside[word] = htonl(last_word(f->inside, p->family) + first * blocks_of(p));
 	memcpy(p->inside, inside, sizeof(inside));
+	p->inside_plen = f->inside_plen;
 	if (!own->block_used)
 		own->block_used = calloc(blocks_of(p) / 64 + 1, sizeof(*own->block_used));
 }
@@ -40,10 +41,10 @@ void nat_block_set(struct ctd *d, uint32_t index, const struct fw_pool *f)
 /* Any port of this block, of any class? The pools of an address stand together. */
 static bool in_use(const struct nat *n, uint32_t base, uint32_t block)
 {
-	uint32_t class, i, size = n->pool[base].block;
+	uint32_t class, i, size = n->m.pool[base].block;
 
 	for (class = 0; class < NAT_CLASSES; class ++) {
-		const uint32_t *use = nat_use_of(n, base + class) + block * size;
+		const uint32_t *use = nat_maps_use(&n->m, base + class) + block * size;
 
 		for (i = 0; i < size; i++)
 			if (nat_uses(__atomic_load_n(&use[i], __ATOMIC_RELAXED)))
@@ -70,19 +71,19 @@ static void tell(const struct nat_pool *p, uint32_t block, bool used)
 void nat_block_look(struct ctd *d, uint32_t index)
 {
 	struct nat *n = d->nat;
-	uint32_t base = index - n->pool[index].class, blocks, b;
+	uint32_t base = index - n->m.pool[index].class, blocks, b;
 	uint64_t *used = n->own[base].block_used;
 
 	/* All four classes' pools are of one block; they come and go together. */
-	if (!used || !n->own[base].live || base + NAT_CLASSES > n->pools)
+	if (!used || !n->own[base].live || base + NAT_CLASSES > n->m.pools)
 		return;
-	blocks = blocks_of(&n->pool[base]);
+	blocks = blocks_of(&n->m.pool[base]);
 	for (b = 0; b < blocks; b++) {
 		bool now = in_use(n, base, b), was = used[b / 64] >> b % 64 & 1;
 
 		if (now == was)
 			continue;
 		used[b / 64] ^= 1ull << b % 64;
-		tell(&n->pool[base], b, now);
+		tell(&n->m.pool[base], b, now);
 	}
 }

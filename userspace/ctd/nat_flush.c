@@ -58,8 +58,8 @@ static void collect(struct ctd *d)
 	uint32_t i, k;
 
 	f->gones = 0;
-	for (i = 1; i < n->pools; i++) {
-		struct nat_pool *p = &n->pool[i];
+	for (i = 1; i < n->m.pools; i++) {
+		struct nat_pool *p = &n->m.pool[i];
 
 		if (!p->family || n->own[i].live || !(p->flags & NAT_POOL_LOCAL))
 			continue;

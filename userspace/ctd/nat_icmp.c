@@ -65,14 +65,14 @@ void nat_icmp_look(struct ctd *d, uint32_t index)
 {
 	static const char *const class[NAT_CLASSES] = {"tcp", "udp", "icmp", "sctp"};
 	struct nat *n = d->nat;
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	struct nat_own *own = &n->own[index];
 	char addr[INET6_ADDRSTRLEN];
 	uint64_t refused = 0;
 	uint32_t i;
 
-	for (i = 0; i < n->heads; i++)
-		refused += n->head[p->head_base + i].refused;
+	for (i = 0; i < n->m.heads; i++)
+		refused += n->m.head[p->head_base + i].refused;
 	if (refused == own->refused || !may_log(n->icmp, index))
 		return;
 	inet_ntop(p->family == 4 ? AF_INET : AF_INET6, p->addr, addr, sizeof(addr));
@@ -268,7 +268,7 @@ int nat_icmp_run(struct ctd *d)
 		return -ENOMEM;
 	m->fd[0] = m->fd[1] = -1;
 	d->nat->icmp = m;
-	m->logged = calloc(d->nat->pools, sizeof(*m->logged));
+	m->logged = calloc(d->nat->m.pools, sizeof(*m->logged));
 	if (!m->logged)
 		return -ENOMEM;
 	for (i = 0; i < 2; i++) {

@@ -23,20 +23,20 @@
 
 static uint32_t *slots(const struct nat *n, uint32_t index, uint32_t ring)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 
-	return n->ring + p->ring_base + ring * p->ring_size;
+	return n->m.ring + p->ring_base + ring * p->ring_size;
 }
 
 static uint32_t *shadows(const struct nat *n, uint32_t index, uint32_t ring)
 {
-	return n->own[index].shadow + ring * n->pool[index].ring_size;
+	return n->own[index].shadow + ring * n->m.pool[index].ring_size;
 }
 
 /* Counters of a ring; the CPU's rings of odd ports have theirs too. */
 static struct nat_head *head_of(const struct nat *n, uint32_t index, uint32_t ring)
 {
-	return &n->head[n->pool[index].head_base + ring];
+	return &n->m.head[n->m.pool[index].head_base + ring];
 }
 
 /* Which ports go into a ring. */
@@ -66,7 +66,7 @@ static void replace(struct nat *n, uint32_t index, uint32_t ring, uint32_t i, ui
 	uint32_t was = *shadow, with = 0;
 	uint16_t port;
 
-	if (!nat_alloc_take(&own->alloc, sets_of(&n->pool[index], ring), &port))
+	if (!nat_alloc_take(&own->alloc, sets_of(&n->m.pool[index], ring), &port))
 		with = port | NAT_SLOT_VALID;
 	if (__atomic_compare_exchange_n(slot, &was, with, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_RELAXED)) {
@@ -83,7 +83,7 @@ static void replace(struct nat *n, uint32_t index, uint32_t ring, uint32_t i, ui
 /* What has been taken since we looked, what must not be there, what came back. */
 static void collect(struct nat *n, uint32_t index, uint32_t now)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	struct nat_own *own = &n->own[index];
 	uint32_t r, i;
 
@@ -96,7 +96,7 @@ static void collect(struct nat *n, uint32_t index, uint32_t now)
 				shadow[i] = 0;
 			}
 	}
-	nat_alloc_scan(&own->alloc, nat_use_of(n, index), now);
+	nat_alloc_scan(&own->alloc, nat_maps_use(&n->m, index), now);
 	for (r = 0; r < p->rings; r++) {
 		const uint32_t *shadow = shadows(n, index, r);
 
@@ -110,7 +110,7 @@ static void collect(struct nat *n, uint32_t index, uint32_t now)
  * in all, so that its free ports stay free for those who keep their own. */
 static uint32_t ring_target(const struct nat *n, uint32_t index)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	uint32_t ports = n->own[index].alloc.ports, all = ports / 4;
 
 	if (all < LEASED_LEAST)
@@ -138,7 +138,7 @@ static bool next_port(struct filler *f, uint32_t ring, uint16_t *port)
 {
 	struct nat *n = f->n;
 
-	if (!nat_alloc_take(&n->own[f->index].alloc, sets_of(&n->pool[f->index], ring), port))
+	if (!nat_alloc_take(&n->own[f->index].alloc, sets_of(&n->m.pool[f->index], ring), port))
 		return true;
 	if (f->next >= f->leasts)
 		return false;
@@ -150,7 +150,7 @@ static void fill_ring(struct filler *f, uint32_t ring)
 {
 	struct nat_head *h = head_of(f->n, f->index, ring);
 	uint32_t head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE), tail = h->tail;
-	uint32_t size = f->n->pool[f->index].ring_size, mask = size - 1;
+	uint32_t size = f->n->m.pool[f->index].ring_size, mask = size - 1;
 	uint16_t port;
 
 	/* Two takers of the last lease: the second has gone past tail. */
@@ -171,7 +171,7 @@ static void fill_ring(struct filler *f, uint32_t ring)
 /* Leases that are missing of one parity (both: no parity). */
 static uint32_t missing(const struct nat *n, uint32_t index, uint32_t target, uint32_t parity)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	uint32_t r, sum = 0, step = p->flags & NAT_POOL_PARITY ? 2 : 1;
 
 	for (r = parity; r < p->rings; r += step) {
@@ -190,7 +190,7 @@ static void fill_parity(struct ctd *d, uint32_t index, uint32_t parity)
 {
 	struct nat *n = d->nat;
 	struct nat_own *own = &n->own[index];
-	struct nat_pool *p = &n->pool[index];
+	struct nat_pool *p = &n->m.pool[index];
 	uint32_t step = p->flags & NAT_POOL_PARITY ? 2 : 1, rings = p->rings / step, r;
 	struct filler f = {.n = n, .index = index, .target = ring_target(n, index)};
 	uint32_t want = missing(n, index, f.target, parity);
@@ -201,7 +201,7 @@ static void fill_parity(struct ctd *d, uint32_t index, uint32_t parity)
 	if (can < want && !own->alloc.conf.one_owner) {
 		f.least = calloc(want - can, sizeof(*f.least));
 		if (f.least)
-			f.leasts = nat_alloc_take_least(&own->alloc, nat_use_of(n, index),
+			f.leasts = nat_alloc_take_least(&own->alloc, nat_maps_use(&n->m, index),
 							sets_of(p, parity), want - can, f.least);
 		can += f.leasts;
 	}
@@ -217,7 +217,7 @@ static void fill_parity(struct ctd *d, uint32_t index, uint32_t parity)
 void nat_lease_fill(struct ctd *d, uint32_t index)
 {
 	struct nat *n = d->nat;
-	struct nat_pool *p = &n->pool[index];
+	struct nat_pool *p = &n->m.pool[index];
 
 	if (!n->own[index].live)
 		return;
@@ -236,7 +236,7 @@ void nat_lease_adopt(struct ctd *d, uint32_t index)
 {
 	struct nat *n = d->nat;
 	struct nat_own *own = &n->own[index];
-	uint32_t all = n->pool[index].rings * n->pool[index].ring_size, i;
+	uint32_t all = n->m.pool[index].rings * n->m.pool[index].ring_size, i;
 	uint32_t *slot = slots(n, index, 0);
 
 	for (i = 0; i < all; i++) {
@@ -254,7 +254,7 @@ void nat_lease_adopt(struct ctd *d, uint32_t index)
 void nat_lease_empty(struct ctd *d, uint32_t index)
 {
 	struct nat *n = d->nat;
-	uint32_t all = n->pool[index].rings * n->pool[index].ring_size, i;
+	uint32_t all = n->m.pool[index].rings * n->m.pool[index].ring_size, i;
 	uint32_t *slot = slots(n, index, 0);
 
 	for (i = 0; i < all; i++)
@@ -268,8 +268,8 @@ static bool moved(struct nat *n, uint32_t index)
 	uint64_t churn = 0;
 	uint32_t i;
 
-	for (i = 0; i < n->heads; i++) {
-		const struct nat_head *h = &n->head[n->pool[index].head_base + i];
+	for (i = 0; i < n->m.heads; i++) {
+		const struct nat_head *h = &n->m.head[n->m.pool[index].head_base + i];
 
 		churn += h->claimed + h->released + h->lost + h->head;
 	}
@@ -298,14 +298,14 @@ static void poll_again(struct nat *n, double secs)
 /* From now on the datapath asks again when a ring runs low. */
 static void may_ask(struct nat *n, uint32_t index)
 {
-	__atomic_store_n(&n->pool[index].asked, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&n->m.pool[index].asked, 0, __ATOMIC_RELEASE);
 }
 
 /* Has every ring more than the mark? If ports are that short, a request after
  * each packet would be of no use to anybody: the poll is often enough. */
 static bool plenty(const struct nat *n, uint32_t index)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	uint32_t r;
 
 	for (r = 0; r < p->rings; r++) {
@@ -329,10 +329,10 @@ static void on_poll(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!n->poll_at)
 		nat_pools_retired(d);
-	for (; n->poll_at < n->pools && spent < POLL_SECS * CPU_SHARE; n->poll_at++) {
+	for (; n->poll_at < n->m.pools && spent < POLL_SECS * CPU_SHARE; n->poll_at++) {
 		if (!n->own[n->poll_at].live)
 			continue;
-		if (moved(n, n->poll_at) || n->pool[n->poll_at].asked) {
+		if (moved(n, n->poll_at) || n->m.pool[n->poll_at].asked) {
 			nat_lease_fill(d, n->poll_at);
 			may_ask(n, n->poll_at);
 			nat_block_look(d, n->poll_at);
@@ -340,7 +340,7 @@ static void on_poll(evutil_socket_t fd, short what, void *arg)
 		}
 		nat_icmp_look(d, n->poll_at);
 	}
-	if (n->poll_at >= n->pools)
+	if (n->poll_at >= n->m.pools)
 		n->poll_at = 0;
 	poll_again(n, POLL_SECS);
 }
@@ -350,7 +350,7 @@ static int on_need(void *arg, void *data, size_t len)
 	const struct nat_need *need = data;
 	struct ctd *d = arg;
 
-	if (len < sizeof(*need) || need->pool >= d->nat->pools)
+	if (len < sizeof(*need) || need->pool >= d->nat->m.pools)
 		return 0;
 	if (need->kind == NAT_NEED_PORTS) {
 		nat_lease_fill(d, need->pool);

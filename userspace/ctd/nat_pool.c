@@ -40,31 +40,10 @@ static uint32_t next_random(void *arg)
 	return n->random[--n->random_left];
 }
 
-bool nat_pool_in_use(const struct nat *n, uint32_t index)
-{
-	uint64_t claimed = 0, released = 0;
-	uint32_t i;
-
-	for (i = 0; i < n->heads; i++) {
-		const struct nat_head *h = &n->head[n->pool[index].head_base + i];
-
-		released += __atomic_load_n(&h->released, __ATOMIC_ACQUIRE);
-		claimed += __atomic_load_n(&h->claimed, __ATOMIC_ACQUIRE);
-	}
-	return claimed != released;
-}
-
-const struct nat_reserved *nat_pool_reserved(const struct nat *n, uint32_t index)
-{
-	const struct nat_pool *p = &n->pool[index];
-
-	return &n->reserved[p->class + (p->flags & NAT_POOL_LOCAL ? NAT_CLASSES : 0)];
-}
-
 /* An index that has nothing: neither live nor retired. */
 static bool vacant(const struct nat *n, uint32_t index)
 {
-	return !n->pool[index].family;
+	return !n->m.pool[index].family;
 }
 
 /* A port range of the language for a class; none given: the ports that may be
@@ -114,7 +93,7 @@ _Static_assert(FW_CLASS_TCP == 1 << NAT_TCP && FW_CLASS_UDP == 1 << NAT_UDP &&
 /* Is the pool at this index number k (address-major) of f, as it should be? */
 static bool is_pool_of(const struct nat *n, uint32_t index, const struct fw_pool *f, uint32_t k)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	uint16_t min, max;
 	__be32 addr[4];
 
@@ -132,7 +111,7 @@ static uint32_t find_pools(const struct nat *n, const struct fw_pool *f)
 {
 	uint32_t count = f->addrs * NAT_CLASSES, i, k;
 
-	for (i = 1; i + count <= n->pools; i++) {
+	for (i = 1; i + count <= n->m.pools; i++) {
 		for (k = 0; k < count && is_pool_of(n, i + k, f, k); k++)
 			;
 		if (k == count)
@@ -146,7 +125,7 @@ static uint32_t find_room(const struct nat *n, uint32_t count)
 {
 	uint32_t i, k;
 
-	for (i = 1; i + count <= n->pools; i += k + 1) {
+	for (i = 1; i + count <= n->m.pools; i += k + 1) {
 		for (k = 0; k < count && vacant(n, i + k) && n->tried[i + k] != n->plan; k++)
 			;
 		if (k == count)
@@ -158,19 +137,19 @@ static uint32_t find_room(const struct nat *n, uint32_t count)
 /* The part of nat_use_v1 that belongs to an address and class, else a free one. */
 static uint32_t find_area(const struct nat *n, const struct nat_pool *want, bool *shared)
 {
-	uint8_t *taken = calloc(n->areas, 1);
+	uint8_t *taken = calloc(n->m.areas, 1);
 	uint32_t i, area;
 
 	*shared = false;
 	if (!taken)
-		return n->areas;
-	for (i = 1; i < n->pools; i++) {
-		const struct nat_pool *p = &n->pool[i];
+		return n->m.areas;
+	for (i = 1; i < n->m.pools; i++) {
+		const struct nat_pool *p = &n->m.pool[i];
 
 		if (vacant(n, i))
 			continue;
 		area = p->use_base / NAT_AREA;
-		if (area < n->areas)
+		if (area < n->m.areas)
 			taken[area] = 1;
 		if (p->family == want->family && p->class == want->class &&
 		    !memcmp(p->addr, want->addr, sizeof(p->addr))) {
@@ -179,7 +158,7 @@ static uint32_t find_area(const struct nat *n, const struct nat_pool *want, bool
 			return area;
 		}
 	}
-	for (area = 0; area < n->areas && taken[area]; area++)
+	for (area = 0; area < n->m.areas && taken[area]; area++)
 		;
 	free(taken);
 	return area;
@@ -197,7 +176,7 @@ static uint32_t pow2_at_most(uint32_t n)
 static int alloc_start(struct ctd *d, uint32_t index)
 {
 	struct nat *n = d->nat;
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	struct nat_own *own = &n->own[index];
 	struct nat_alloc_conf conf = {.port_min = p->port_min,
 				      .port_max = p->port_max,
@@ -231,12 +210,12 @@ void nat_own_free(struct nat_own *own)
 
 static void set_rings(const struct nat *n, uint32_t index, bool leases, struct nat_pool *p)
 {
-	p->head_base = index * n->heads;
-	p->ring_base = index * n->ring_room;
+	p->head_base = index * n->m.heads;
+	p->ring_base = index * n->m.ring_room;
 	if (!leases)
 		return;
 	p->rings = p->flags & NAT_POOL_PARITY ? 2 * n->cpus : n->cpus;
-	p->ring_size = pow2_at_most(n->ring_room / p->rings);
+	p->ring_size = pow2_at_most(n->m.ring_room / p->rings);
 	if (p->ring_size > NAT_RING_MAX)
 		p->ring_size = NAT_RING_MAX;
 }
@@ -253,29 +232,29 @@ static int make_pool(struct ctd *d, uint32_t index, const struct fw_pool *f, uin
 	address_of(f, k / NAT_CLASSES, p.addr);
 	range_of(f, p.class, &p.port_min, &p.port_max);
 	area = find_area(n, &p, &shared);
-	if (area >= n->areas)
+	if (area >= n->m.areas)
 		return -ENOSPC;
 	if (!shared)
-		memset(n->use + (size_t)area * NAT_AREA, 0, NAT_AREA * sizeof(*n->use));
+		memset(n->m.use + (size_t)area * NAT_AREA, 0, NAT_AREA * sizeof(*n->m.use));
 	p.use_base = area * NAT_AREA + p.port_min;
 	p.bind_secs = BIND_SECS;
 	p.hold = n->hold;
 	if (nat_is_local(d, p.family, p.addr))
 		p.flags |= NAT_POOL_LOCAL;
 	set_rings(n, index, leases(f, p.class), &p);
-	memset(&n->head[p.head_base], 0, n->heads * sizeof(*n->head));
-	n->pool[index] = p;
+	memset(&n->m.head[p.head_base], 0, n->m.heads * sizeof(*n->m.head));
+	n->m.pool[index] = p;
 	n->own[index].made = true;
 	ret = alloc_start(d, index);
 	if (ret) {
-		memset(&n->pool[index], 0, sizeof(p));
+		memset(&n->m.pool[index], 0, sizeof(p));
 		return ret;
 	}
 	n->own[index].live = true;
 	if (shared)
-		nat_alloc_rebuild(&n->own[index].alloc, nat_use_of(n, index), nat_now(d));
+		nat_alloc_rebuild(&n->own[index].alloc, nat_maps_use(&n->m, index), nat_now(d));
 	nat_lease_fill(d, index);
-	__atomic_or_fetch(&n->pool[index].flags, NAT_POOL_LIVE, __ATOMIC_RELEASE);
+	__atomic_or_fetch(&n->m.pool[index].flags, NAT_POOL_LIVE, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -284,7 +263,7 @@ static void retire(struct ctd *d, uint32_t index)
 	struct nat *n = d->nat;
 	struct nat_own *own = &n->own[index];
 
-	__atomic_and_fetch(&n->pool[index].flags, ~NAT_POOL_LIVE, __ATOMIC_ACQ_REL);
+	__atomic_and_fetch(&n->m.pool[index].flags, ~NAT_POOL_LIVE, __ATOMIC_ACQ_REL);
 	nat_lease_empty(d, index);
 	nat_own_free(own);
 	own->retired = nat_now(d);
@@ -295,12 +274,12 @@ void nat_pools_retired(struct ctd *d)
 	struct nat *n = d->nat;
 	uint32_t i, now = nat_now(d);
 
-	for (i = 1; i < n->pools; i++)
+	for (i = 1; i < n->m.pools; i++)
 		if (!vacant(n, i) && !n->own[i].live && now - n->own[i].retired > n->grace &&
-		    !nat_pool_in_use(n, i)) {
+		    !nat_maps_tuples(&n->m, i)) {
 			/* A program that saw it live has ended, or has put a lease back. */
 			nat_lease_empty(d, i);
-			memset(&n->pool[i], 0, sizeof(n->pool[i]));
+			memset(&n->m.pool[i], 0, sizeof(n->m.pool[i]));
 		}
 }
 
@@ -317,7 +296,7 @@ static int no_room(const struct nat *n, const struct fw_pool *f, const char *nam
 {
 	uint32_t i, live = 0, retired = 0;
 
-	for (i = 1; i < n->pools; i++) {
+	for (i = 1; i < n->m.pools; i++) {
 		live += n->own[i].live;
 		retired += !vacant(n, i) && !n->own[i].live;
 	}
@@ -325,8 +304,8 @@ static int no_room(const struct nat *n, const struct fw_pool *f, const char *nam
 		fprintf(err,
 			"%s:%u: no room for %u pools (%u addresses x %d classes): of %u, %u are "
 			"in use and %u wait for their last connection (set nat pools)\n",
-			name, f->line, f->addrs * NAT_CLASSES, f->addrs, NAT_CLASSES, n->pools - 1,
-			live, retired);
+			name, f->line, f->addrs * NAT_CLASSES, f->addrs, NAT_CLASSES,
+			n->m.pools - 1, live, retired);
 	return -ENOSPC;
 }
 
@@ -396,7 +375,7 @@ int nat_plan(struct ctd *d, struct fw_rules *rules, const struct fw_settings *se
 static void refresh_pool(struct ctd *d, uint32_t index, const struct fw_pool *f)
 {
 	struct nat *n = d->nat;
-	struct nat_pool *p = &n->pool[index];
+	struct nat_pool *p = &n->m.pool[index];
 	uint16_t flags = flags_of(f), was = p->flags;
 
 	if (nat_is_local(d, p->family, p->addr))
@@ -428,15 +407,15 @@ static void set_config(struct nat *n)
 {
 	uint32_t i, flags = 0, pools = 0;
 
-	for (i = 1; i < n->pools; i++) {
+	for (i = 1; i < n->m.pools; i++) {
 		if (vacant(n, i))
 			continue;
 		pools = i + 1;
-		if (n->pool[i].flags & NAT_POOL_EIM)
+		if (n->m.pool[i].flags & NAT_POOL_EIM)
 			flags |= NAT_HAVE_BINDINGS;
 	}
-	__atomic_store_n(&n->config->pools, pools, __ATOMIC_RELAXED);
-	__atomic_store_n(&n->config->flags, flags, __ATOMIC_RELEASE);
+	__atomic_store_n(&n->m.config->pools, pools, __ATOMIC_RELAXED);
+	__atomic_store_n(&n->m.config->flags, flags, __ATOMIC_RELEASE);
 }
 
 void nat_settle(struct ctd *d, const struct fw_rules *installed)
@@ -446,7 +425,7 @@ void nat_settle(struct ctd *d, const struct fw_rules *installed)
 
 	if (!n)
 		return;
-	for (i = 1; i < n->pools; i++) {
+	for (i = 1; i < n->m.pools; i++) {
 		struct nat_own *own = &n->own[i];
 
 		if (own->live && (installed ? n->tried[i] != n->plan : own->made)) {
@@ -471,10 +450,10 @@ int nat_pools_adopt(struct ctd *d)
 	uint32_t i, now = nat_now(d);
 	int ret;
 
-	for (i = 1; i < n->pools; i++) {
+	for (i = 1; i < n->m.pools; i++) {
 		if (vacant(n, i))
 			continue;
-		if (!(n->pool[i].flags & NAT_POOL_LIVE)) {
+		if (!(n->m.pool[i].flags & NAT_POOL_LIVE)) {
 			n->own[i].retired = now;
 			continue;
 		}
@@ -482,7 +461,7 @@ int nat_pools_adopt(struct ctd *d)
 		if (ret)
 			return ret;
 		n->own[i].live = true;
-		nat_alloc_rebuild(&n->own[i].alloc, nat_use_of(n, i), now);
+		nat_alloc_rebuild(&n->own[i].alloc, nat_maps_use(&n->m, i), now);
 		nat_lease_adopt(d, i);
 	}
 	return 0;

@@ -50,10 +50,10 @@ static uint32_t *counter(struct nat *n, uint32_t pool, uint32_t port)
 	struct nat_reconcile *r = n->reconcile;
 	uint32_t area;
 
-	if (!pool || pool >= n->pools || !n->pool[pool].family)
+	if (!pool || pool >= n->m.pools || !n->m.pool[pool].family)
 		return NULL;
-	area = n->pool[pool].use_base / NAT_AREA;
-	if (area >= n->areas)
+	area = n->m.pool[pool].use_base / NAT_AREA;
+	if (area >= n->m.areas)
 		return NULL;
 	if (!r->count[area])
 		r->count[area] = calloc(NAT_AREA, sizeof(uint32_t));
@@ -138,10 +138,10 @@ static void find(struct nat_reconcile *r, uint32_t area, uint32_t port, int32_t 
 /* Pools of one address and class share an area; a port of both is looked at once. */
 static bool earlier_has(const struct nat *n, uint32_t index, uint32_t port)
 {
-	uint32_t area = n->pool[index].use_base / NAT_AREA, i;
+	uint32_t area = n->m.pool[index].use_base / NAT_AREA, i;
 
 	for (i = 1; i < index; i++) {
-		const struct nat_pool *p = &n->pool[i];
+		const struct nat_pool *p = &n->m.pool[i];
 
 		if (p->family && p->use_base / NAT_AREA == area && port >= p->port_min &&
 		    port <= p->port_max)
@@ -152,12 +152,12 @@ static bool earlier_has(const struct nat *n, uint32_t index, uint32_t port)
 
 static void compare_pool(struct nat *n, uint32_t index)
 {
-	const struct nat_pool *p = &n->pool[index];
+	const struct nat_pool *p = &n->m.pool[index];
 	uint32_t area = p->use_base / NAT_AREA, port, uses, have;
 
 	for (port = p->port_min; port <= p->port_max; port++) {
-		uses = nat_uses(
-			__atomic_load_n(&n->use[(size_t)area * NAT_AREA + port], __ATOMIC_RELAXED));
+		uses = nat_uses(__atomic_load_n(&n->m.use[(size_t)area * NAT_AREA + port],
+						__ATOMIC_RELAXED));
 		have = n->reconcile->count[area] ? n->reconcile->count[area][port] : 0;
 		if (uses != have && !earlier_has(n, index, port))
 			find(n->reconcile, area, port, (int32_t)uses - (int32_t)have);
@@ -166,11 +166,11 @@ static void compare_pool(struct nat *n, uint32_t index)
 
 static void compare_heads(struct nat *n, uint32_t index)
 {
-	const struct nat_head *h = &n->head[n->pool[index].head_base];
+	const struct nat_head *h = &n->m.head[n->m.pool[index].head_base];
 	int64_t sum = 0;
 	uint32_t i;
 
-	for (i = 0; i < n->heads; i++)
+	for (i = 0; i < n->m.heads; i++)
 		sum += __atomic_load_n(&h[i].claimed, __ATOMIC_RELAXED) -
 		       __atomic_load_n(&h[i].released, __ATOMIC_RELAXED);
 	if (sum != n->reconcile->pool[index])
@@ -180,7 +180,7 @@ static void compare_heads(struct nat *n, uint32_t index)
 static void repair_port(struct ctd *d, const struct finding *f)
 {
 	struct nat *n = d->nat;
-	uint32_t *word = &n->use[(size_t)f->area * NAT_AREA + f->port];
+	uint32_t *word = &n->m.use[(size_t)f->area * NAT_AREA + f->port];
 	uint32_t was = __atomic_load_n(word, __ATOMIC_RELAXED), with;
 	int64_t uses;
 
@@ -205,7 +205,7 @@ static void repair(struct ctd *d)
 		if (f->seen < SEEN_REPAIR)
 			continue;
 		if (f->area == NO_AREA)
-			__atomic_add_fetch(&n->head[n->pool[f->port].head_base].released,
+			__atomic_add_fetch(&n->m.head[n->m.pool[f->port].head_base].released,
 					   (int64_t)f->excess, __ATOMIC_RELAXED);
 		else
 			repair_port(d, f);
@@ -225,20 +225,20 @@ static void end_pass(struct ctd *d)
 	uint32_t i;
 
 	r->news = 0;
-	for (i = 1; i < n->pools; i++)
-		if (n->pool[i].family)
+	for (i = 1; i < n->m.pools; i++)
+		if (n->m.pool[i].family)
 			compare_pool(n, i);
-	for (i = 1; i < n->pools; i++)
-		if (n->pool[i].family)
+	for (i = 1; i < n->m.pools; i++)
+		if (n->m.pool[i].family)
 			compare_heads(n, i);
 	repair(d);
 	swap = r->old, r->old = r->new, r->new = swap;
 	r->olds = r->news;
 	qsort(r->old, r->olds, sizeof(*r->old), by_place);
-	for (i = 0; i < n->areas; i++)
+	for (i = 0; i < n->m.areas; i++)
 		if (r->count[i])
 			memset(r->count[i], 0, NAT_AREA * sizeof(uint32_t));
-	memset(r->pool, 0, n->pools * sizeof(*r->pool));
+	memset(r->pool, 0, n->m.pools * sizeof(*r->pool));
 	r->table = 0;
 }
 
@@ -287,8 +287,8 @@ int nat_reconcile_run(struct ctd *d)
 		value = sizeof(struct nat_bound);
 	r->keys = malloc(BATCH * sizeof(struct ct_key6));
 	r->values = malloc(BATCH * value);
-	r->count = calloc(d->nat->areas, sizeof(*r->count));
-	r->pool = calloc(d->nat->pools, sizeof(*r->pool));
+	r->count = calloc(d->nat->m.areas, sizeof(*r->count));
+	r->pool = calloc(d->nat->m.pools, sizeof(*r->pool));
 	r->old = calloc(FINDINGS, sizeof(*r->old));
 	r->new = calloc(FINDINGS, sizeof(*r->new));
 	r->timer = evtimer_new(d->base, on_timer, d);
@@ -305,7 +305,7 @@ void nat_reconcile_stop(struct ctd *d)
 
 	if (!r)
 		return;
-	for (i = 0; r->count && i < d->nat->areas; i++)
+	for (i = 0; r->count && i < d->nat->m.areas; i++)
 		free(r->count[i]);
 	if (r->timer)
 		event_free(r->timer);

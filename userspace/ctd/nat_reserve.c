@@ -57,7 +57,7 @@ bool nat_is_local(const struct ctd *d, int family, const __be32 addr[4])
 void nat_reserve_pool(struct ctd *d, uint32_t index)
 {
 	struct nat *n = d->nat;
-	const struct nat_reserved *r = nat_pool_reserved(n, index);
+	const struct nat_reserved *r = nat_maps_reserved(&n->m, index);
 	struct nat_alloc *a = &n->own[index].alloc;
 	uint32_t p;
 
@@ -71,15 +71,16 @@ static void tell_pools(struct ctd *d, uint32_t which, uint32_t port)
 	struct nat *n = d->nat;
 	uint32_t i;
 
-	for (i = 1; i < n->pools; i++)
-		if (n->own[i].live && nat_pool_reserved(n, i) == &n->reserved[which] &&
-		    nat_alloc_reserve(&n->own[i].alloc, port, test(n->reserved[which].word, port)))
+	for (i = 1; i < n->m.pools; i++)
+		if (n->own[i].live && nat_maps_reserved(&n->m, i) == &n->m.reserved[which] &&
+		    nat_alloc_reserve(&n->own[i].alloc, port,
+				      test(n->m.reserved[which].word, port)))
 			n->own[i].churn--; /* the next poll takes it out of its ring */
 }
 
 static void write_bitmap(struct ctd *d, uint32_t which, const struct bitmap *want)
 {
-	__u64 *word = d->nat->reserved[which].word, changed;
+	__u64 *word = d->nat->m.reserved[which].word, changed;
 	uint32_t i, b;
 
 	for (i = 0; i < 1024; i++) {
