@@ -38,6 +38,7 @@ BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 BENCH_BIN := $(BENCH_SRC:%.c=$(O)/%)
 BPFTEST_SRC := $(filter-out %.bpf.c,$(wildcard tests/bpf/*.c))
 BPFTEST_BIN := $(BPFTEST_SRC:%.c=$(O)/%)
+BPFTEST_LIB := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bpf/lib/*.c))
 
 KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
 TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
@@ -136,12 +137,16 @@ $(O)/tests/unit/fw_fuzz: tests/unit/fw_fuzz.c $(FW_SRC) $(FW_GEN) $(wildcard con
 	$(Q)$(CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Wno-unused-function \
 		-D_GNU_SOURCE -I. -Iconsumers/firewall -I$(O)/consumers/firewall -o $@ $(filter %.c,$^) -lbpf -lmnl -lcmocka
 
+$(O)/libbpftest.a: $(BPFTEST_LIB)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
 # The races are held against what `ctctl check` verifies.
 $(O)/tests/bpf/ct_race: $(O)/userspace/ctctl/check_read.o $(O)/userspace/ctctl/check_verify.o
-$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libfw.a $(O)/libbpfct.a
+$(O)/tests/bpf/%: tests/bpf/%.c $(O)/libbpftest.a $(O)/libfw.a $(O)/libbpfct.a
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$^) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpftest.a $(filter %.o,$^) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
 
 $(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
 	$(call say,CCLD,$@)

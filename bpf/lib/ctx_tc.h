@@ -82,4 +82,17 @@ static __always_inline int ctx_csum_l4(struct ct_ctx *ctx, __u32 off, __s64 diff
 					   (udp ? BPF_F_MARK_MANGLED_0 : 0));
 }
 
+/*
+ * The sum of the whole packet, where the network card gave one (CHECKSUM_COMPLETE):
+ * diff is what changed in it and is not taken back by a checksum inside it. An IPv4
+ * header's own checksum takes back each change of that header, a transport's
+ * checksum each change that it covers; IPv6 has none of the first kind. In a
+ * transport checksum's pseudo header ctx_csum_l4() reckons with IPv4's, so that for
+ * IPv6 the addresses' difference has to be added here afterwards.
+ */
+static __always_inline void ctx_csum_whole(struct ct_ctx *ctx, __u32 diff)
+{
+	bpf_csum_update(ctx, diff);
+}
+
 #endif

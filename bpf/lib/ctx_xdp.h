@@ -94,4 +94,9 @@ static __always_inline int ctx_csum_l4(struct ct_ctx *ctx, __u32 off, __s64 diff
 	return ctx_csum_add(ctx, off, diff, udp);
 }
 
+/* Nor a sum of the whole: its skb is made later. */
+static __always_inline void ctx_csum_whole(struct ct_ctx *ctx, __u32 diff)
+{
+}
+
 #endif

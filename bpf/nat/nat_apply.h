@@ -74,6 +74,29 @@ static __always_inline int nat_write_ip6(struct ct_ctx *ctx, const struct ct_pkt
 	return 0;
 }
 
+/* The transport's checksum after addresses changed by diff, ports or id by pdiff. */
+static __always_inline int nat_write_csum(struct ct_ctx *ctx, const struct ct_pkt *pkt, __s64 diff,
+					  __s64 pdiff)
+{
+	int udp = pkt->tuple.proto == IPPROTO_UDP || pkt->tuple.proto == IPPROTO_UDPLITE;
+	int six = pkt->tuple.family == 6, icmp = ct_is_icmp(&pkt->tuple);
+	__u32 at = nat_csum_off(&pkt->tuple), off = pkt->l4_off + at;
+	__be16 *field = udp ? ct_at(ctx, off, sizeof(*field)) : NULL;
+
+	if (!at || (field && !*field)) {
+		ctx_csum_whole(ctx, nat_fold((six ? diff : 0) + pdiff));
+		return 0;
+	}
+	/* ICMP over IPv4 has no pseudo header. */
+	if (diff && !(icmp && !six) && ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
+		return -CT_DROP_CSUM_UPDATE;
+	if (pdiff && ctx_csum_l4(ctx, off, nat_fold(pdiff), 0, udp))
+		return -CT_DROP_CSUM_UPDATE;
+	if (diff && six)
+		ctx_csum_whole(ctx, nat_fold(diff));
+	return 0;
+}
+
 /*
  * Writes what res->translate asks for and `which` allows (CT_XLATE_SRC and
  * CT_XLATE_DST; source translation of packets that go up the stack waits for
@@ -85,7 +108,7 @@ __noinline int nat_apply(struct ct_ctx *ctx, struct ct_pkt *pkt, const struct ct
 {
 	__s64 diff = 0, pdiff = 0;
 	__u32 todo, off;
-	int v, icmp, udp;
+	int v, icmp;
 
 	if (!pkt || !res)
 		return -CT_DROP_MAP_MISSING;
@@ -120,17 +143,7 @@ __noinline int nat_apply(struct ct_ctx *ctx, struct ct_pkt *pkt, const struct ct
 	}
 	if (v < 0)
 		return v;
-	if (!nat_csum_off(&pkt->tuple))
-		return 0;
-	off += nat_csum_off(&pkt->tuple);
-	udp = pkt->tuple.proto == IPPROTO_UDP || pkt->tuple.proto == IPPROTO_UDPLITE;
-	/* ICMP over IPv4 has no pseudo header. */
-	if (diff && !(icmp && pkt->tuple.family == 4) &&
-	    ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
-		return -CT_DROP_CSUM_UPDATE;
-	if (pdiff && ctx_csum_l4(ctx, off, nat_fold(pdiff), 0, udp))
-		return -CT_DROP_CSUM_UPDATE;
-	return 0;
+	return nat_write_csum(ctx, pkt, diff, pdiff);
 }
 
 #endif

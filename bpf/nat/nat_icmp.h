@@ -143,9 +143,11 @@ static __always_inline int nat_apply_error(struct ct_ctx *ctx, const struct ct_p
 	sum = adiff + pdiff + cdiff + hdiff;
 	if (sum && ctx_csum_l4(ctx, pkt->l4_off + 2, nat_fold(sum), 0, 0))
 		return -CT_DROP_CSUM_UPDATE;
-	if (pkt->tuple.family == 6 && outer &&
-	    ctx_csum_l4(ctx, pkt->l4_off + 2, nat_fold(outer), 1, 0))
-		return -CT_DROP_CSUM_UPDATE;
+	if (pkt->tuple.family == 6 && outer) {
+		if (ctx_csum_l4(ctx, pkt->l4_off + 2, nat_fold(outer), 1, 0))
+			return -CT_DROP_CSUM_UPDATE;
+		ctx_csum_whole(ctx, nat_fold(outer));
+	}
 	return 0;
 }
 

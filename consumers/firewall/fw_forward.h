@@ -147,6 +147,7 @@ static __always_inline int fw_rewrite_link(struct __sk_buff *skb, const struct c
 		if (!ip)
 			return -CT_DROP_PKT_ACCESS;
 		ip->hop_limit--;
+		ctx_csum_whole(skb, (__u16)~bpf_htons(1));
 	}
 	eth = ct_at(skb, 0, sizeof(*eth));
 	if (!eth)
