@@ -100,6 +100,7 @@ static const char *kind_text(enum check_kind kind)
 		[CHECK_STUCK] = "I4 record stays SETUP or DEAD",
 		[CHECK_COUNT] = "I8 count differs from the walk",
 		[CHECK_ZONE] = "I8 zone count differs from the walk",
+		[CHECK_LEASE] = "I2 port is leased twice, or is none of the pool's",
 		[CHECK_USE] = "I2 uses of a port differ from what holds it",
 	};
 
@@ -121,7 +122,7 @@ static void describe(const struct check_finding *f, char *buf, size_t len)
 			 (unsigned long long)f->count, (unsigned long long)f->walk);
 		return;
 	}
-	if (f->kind == CHECK_USE) {
+	if (f->kind == CHECK_USE || f->kind == CHECK_LEASE) {
 		*ct_text_addr(addr[0], f->key.addr[0], family) = 0;
 		snprintf(buf, len, "%s port %u class %u: counted %llu, walk %llu", addr[0],
 			 ntohs(f->key.port[0]), f->key.proto, (unsigned long long)f->count,

@@ -50,7 +50,8 @@ enum check_kind {
 	CHECK_STUCK,	   /* I4: stays SETUP or DEAD */
 	CHECK_COUNT,	   /* I8: counter and walk differ */
 	CHECK_ZONE,
-	CHECK_USE, /* I2: uses of a port and what holds it differ; gen: by how much */
+	CHECK_LEASE, /* I2: a port lies in the rings twice, or is not of the pool */
+	CHECK_USE,   /* I2: uses of a port and what holds it differ; gen: by how much */
 };
 
 struct check_finding {

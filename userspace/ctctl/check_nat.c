@@ -99,6 +99,31 @@ static int compare_pool(const struct walk *w, uint32_t index, struct check_findi
 	return ret;
 }
 
+/* A port of one pool lies in one ring at most: whoever takes it has it alone. */
+static int check_leases(const struct nat_maps *m, uint32_t index, struct check_findings *out)
+{
+	const struct nat_pool *p = &m->pool[index];
+	const uint32_t *slot = m->ring + p->ring_base;
+	uint8_t *seen = calloc(65536, 1);
+	int ret = seen ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < p->rings * p->ring_size && !ret; i++) {
+		uint32_t word = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
+		uint16_t port = word & 0xffff;
+		struct check_finding f = {.kind = CHECK_LEASE, .family = p->family};
+
+		if (!word || (!seen[port]++ && port >= p->port_min && port <= p->port_max))
+			continue;
+		f.walk = seen[port];
+		memcpy(f.key.addr[0], p->addr, sizeof(p->addr));
+		f.key.port[0] = htons(port);
+		f.key.proto = p->class;
+		ret = check_add(out, &f);
+	}
+	free(seen);
+	return ret;
+}
+
 int check_nat(struct bpfct_pins *p, struct check_findings *out)
 {
 	struct nat_maps m;
@@ -120,8 +145,11 @@ int check_nat(struct bpfct_pins *p, struct check_findings *out)
 		ret = walk_map(&w, p->nat_bound_fd, sizeof(struct nat_bound_key),
 			       sizeof(struct nat_bound), count_bound);
 	for (i = 1; i < m.pools && !ret; i++)
-		if (m.pool[i].family)
+		if (m.pool[i].family) {
 			ret = compare_pool(&w, i, out);
+			if (!ret)
+				ret = check_leases(&m, i, out);
+		}
 	free(w.count);
 	nat_maps_close(&m);
 	return ret;
