@@ -3,6 +3,7 @@
 """Large datagrams between real sockets.
 
   serve PORT                   UDP: echoes; `size N` is answered with N bytes
+  sink PORT                    UDP: never answers
   echo ADDRESS PORT SIZE...    sends each, expects it back; up to three tries
   ask ADDRESS PORT SIZE        `size N`
   many ADDRESS PORT SOCKETS ROUNDS   all at once, sizes at random; no retry
@@ -56,6 +57,13 @@ def serve(port):
             s.sendmsg([data], [(a, b, c[:16] + bytes(4)) for a, b, c in info], 0, who)
         except OSError as e:
             print(e, flush=True)
+
+
+def sink(port):
+    s = udp()
+    s.bind(("::", int(port)))
+    while True:
+        s.recv(65536)
 
 
 def one(s, send, want):
@@ -217,5 +225,5 @@ def raw(address, proto, size):
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    {"serve": lambda p: serve(int(p)), "echo": echo, "ask": ask, "many": many, "flow": flow, "refused": refused,
+    {"serve": lambda p: serve(int(p)), "sink": sink, "echo": echo, "ask": ask, "many": many, "flow": flow, "refused": refused,
      "unreachable": unreachable, "rawserve": rawserve, "raw": raw}[sys.argv[1]](*sys.argv[2:])

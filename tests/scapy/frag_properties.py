@@ -30,7 +30,13 @@ from fragpkt import L4, Datagram, Receiver, parse
 CPORT, SPORT = 40000, 80
 NAT = {4: bytes((10, 0, 2, 1)), 6: bytes.fromhex("fd000002000000000000000000000001")}
 BATCH_CASES, BATCH_BYTES = 250, 12 << 20
-FRAGMENTS = "set fragments reassemble\n"
+# Room for a batch, and for what illegal ones of earlier batches have left
+FRAGMENTS = """set fragments timeout 60
+set fragments limit datagrams 8192
+set fragments limit bytes 134217728
+set fragments source datagrams 8192
+set fragments source bytes 134217728
+"""
 MASQUERADE = "".join("nat out on s from %s -> (s)\n" % net for net in ("10.1.0.0/16", "10.4.0.0/16", "fd01::/16", "fd04::/16"))
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-"""Illegal fragmentations: of these nothing may arrive."""
+"""Illegal fragmentations: of these nothing may arrive, but for beyond() and empty(),
+where only the piece that is wrong is discarded."""
 from ctpkt import GRE, ICMP, ICMP6, SCTP, TCP, UDP, UDPLITE
 from fragcase import CHECKED, LARGEST_PIECE, Step, cut, random_l4, random_size
 from fragpkt import L4

@@ -28,6 +28,7 @@ def illegal(f, share=1, fams=(4, 6), **kw):
 
 
 DROPS_ONE = "the kernel drops an IPv6 fragment that contradicts the known end, and keeps the datagram"
+DISCARDED = "RFC 8200 section 4.5: a fragment that cannot be one is discarded, its datagram is not; the kernel discards both"
 WITHIN = "the kernel drops what lies within the range that it has, and keeps the datagram"
 KINDS = {k.name: k for k in (
     legal(l.in_order), legal(l.reversed_), legal(l.shuffled, 12), legal(l.duplicates, 6), legal(l.late_duplicate, 1),
@@ -41,7 +42,8 @@ KINDS = {k.name: k for k in (
     illegal(i.only_later), illegal(i.wrong_checksum, 2), illegal(i.id_reused_while_pending),
     illegal(i.middle_is_cut, kernel6=ANY, rare=True, why="the kernel's tracker lets a lone IPv6 fragment of an odd length pass"),
     illegal(i.overlaps_by_a_byte, kernel6=EITHER, why=DROPS_ONE), illegal(i.teardrop, kernel6=EITHER, why=DROPS_ONE),
-    illegal(i.beyond, kernel6=EITHER, why=DROPS_ONE), illegal(i.two_ends, kernel6=EITHER, why=DROPS_ONE),
+    legal(i.beyond, 1, kernel=EITHER, why=DISCARDED),
+    illegal(i.two_ends, kernel6=EITHER, why=DROPS_ONE),
     illegal(i.data_beyond_the_end, kernel6=EITHER, why=DROPS_ONE), illegal(i.other_more_flag, kernel6=EITHER, why=DROPS_ONE),
     illegal(i.covers_several, 3, kernel=EITHER, why=WITHIN), illegal(i.contained, kernel=EITHER, why=WITHIN),
     illegal(i.other_content, kernel=EITHER, why="the kernel keeps the first of equal ranges without comparing them"),
@@ -53,7 +55,7 @@ KINDS = {k.name: k for k in (
             why="RFC 7112: the first fragment must carry all headers; the kernel looks, but not behind several extension headers"),
     illegal(i.too_many, kernel=(WHOLE,), why="a datagram has 64 pieces at most"),
     illegal(i.dead_stays_dead, kernel=EITHER, why="RFC 5722: pieces not yet received are dropped as well; the kernel forgets the datagram"),
-    illegal(i.empty, kernel=ANY, why="the kernel forgets the datagram that an empty piece belongs to"),
+    legal(i.empty, 1, kernel=ANY, why=DISCARDED),
 )}
 
 

@@ -65,6 +65,8 @@ class Model:
             if not (self.lacks("atomic") and p.fam == 6 and p.ident is not None) and (_sum_ok([p]) or self.lacks("checksum")):
                 to.append(_hop(ip))
             return
+        if self.malformed(p):  # RFC 8200 section 4.5: that fragment is discarded
+            return
         key = [p.src, p.dst, p.ident]
         if (p.fam == 4 and not self.lacks("protocol4")) or (p.fam == 6 and self.lacks("protocol6")):
             key.append(p.nh)
@@ -98,15 +100,16 @@ class Model:
             if _sum_ok(order) or self.lacks("checksum"):
                 to += self.release(held if self.lacks("order") else order)
 
+    def malformed(self, p):
+        size = p.end() + len(p.head) + (20 if p.fam == 4 else 0)
+        return (not p.data or (len(p.data) % 8 and p.more) or
+                (size > (65000 if self.lacks("largest") else 65535) and not self.lacks("overflow")))
+
     def illegal(self, held, p):
         top = max(q.end() for q in held)
         last = [q.end() for q in held if not q.more]
         limit = 32 if self.lacks("pieces") else MAX_PIECES
-        extra = 20 + len(p.head) if p.fam == 4 else len(p.head)
-        return (not p.data or
-                (len(p.data) % 8 and p.more) or
-                (extra + top > (65000 if self.lacks("largest") else 65535) and not self.lacks("overflow")) or
-                (any(p is not q and p.off < q.end() and q.off < p.end() for q in held) and not self.lacks("overlap")) or
+        return ((any(p is not q and p.off < q.end() and q.off < p.end() for q in held) and not self.lacks("overlap")) or
                 (any(e != top for e in last) and not self.lacks("total")) or
                 (len(held) > limit and not self.lacks("many")) or
                 (not p.off and self.headless(p)))
