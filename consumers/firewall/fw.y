@@ -53,7 +53,7 @@ static void fw_yyerror(struct fw_loc *loc, void *scanner, struct fw_parser *ps, 
 %token PORTS "ports" ICMP_TYPE "icmp-type" CODE "code" ARROW "->"
 %token FORWARD "forward" REDIRECT "redirect" STATIC "static" EIM "eim" EIF "eif" ADF "adf"
 %token HAIRPIN "hairpin" PARITY "parity" PAIRED "paired" RANDOM "random" HASH "hash"
-%token PERSISTENT "persistent" LIMIT "limit" STATES "states" RATE "rate" ICMP "icmp" OFF "off"
+%token PERSISTENT "persistent" LIMIT "limit" STATES "states" RATE "rate" ICMP "icmp" OFF "off" NONE "none"
 %token EOL "end of line"
 %token STRAY "stray character" OPEN_QUOTE "open quote" BAD_SUFFIX "bad suffix"
 %token <term> NAME "a macro's name with =" WORD "word" NUMBER "number" ADDR "address" MACRO "$macro"
@@ -129,6 +129,12 @@ nat:
 			ps->stmt.loc = @1;
 			ps->stmt.kind = FW_K_NAT;
 			ps->stmt.dir = FW_OUT;
+		}
+	| new_nat OUT on_required family proto from to ARROW NONE	{
+			ps->stmt.loc = @1;
+			ps->stmt.kind = FW_K_NAT;
+			ps->stmt.dir = FW_OUT;
+			ps->stmt.none = true;
 		}
 	| new_forward IN on_required family proto from to ARROW destination hairpin	{
 			ps->stmt.loc = @1;

@@ -94,6 +94,8 @@ _Static_assert(sizeof(struct fw_rule) == 96, "fw_rule");
 #define FW_N_NO_ICMP	0x0800 /* exhaustion is not answered */
 #define FW_N_INSIDE	0x1000 /* only what arrives on the trusted side: hairpin of a forward */
 
+#define FW_N_NONE 0x2000 /* source: not translated, and no later rule is asked */
+
 #define FW_NO_POOL ~0U
 
 /*

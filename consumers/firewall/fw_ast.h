@@ -108,6 +108,7 @@ struct fw_stmt {
 	struct fw_list ports;  /* nat: of the pool; forward, redirect: of the target. One range */
 	bool to_any;	       /* `to any` was written, which a forward needs to hear */
 	bool masquerade;       /* target is an interface */
+	bool none;	       /* nat: no translation, and no later rule is asked */
 	struct fw_opt_use opt[FW_O_MAX];
 	uint8_t families; /* what it can match: FW_F4 | FW_F6 */
 };

@@ -42,7 +42,7 @@ static bool fw_nat_comes_from(const struct fw_conf *conf, const struct fw_if *if
 	for (unsigned int i = 0; i < conf->stmts; i++) {
 		const struct fw_stmt *s = &conf->stmt[i];
 
-		if (s->kind != FW_K_NAT || s->from.negate)
+		if (s->kind != FW_K_NAT || s->none || s->from.negate)
 			continue;
 		for (unsigned int f = 0; f < s->from.flat.n; f++)
 			if (fw_is_nat_source(&s->from.flat.v[f], iface))

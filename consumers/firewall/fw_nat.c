@@ -47,7 +47,7 @@ bool fw_has(const struct fw_stmt *s, enum fw_opt opt)
 
 uint32_t fw_nat_flags(const struct fw_stmt *s)
 {
-	uint32_t flags = 0;
+	uint32_t flags = s->none ? FW_N_NONE : 0;
 
 	for (enum fw_opt i = 0; i < FW_O_MAX; i++)
 		flags |= fw_has(s, i) ? fw_opts[i].flag : 0;
@@ -282,7 +282,7 @@ int fw_check_nat(struct fw_parser *ps, struct fw_stmt *s)
 	case FW_K_FILTER:
 		return 0;
 	case FW_K_NAT:
-		return fw_check_source(ps, s);
+		return s->none ? 0 : fw_check_source(ps, s);
 	case FW_K_FORWARD:
 		return fw_check_forward(ps, s);
 	case FW_K_REDIRECT:

@@ -172,7 +172,7 @@ __attribute__((noinline)) int fw_nat_source(const struct ct_pkt *pkt, __u32 slot
 	if (!pkt || !out)
 		return -CT_DROP_MAP_MISSING;
 	r = bpf_map_lookup_elem(&fw_nat_v2, &slot);
-	if (!r)
+	if (!r || (r->flags & FW_N_NONE))
 		return 0;
 	fw_fill_source(r, &pkt->tuple, out);
 	if (!r->to_ifindex)

@@ -309,7 +309,7 @@ void fw_warn_foreign(struct fw_compiler *c)
 	for (unsigned int i = 0; i < c->conf->stmts; i++) {
 		const struct fw_stmt *s = &c->conf->stmt[i];
 
-		if (s->kind == FW_K_NAT && !s->masquerade)
+		if (s->kind == FW_K_NAT && !s->masquerade && !s->none)
 			fw_warn_list(c, &s->target);
 		else if (s->kind == FW_K_FORWARD && !s->to.negate)
 			fw_warn_list(c, &s->to);

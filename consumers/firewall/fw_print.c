@@ -110,11 +110,15 @@ static void fw_print_target(const struct fw_stmt *s, FILE *out)
 {
 	if (s->kind == FW_K_FILTER)
 		return;
-	fputs(s->kind == FW_K_REDIRECT ? " -> self" : s->masquerade ? " -> (" : " -> ", out);
+	fputs(s->none			 ? " -> none"
+	      : s->kind == FW_K_REDIRECT ? " -> self"
+	      : s->masquerade		 ? " -> ("
+					 : " -> ",
+	      out);
 	if (s->masquerade && s->target.terms.v->kind == FW_T_WORD &&
 	    fw_is_option(s->target.terms.v->text))
 		fprintf(out, "\"%s\"", s->target.terms.v->text);
-	else if (s->kind != FW_K_REDIRECT)
+	else if (s->kind != FW_K_REDIRECT && !s->none)
 		fw_print_terms(&s->target.terms, FW_P_TARGET, out);
 	fputs(s->masquerade ? ")" : "", out);
 	fw_print_list(s->kind == FW_K_NAT ? "ports" : "port", &s->ports, FW_P_PORT, out);

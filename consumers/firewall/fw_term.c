@@ -57,8 +57,8 @@ static const char *const fw_reserved[] = {
 
 /* as in the TARGET state of fw.l */
 static const char *const fw_options[] = {
-	"static", "eim",	"eif",	 "adf",	   "hairpin", "parity", "paired", "random",
-	"hash",	  "persistent", "limit", "states", "rate",    "icmp",	"off",
+	"none",	  "static", "eim",	  "eif",   "adf",    "hairpin", "parity", "paired",
+	"random", "hash",   "persistent", "limit", "states", "rate",	"icmp",	  "off",
 };
 
 bool fw_is_reserved(const char *word)

@@ -94,8 +94,11 @@ static int fw_put_spans(struct fw_compiler *c, const struct fw_stmt *s, struct f
 static int fw_emit_source(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m)
 {
 	struct fw_nat_rule r = fw_nat_of(c, s, m, FW_NAT_SRC);
-	int ret = fw_pool_of(c, s, m->family, &r.pool);
+	int ret;
 
+	if (s->none)
+		return fw_put_nat(c, s, &r);
+	ret = fw_pool_of(c, s, m->family, &r.pool);
 	if (ret)
 		return ret;
 	r.block = s->opt[FW_O_BLOCK].value;

@@ -110,6 +110,7 @@ static const char *const vocabulary[] = {
 	"forward",
 	"redirect",
 	"static",
+	"none",
 	"eim",
 	"eif",
 	"adf",

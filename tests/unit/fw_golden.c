@@ -116,9 +116,9 @@ static void dump_addrs(FILE *out, const __be32 *first, const __be32 *last, int f
 
 static void dump_nat(FILE *out, const struct fw_nat_rule *n)
 {
-	static const char *const flags[] = {"eim",    "eif",	 "adf",	  "hairpin",	"parity",
-					    "paired", "random",	 "hash",  "persistent", "static",
-					    "self",   "no-icmp", "inside"};
+	static const char *const flags[] = {"eim",    "eif",	 "adf",	   "hairpin",	 "parity",
+					    "paired", "random",	 "hash",   "persistent", "static",
+					    "self",   "no-icmp", "inside", "none"};
 
 	fprintf(out, "%u %s", n->number, n->kind == FW_NAT_SRC ? "src" : "dst");
 	dump_match(out, &n->match);
