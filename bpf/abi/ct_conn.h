@@ -48,9 +48,11 @@
 #define CT_S_DST_NAT	   (1 << 5)
 #define CT_S_SEQ_ADJUST	   (1 << 6)
 #define CT_S_INSIDE	   (1 << 7) /* ours: begun from an inside interface */
+#define CT_S_LIMITED	   (1 << 8) /* ours: its subscriber counts it (nat_sub_v1) */
 #define CT_S_DYING	   (1 << 9)
 #define CT_S_FIXED_TIMEOUT (1 << 10)
 #define CT_S_HELPER	   (1 << 13)
+#define CT_S_BOUND	   (1 << 14) /* ours: its port belongs to a binding (nat_bound_v1) */
 #define CT_S_LABEL	   (1 << 15) /* ours: an entry in ct_label_v1 exists */
 #define CT_S_NAT	   (CT_S_SRC_NAT | CT_S_DST_NAT)
 
@@ -181,17 +183,20 @@ struct ct_stub4 {
 	__u32 gen;
 	__u32 born; /* ticks: a stub without record younger than a second may be a commit under way
 		     */
-	__u32 nat;  /* NAT_REF: what to give back with the stub (nat_abi.h); 0: nothing */
+	/* NAT_REFs (nat_abi.h) of what goes back with the stub; 0: nothing */
+	__u32 nat;    /* the port of its source translation */
+	__u32 nat_in; /* the binding through which it was admitted */
 };
-_Static_assert(sizeof(struct ct_stub4) == 28, "ct_stub4");
+_Static_assert(sizeof(struct ct_stub4) == 32, "ct_stub4");
 
 struct ct_stub6 {
 	struct ct_key6 conn;
 	__u32 gen;
 	__u32 born;
 	__u32 nat;
+	__u32 nat_in;
 };
-_Static_assert(sizeof(struct ct_stub6) == 52, "ct_stub6");
+_Static_assert(sizeof(struct ct_stub6) == 56, "ct_stub6");
 
 /* A slot of the half-open rings and of the clock over confirmed records. It
  * says where to look, never what is true: the record's word decides. */

@@ -84,7 +84,16 @@
 	X(FRAG_ZONE, "frag_zone", REFUSED, "zone holds its share of fragments")                    \
 	X(FRAG_SOURCE, "frag_source", REFUSED, "source holds its share of fragments")              \
 	X(FRAG_TIMEOUT, "frag_timeout", INVALID, "fragment of a datagram not whole in time")       \
-	X(FRAG_BUSY, "frag_busy", REFUSED, "its datagram was set up or ended on another CPU")
+	X(FRAG_BUSY, "frag_busy", REFUSED, "its datagram was set up or ended on another CPU")      \
+	X(NAT_EXPIRED, "nat_expired", REFUSED, "external endpoint whose binding has expired")      \
+	X(NAT_FILTERED, "nat_filtered", REFUSED, "binding does not admit this sender")             \
+	X(NAT_FOREIGN, "nat_foreign", REFUSED,                                                     \
+	  "tuple of its binding belongs to another connection")                                    \
+	X(BIND_FULL, "bind_full", REFUSED, "table of bindings is full")                            \
+	X(SUB_PORTS, "sub_ports", REFUSED, "subscriber holds all its external ports")              \
+	X(SUB_STATES, "sub_states", REFUSED, "subscriber holds all its connections")               \
+	X(SUB_RATE, "sub_rate", REFUSED, "subscriber opens connections too fast")                  \
+	X(SUB_FULL, "sub_full", REFUSED, "table of subscribers is full")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

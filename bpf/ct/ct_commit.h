@@ -333,6 +333,21 @@ __noinline int ct_unclaim(const union ct_key *key, __u32 gen, __u8 family)
 	return ct_stub_drop(&skey, key, gen, family);
 }
 
+/* A translated connection without a binding counts as a port of its subscriber. */
+__noinline int ct_count_port(const union ct_key *key, __u64 word, __u8 family)
+{
+	int hi = !!(word & CT_W_ORIG_HI);
+	struct nat_sub_key sub;
+
+	if (!key || !(word & CT_W_STATUS(CT_S_SRC_NAT)) || (word & CT_W_STATUS(CT_S_BOUND)))
+		return 0;
+	if (family == 4)
+		nat_sub_key(&sub, hi ? &key->k4.addr[1] : &key->k4.addr[0], key->k4.zone, 4);
+	else
+		nat_sub_key(&sub, hi ? key->k6.addr[1] : key->k6.addr[0], key->k6.zone, 6);
+	return nat_sub_ports(&sub, 1, 0);
+}
+
 static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_settings *set,
 					 struct ct_pkt *pkt, struct ct_result *res,
 					 struct ct_commit_args *args, __u8 family)
@@ -341,7 +356,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	struct ct_hold h = {};
 	__u32 gen = bpf_get_prandom_u32() | 1, src;
 	__u64 word;
-	int v, took, shared;
+	int v, took, shared, nat;
 
 	h.tab = ct_table(family);
 	if (!b || !h.tab)
@@ -363,30 +378,29 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	/* Our own tuple answers to another connection: take another port, as
 	 * netfilter's null binding does. Packets in our direction are ours then,
 	 * those the other way the other's: both stay under this key. */
-	shared = (!args->nat.flags || args->local) && ct_stub_live(&res->key, res->now, family);
-	if (shared && !args->nat.flags) {
-		args->nat.flags = CT_NAT_SRC;
-		args->nat.src.port_min = args->nat.src.port_max = 0;
-		__builtin_memcpy(args->nat.src.addr_min, pkt->tuple.saddr, 16);
-		__builtin_memcpy(args->nat.src.addr_max, pkt->tuple.saddr, 16);
-	}
-	if (args->nat.flags) {
-		v = nat_choose(pkt, &args->nat, &res->key, gen);
-		if (v == -CT_DROP_COMMIT_BUSY)
-			v = ct_join(pkt, res);
+	nat = args->nat.flags & (CT_NAT_SRC | CT_NAT_DST);
+	shared = (!nat || args->local) && ct_stub_live(&res->key, res->now, family);
+	if (args->nat.flags & CT_NAT_LIMIT) {
+		v = nat_sub_take(&pkt->tuple, &args->nat);
 		if (v < 0)
 			goto undo;
-		if (v > 0) {
-			ct_stat(CT_STAT_CLASH_RESOLVE);
-			ct_give_back(&h);
-			return 0;
-		}
-		word |= CT_W_STATUS(ct_nat_status(b, &pkt->tuple));
+		word |= CT_W_STATUS(CT_S_LIMITED);
+		b->c.word = word;
+	}
+	if (shared || nat) {
+		v = nat_choose(ctx, pkt, args, &res->key, gen);
+		if (v == -CT_DROP_COMMIT_BUSY)
+			v = ct_join(pkt, res);
+		if (v)
+			goto undo;
+		word |= CT_W_STATUS(ct_nat_status(b, &pkt->tuple) | (b->nat_gen ? CT_S_BOUND : 0));
 		b->c.word = word;
 		/* Claimed its own plain tuple (source is the external address already):
 		 * the record alone answers for that. */
 		if (!(word & CT_W_STATUS(CT_S_NAT)))
 			ct_unclaim(&res->key, gen, family);
+		if (word & CT_W_STATUS(CT_S_LIMITED))
+			ct_count_port(&res->key, word, family);
 	}
 	if (args->set_label)
 		ct_add_label(&res->key, args, gen, family);
@@ -396,11 +410,6 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 			ct_unclaim(&res->key, gen, family);
 		if (args->set_label)
 			ct_label_drop(&res->key, word, family);
-		if (v == 1) {
-			ct_stat(CT_STAT_CLASH_RESOLVE);
-			ct_give_back(&h);
-			return 0;
-		}
 		goto undo;
 	}
 	if (took)
@@ -422,7 +431,13 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	return 0;
 undo:
 	ct_give_back(&h);
-	return v;
+	if (word & CT_W_STATUS(CT_S_LIMITED))
+		nat_sub_give(&res->key, word, family);
+	if (v < 0)
+		return v;
+	/* The winner's record is used. */
+	ct_stat(CT_STAT_CLASH_RESOLVE);
+	return 0;
 }
 
 /* Mark and label of a connection that exists. The label's flag is set last, so

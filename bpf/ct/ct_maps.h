@@ -80,6 +80,17 @@ struct ct_build {
 	struct ct_track tr;
 	union ct_key
 		key; /* for map calls: an argument of a global function cannot be a key on 6.1 */
+	/* The claim (nat_claim.h): key and value of the stub, and what it holds. */
+	union ct_key skey;
+	union {
+		struct ct_stub4 stub4;
+		struct ct_stub6 stub6;
+	};
+	__u32 nat;     /* NAT_REF of the source's port; 0: of no pool */
+	__u32 nat_gen; /* of its binding; 0: it has none */
+	__u32 nat_in;  /* NAT_REF of the binding through which it is admitted */
+	__u32 nat_in_gen;
+	__u32 stale_gen; /* of a stub in the way that leads nowhere */
 	union {
 		struct ct_conn c;
 		struct ct_conn4 conn4;

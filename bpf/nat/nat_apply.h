@@ -2,6 +2,7 @@
 #ifndef BPFCT_NAT_APPLY_H
 #define BPFCT_NAT_APPLY_H
 
+#include "nat_crc.h"
 #include "nat_icmp.h"
 
 /* Offset of the transport checksum from l4_off, or 0 when there is none to keep. */
@@ -74,6 +75,38 @@ static __always_inline int nat_write_ip6(struct ct_ctx *ctx, const struct ct_pkt
 	return 0;
 }
 
+/* A checksum of zero is what a sender shows that leaves the sum to its device. */
+static __always_inline int nat_sctp_csum(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+					 const struct ct_result *res, __u32 todo, __s64 *pdiff)
+{
+	__be32 *check = ct_at(ctx, pkt->l4_off + 8, sizeof(*check)), old;
+	__u32 diff;
+	__be16 was[2], is[2];
+
+	if (!check)
+		return -CT_DROP_PKT_ACCESS;
+	old = *check;
+	if (!old)
+		return 0;
+	was[0] = is[0] = pkt->tuple.sport;
+	was[1] = is[1] = pkt->tuple.dport;
+	if (todo & CT_XLATE_SRC)
+		is[0] = res->to.sport;
+	if (todo & CT_XLATE_DST)
+		is[1] = res->to.dport;
+	/* The word of both ports as it lies in the packet. */
+	diff = ((__u32)is[0] | (__u32)is[1] << 16) ^ ((__u32)was[0] | (__u32)was[1] << 16);
+	if (!diff)
+		return 0;
+	diff = old ^ nat_crc_diff(diff, pkt->l4_len);
+	check = ct_at(ctx, pkt->l4_off + 8, sizeof(*check));
+	if (!check)
+		return -CT_DROP_PKT_ACCESS;
+	*check = diff;
+	*pdiff += nat_diff4(old, diff);
+	return 0;
+}
+
 /* The transport's checksum after addresses changed by diff, ports or id by pdiff. */
 static __always_inline int nat_write_csum(struct ct_ctx *ctx, const struct ct_pkt *pkt, __s64 diff,
 					  __s64 pdiff)
@@ -141,6 +174,10 @@ __noinline int nat_apply(struct ct_ctx *ctx, struct ct_pkt *pkt, const struct ct
 			v = nat_write_port(ctx, off + 2, res->to.dport);
 		}
 	}
+	if (v < 0)
+		return v;
+	if (pkt->tuple.proto == IPPROTO_SCTP)
+		v = nat_sctp_csum(ctx, pkt, res, todo, &pdiff);
 	if (v < 0)
 		return v;
 	return nat_write_csum(ctx, pkt, diff, pdiff);

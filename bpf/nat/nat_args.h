@@ -59,6 +59,9 @@ struct ct_nat_args {
 	__u32 limit_ports;
 	__u32 limit_states;
 	__u32 limit_rate; /* new connections a second */
+	/* BOUND: by nat_inbound() */
+	__u32 in_ref;
+	__u32 in_gen;
 };
 
 #endif

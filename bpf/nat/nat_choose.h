@@ -2,99 +2,544 @@
 #ifndef BPFCT_NAT_CHOOSE_H
 #define BPFCT_NAT_CHOOSE_H
 
-#include "../ct/ct_result.h"
+#include "../abi/nat_block.h"
+#include "nat_bind.h"
 #include "nat_claim.h"
+#include "nat_need.h"
+#include "nat_take.h"
 
-/* Random tries after the preserved port. The bound is I7's; leases from ctd
- * take their place with the port daemon. */
-#define NAT_TRIES    24
-#define NAT_PORT_LOW 1024
+/*
+ * The reply tuple of a connection, in this order: the port the sender chose; a lease
+ * of this CPU's ring; one of another's; a few at random. Each candidate has to pass
+ * the reserved ports, the host's sockets and the claim (I2), in pools with
+ * endpoint-independent mapping the binding as well. The bounds are I7's.
+ */
+#define NAT_ADDRESSES 4	 /* of a range, when the host's own has no port left */
+#define NAT_LEASES    8	 /* whose claim may fail; 2 on further addresses */
+#define NAT_TRIES     24 /* at random, when nothing is leased; 2 on further addresses */
+#define NAT_BLOCK_MAX 64 /* ports of a block that are looked at */
+#define NAT_PORT_LOW  1024
 
-/* Writes one side of the reply tuple of the record being built. Source NAT
- * changes what replies are sent to, destination NAT where they come from. */
-static __always_inline void nat_set_addr(struct ct_build *b, const struct ct_nat_range *r, int src,
-					 __u8 family)
+/* Which word of an address counts its range, and the number of addresses. */
+static __always_inline __u32 nat_count(const struct ct_nat_range *r, __u8 family)
 {
-	if (family == 4) {
-		__u32 lo = bpf_ntohl(r->addr_min[0]), n = bpf_ntohl(r->addr_max[0]) - lo + 1;
-		__be32 addr = r->addr_min[0];
-
-		/* Which of a range: by the inside address, so that a host keeps its
-		 * external one (paired pooling, RFC 4787 REQ-2). */
-		if (n > 1)
-			addr = bpf_htonl(lo + (__u32)ct_mix(0, b->conn4.reply_daddr) % n);
-		if (src)
-			b->conn4.reply_daddr = addr;
-		else
-			b->conn4.reply_saddr = addr;
-	} else {
-		__builtin_memcpy(src ? b->conn6.reply_daddr : b->conn6.reply_saddr, r->addr_min,
-				 16);
-	}
+	if (family == 4)
+		return bpf_ntohl(r->addr_max[0]) - bpf_ntohl(r->addr_min[0]) + 1;
+	return bpf_ntohl(r->addr_max[3]) - bpf_ntohl(r->addr_min[3]) + 1;
 }
 
-static __always_inline int nat_claim(const union ct_key *key, __u32 gen, __u8 family)
+static __always_inline int nat_is_zero(const __be32 *a)
 {
-	return family == 4 ? nat_claim4(key, gen) : nat_claim6(key, gen);
+	return !(a[0] | a[1] | a[2] | a[3]);
+}
+
+/* Number of the address to use. By the source alone if nothing else is asked, so
+ * that a host keeps its external address (RFC 4787 REQ-2). */
+static __always_inline __u32 nat_pick(const struct ct_tuple *t, __u32 flags, __u32 count)
+{
+	__u64 h;
+
+	if (count <= 1) /* one, or all 2^32 */
+		return 0;
+	if ((flags & CT_NAT_RANDOM) && !(flags & CT_NAT_PAIRED))
+		return bpf_get_prandom_u32() % count;
+	h = ct_mix(0, ((__u64)t->saddr[1] << 32) | t->saddr[0]);
+	if (t->family == 6)
+		h = ct_mix(h, ((__u64)t->saddr[3] << 32) | t->saddr[2]);
+	if (flags & CT_NAT_HASH) {
+		h = ct_mix(h, ((__u64)t->daddr[3] << 32) | t->daddr[0]);
+		h = ct_mix(h, ((__u32)t->sport << 16) | t->dport);
+	}
+	return (__u32)h % count;
+}
+
+/* Address number n of the range; STATIC: the range is a prefix and the host's bits of
+ * `own` stay. */
+static __always_inline void nat_address(__be32 *out, const struct ct_nat_range *r, __u32 n,
+					const __be32 *own, __u32 flags, __u8 family)
+{
+	__be32 mask;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		mask = r->addr_min[i] ^ r->addr_max[i];
+		out[i] = flags & CT_NAT_STATIC ? (r->addr_min[i] & ~mask) | (own[i] & mask)
+					       : r->addr_min[i];
+	}
+	if (flags & CT_NAT_STATIC)
+		return;
+	if (family == 4)
+		out[0] = bpf_htonl(bpf_ntohl(out[0]) + n);
+	else
+		out[3] = bpf_htonl(bpf_ntohl(out[3]) + n);
+}
+
+/* Destination side: where replies come from. */
+__noinline int nat_set_dst(const struct ct_pkt *pkt, const struct ct_nat_args *a)
+{
+	struct ct_build *b = ct_build();
+	const struct ct_tuple *t;
+	__u32 n, ports, at, port;
+	__be32 to[4];
+
+	if (!b || !pkt || !a)
+		return 0;
+	t = &pkt->tuple;
+	n = nat_pick(t, a->flags, nat_count(&a->dst, t->family));
+	port = bpf_ntohs(t->dport);
+	nat_address(to, &a->dst, n, t->daddr, a->flags, t->family);
+	if (t->family == 4)
+		b->conn4.reply_saddr = to[0];
+	else
+		__builtin_memcpy(b->conn6.reply_saddr, to, 16);
+	if (!a->dst.port_min || ct_is_icmp(t) || (pkt->flags & CT_PKT_NO_PORTS) ||
+	    (port >= a->dst.port_min && port <= a->dst.port_max))
+		return 0;
+	ports = a->dst.port_max >= a->dst.port_min ? a->dst.port_max - a->dst.port_min + 1 : 1;
+	at = a->flags & CT_NAT_RANDOM
+		     ? bpf_get_prandom_u32()
+		     : (__u32)ct_mix(t->saddr[0] ^ t->saddr[3], ((__u32)t->sport << 16) | t->dport);
+	b->c.reply_sport = bpf_htons(a->dst.port_min + at % ports);
+	return 0;
+}
+
+/* The pool of the address in w, if it is ready and of that address. */
+static __always_inline struct nat_pool *nat_pool_of(struct nat_work *w, __u8 family)
+{
+	__u32 index = w->pool_base + w->number * NAT_CLASSES + w->class;
+	struct nat_pool *p;
+
+	w->pool = 0;
+	if (!w->pool_base || w->class == NAT_NONE)
+		return NULL;
+	p = nat_pool(index);
+	if (!p || !(p->flags & NAT_POOL_LIVE) || p->class != w->class || p->family != family ||
+	    p->addr[0] != w->addr[0] || p->addr[1] != w->addr[1] || p->addr[2] != w->addr[2] ||
+	    p->addr[3] != w->addr[3])
+		return NULL;
+	w->pool = index;
+	return p;
+}
+
+/* Which ports may be chosen: what the rule says, else the pool's, else those of the
+ * range that the sender's own is in (RFC 4787 REQ-3a). */
+static __always_inline void nat_ports(struct nat_work *w, const struct ct_nat_range *r,
+				      const struct nat_pool *p)
+{
+	int low = w->class != NAT_ICMP && w->keep && w->keep < NAT_PORT_LOW;
+
+	if (r->port_min && (w->flags & CT_NAT_SRC)) {
+		w->lo = r->port_min;
+		w->hi = r->port_max;
+	} else if (p && !(low && p->port_min >= NAT_PORT_LOW)) {
+		w->lo = p->port_min;
+		w->hi = p->port_max;
+		if (low && w->hi >= NAT_PORT_LOW)
+			w->hi = NAT_PORT_LOW - 1;
+		else if (!low && w->class != NAT_ICMP && w->lo < NAT_PORT_LOW)
+			w->lo = NAT_PORT_LOW;
+	} else if (w->class == NAT_ICMP) {
+		w->lo = 0;
+		w->hi = 65535;
+	} else {
+		w->lo = low ? 1 : NAT_PORT_LOW;
+		w->hi = low ? NAT_PORT_LOW - 1 : 65535;
+	}
+	/* A range that has none of the wished ones. */
+	if (w->hi < w->lo)
+		w->hi = w->lo;
+}
+
+static __always_inline __be16 *nat_port_field(struct ct_build *b, __u32 class)
+{
+	return class == NAT_ICMP ? &b->c.reply_sport : &b->c.reply_dport;
+}
+
+/* May this port be used at all, whoever claims it? A port that its sender chose on
+ * its own address is no business of ours. */
+static __always_inline int nat_usable(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+				      const struct nat_work *w, const struct nat_pool *p,
+				      __u32 what)
+{
+	__u32 port = what & 0xffff, path = what >> 24;
+	int local = p && (p->flags & NAT_POOL_LOCAL);
+
+	if (!(w->flags & CT_NAT_SRC) || (w->local && port == w->keep))
+		return 1;
+	if (nat_is_reserved(w->class, local, port))
+		return 0;
+	if (!local || w->local || path == NAT_PATH_LEASED || path == NAT_PATH_STOLEN)
+		return 1;
+	return !nat_socket(ctx, pkt->tuple.family, pkt->tuple.proto);
+}
+
+/* The claim, and what a failed one leaves to be cleared away: here, as the stack
+ * below nat_claim is used up. */
+static __always_inline int nat_claim(struct nat_work *w, struct ct_build *b, __u8 family)
+{
+	__u32 gen = w->gen;
+	int v;
+
+	if (family == 4)
+		v = nat_claim4(&w->key, gen);
+	else
+		v = nat_claim6(&w->key, gen);
+	if (v == NAT_CLAIM_STALE) {
+		if (ct_stub_drop(&b->skey, &b->key, b->stale_gen, family))
+			ct_stat(CT_STAT_STUB_REPAIRED);
+		return 0;
+	}
+	if (v == NAT_CLAIM_RECORD) {
+		ct_stub_drop(&b->skey, &w->key, gen, family);
+		return 0;
+	}
+	return v;
+}
+
+/*
+ * Tries one port (host byte order) | enum nat_path << 24. 1: claimed, 0: not to be
+ * had, negative: drop reason.
+ */
+__noinline int nat_candidate(struct ct_ctx *ctx, const struct ct_pkt *pkt, __u32 what)
+{
+	struct nat_work *w = nat_work();
+	struct ct_build *b = ct_build();
+	struct nat_pool *p;
+	struct nat_head *h;
+	int v;
+
+	if (!w || !b || !pkt)
+		return -CT_DROP_MAP_MISSING;
+	p = w->pool ? nat_pool(w->pool) : NULL;
+	*nat_port_field(b, w->class) = bpf_htons(what);
+	b->nat = b->nat_gen = 0;
+	if (!nat_usable(ctx, pkt, w, p, what))
+		return 0;
+	if (p && w->eim) {
+		v = nat_bind_new(what & 0xffff, b->found.now);
+		if (v == NAT_BIND_STALE) {
+			v = 0;
+			if (nat_bound_end(&w->bound, w->other))
+				v = nat_bind_new(what & 0xffff, b->found.now);
+		}
+		if (v != 1)
+			goto out;
+	} else if (p && !(p->flags & NAT_POOL_EIM)) {
+		b->nat = NAT_REF(w->pool, what);
+	} else if (p) {
+		/* The host's own packet and a pool of bindings: not a bound port. */
+		nat_bound_key(&w->bound, p, what & 0xffff, pkt->tuple.zone);
+		if (bpf_map_lookup_elem(&nat_bound_v1, &w->bound))
+			return 0;
+	}
+	v = nat_claim(w, b, pkt->tuple.family);
+out:
+	if (v != 1 && b->nat_gen)
+		nat_bound_end(&w->bound, b->nat_gen);
+	if (v == NAT_BIND_STALE)
+		v = 0;
+	h = p ? nat_head(p) : NULL;
+	if (h && v > 0)
+		__sync_fetch_and_add(&h->path[what >> 24 & (NAT_PATH_SLOTS - 1)], 1);
+	else if (h && !v)
+		__sync_fetch_and_add(&h->lost, 1);
+	return v;
+}
+
+/* A random port of w's range, of the sender's parity if that is asked. */
+static __always_inline __u32 nat_random(const struct nat_work *w)
+{
+	__u32 port = w->lo + bpf_get_prandom_u32() % (w->hi - w->lo + 1);
+
+	if (!(w->flags & CT_NAT_PARITY) || !((port ^ w->keep) & 1))
+		return port;
+	return port < w->hi ? port + 1 : port > w->lo ? port - 1 : port;
+}
+
+/* Bounds of loops are read anew in each turn: what the verifier does not know it
+ * does not track. */
+#define NAT_READ(field) (*(volatile __u32 *)&(field))
+
+/* All ways to a port of the address in w. As nat_candidate(). */
+__noinline int nat_try(struct ct_ctx *ctx, const struct ct_pkt *pkt)
+{
+	struct nat_work *w = nat_work();
+	__u32 i, taken;
+	int v = 0;
+
+	if (!w || !pkt)
+		return -CT_DROP_MAP_MISSING;
+	if (!(w->flags & CT_NAT_RANDOM) && w->keep >= w->lo && w->keep <= w->hi)
+		v = nat_candidate(ctx, pkt, w->keep | NAT_PATH_KEPT << 24);
+	if (v)
+		return v;
+	for (i = 0; i < NAT_LEASES; i++) {
+		if (i >= NAT_READ(w->leases))
+			break;
+		taken = nat_take(w->pool, w->keep & 1);
+		if (!taken)
+			break;
+		v = nat_candidate(ctx, pkt, nat_taken_port(taken) | nat_taken_path(taken) << 24);
+		if (v)
+			return v;
+	}
+	for (i = 0; i < NAT_TRIES; i++) {
+		if (i >= NAT_READ(w->tries))
+			break;
+		v = nat_candidate(ctx, pkt, nat_random(w) | NAT_PATH_FALLBACK << 24);
+		if (v)
+			return v;
+	}
+	return 0;
+}
+
+/* The source's block (RFC 7422): its own port, else those from a random one on, each
+ * once, at most NAT_BLOCK_MAX of them. */
+__noinline int nat_try_block(struct ct_ctx *ctx, const struct ct_pkt *pkt)
+{
+	struct nat_work *w = nat_work();
+	__u32 at, i;
+	int v = 0;
+
+	if (!w || !pkt)
+		return -CT_DROP_MAP_MISSING;
+	if (!(w->flags & CT_NAT_RANDOM) && w->keep >= w->lo && w->keep <= w->hi)
+		v = nat_candidate(ctx, pkt, w->keep | NAT_PATH_KEPT << 24);
+	if (v)
+		return v;
+	at = bpf_get_prandom_u32();
+	for (i = 0; i < NAT_BLOCK_MAX; i++) {
+		__u32 size = NAT_READ(w->hi) - NAT_READ(w->lo) + 1;
+
+		if (i >= size)
+			break;
+		v = nat_candidate(ctx, pkt, (w->lo + (at + i) % size) | NAT_PATH_BLOCK << 24);
+		if (v)
+			return v;
+	}
+	return 0;
+}
+
+/* The source's block: the number of its address to w->number, its ports to w->lo and
+ * w->hi. 0: the source has none. */
+__noinline int nat_block_pick(const struct ct_nat_args *a, __u32 source)
+{
+	struct nat_work *w = nat_work();
+	struct nat_block block = {};
+	struct nat_blocks all = {};
+
+	if (!w || !a)
+		return 0;
+	all.inside = a->block_base;
+	all.addresses = w->count;
+	all.port_min = w->lo;
+	all.port_max = w->hi;
+	all.size = a->block_size;
+	if (!nat_block_of(&all, source, &block))
+		return 0;
+	w->number = block.address;
+	w->lo = block.port_min;
+	w->hi = block.port_max;
+	return 1;
+}
+
+/* What the choice goes by, from the packet and the rule. */
+__noinline int nat_prepare(const struct ct_pkt *pkt, const struct ct_commit_args *args,
+			   const union ct_key *key, __u32 gen)
+{
+	struct nat_work *w = nat_work();
+	struct ct_build *b = ct_build();
+	const struct ct_nat_args *a;
+	const struct ct_tuple *t;
+
+	if (!pkt || !args || !key || !b || !w)
+		return -CT_DROP_MAP_MISSING;
+	a = &args->nat;
+	t = &pkt->tuple;
+	w->key = *key;
+	w->gen = gen;
+	b->nat = b->nat_gen = 0;
+	b->nat_in = a->flags & CT_NAT_BOUND ? a->in_ref : 0;
+	b->nat_in_gen = a->in_gen;
+	w->class = pkt->flags & CT_PKT_NO_PORTS ? NAT_NONE : nat_class(t);
+	w->keep = bpf_ntohs(t->sport); /* ICMP: the id */
+	w->pool_base = a->pool_base;
+	w->limit_ports = a->limit_ports;
+	w->local = args->local;
+	w->flags = a->flags;
+	w->count = 1;
+	w->number = 0;
+	/* Destination only, or "on collision": the own address, and its port if possible. */
+	if (!(a->flags & CT_NAT_SRC) || nat_is_zero(a->src.addr_min)) {
+		w->flags &= ~(CT_NAT_SRC | CT_NAT_RANDOM | CT_NAT_BLOCK | CT_NAT_EIM);
+		w->pool_base = 0;
+	} else if (!(a->flags & CT_NAT_STATIC)) {
+		w->count = nat_count(&a->src, t->family);
+		w->number = nat_pick(t, a->flags, w->count);
+	}
+	return a->flags & CT_NAT_DST ? nat_set_dst(pkt, a) : 0;
+}
+
+static __always_inline void nat_set_src(struct ct_build *b, const struct ct_tuple *t,
+					const __be32 *addr)
+{
+	if (t->family == 4)
+		b->conn4.reply_daddr = addr[0];
+	else
+		__builtin_memcpy(b->conn6.reply_daddr, addr, 16);
+}
+
+/* Endpoint-independent: the binding of the inside endpoint, if it has one. As
+ * nat_candidate(). */
+__noinline int nat_try_bound(const struct ct_pkt *pkt)
+{
+	struct nat_work *w = nat_work();
+	struct ct_build *b = ct_build();
+	struct nat_pool *p;
+	struct nat_head *h;
+	int v;
+
+	if (!w || !b || !pkt)
+		return -CT_DROP_MAP_MISSING;
+	__builtin_memcpy(w->bind.addr, pkt->tuple.saddr, 16);
+	w->bind.port = pkt->tuple.sport;
+	w->bind.zone = pkt->tuple.zone;
+	w->bind.pool_base = w->pool_base;
+	w->bind.class = w->class;
+	w->bind.family = pkt->tuple.family;
+	nat_sub_key(&w->sub, pkt->tuple.saddr, pkt->tuple.zone, pkt->tuple.family);
+	if (!nat_bind_find(b->found.now))
+		return 0;
+	nat_set_src(b, &pkt->tuple, w->lead.addr);
+	*nat_port_field(b, w->class) = w->lead.port;
+	v = nat_claim(w, b, pkt->tuple.family);
+	p = nat_pool(nat_ref_pool(b->nat));
+	h = p ? nat_head(p) : NULL;
+	if (h && v > 0)
+		__sync_fetch_and_add(&h->path[NAT_PATH_BOUND], 1);
+	/* Its mapping may not change: no other port for it (RFC 4787 REQ-1). */
+	return v ? v : -CT_DROP_NAT_FOREIGN;
+}
+
+/* A protocol without ports: one tuple an address. As nat_candidate(). */
+__noinline int nat_try_plain(const struct ct_pkt *pkt)
+{
+	struct nat_work *w = nat_work();
+	struct ct_build *b = ct_build();
+
+	return w && b && pkt ? nat_claim(w, b, pkt->tuple.family) : -CT_DROP_MAP_MISSING;
+}
+
+/* Puts address number w->number into w and the record. 0, or a drop reason. */
+__noinline int nat_set_address(const struct ct_pkt *pkt, const struct ct_nat_args *a)
+{
+	struct nat_work *w = nat_work();
+	struct ct_build *b = ct_build();
+	struct nat_pool *p;
+
+	if (!w || !b || !pkt || !a)
+		return -CT_DROP_MAP_MISSING;
+	if (!(w->flags & CT_NAT_SRC))
+		__builtin_memcpy(w->addr, pkt->tuple.saddr, 16);
+	else
+		nat_address(w->addr, &a->src, w->number, pkt->tuple.saddr, w->flags,
+			    pkt->tuple.family);
+	p = nat_pool_of(w, pkt->tuple.family);
+	nat_ports(w, &a->src, p);
+	if ((w->flags & CT_NAT_BLOCK) && w->class != NAT_NONE) {
+		if (!nat_block_pick(a, bpf_ntohl(pkt->tuple.family == 4 ? pkt->tuple.saddr[0]
+									: pkt->tuple.saddr[3])))
+			return -CT_DROP_NAT_NO_ADDRESS;
+		nat_address(w->addr, &a->src, w->number, pkt->tuple.saddr, w->flags,
+			    pkt->tuple.family);
+		p = nat_pool_of(w, pkt->tuple.family);
+	}
+	nat_set_src(b, &pkt->tuple, w->addr);
+	w->leases = w->pool && (w->lo >= NAT_PORT_LOW || w->class == NAT_ICMP) ? NAT_LEASES : 0;
+	w->tries = NAT_TRIES;
+	w->eim = p && (p->flags & NAT_POOL_EIM) && !w->local;
+	/* Without its pool the rule's promise could not be kept. */
+	if ((w->flags & CT_NAT_EIM) && !w->eim && !w->local && w->class != NAT_NONE)
+		return -CT_DROP_NAT_NO_ADDRESS;
+	return 0;
+}
+
+/* The source side: address by address until one has a port. 1, 0: exhausted, or a
+ * drop reason. */
+static __always_inline int nat_source(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+				      const struct ct_nat_args *a, struct nat_work *w)
+{
+	__u32 i;
+	int v;
+
+	for (i = 0; i < NAT_ADDRESSES; i++) {
+		v = nat_set_address(pkt, a);
+		if (!v && !i && w->eim) {
+			v = nat_try_bound(pkt);
+			if (!v)
+				v = nat_set_address(pkt, a);
+		}
+		if (v)
+			return v;
+		if (i) {
+			w->leases = w->leases ? 2 : 0;
+			w->tries = 2;
+		}
+		if (w->class == NAT_NONE)
+			v = nat_try_plain(pkt);
+		else if (w->flags & CT_NAT_BLOCK)
+			v = nat_try_block(ctx, pkt);
+		else
+			v = nat_try(ctx, pkt);
+		if (v || (w->flags & (CT_NAT_PAIRED | CT_NAT_BLOCK)) || i + 1 >= NAT_READ(w->count))
+			return v;
+		w->number = w->number + 1 < w->count ? w->number + 1 : 0;
+	}
+	return 0;
+}
+
+/* No port for this packet: counted, and told to ctd. */
+__noinline int nat_refuse(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+			  const struct ct_commit_args *args, __u32 reason)
+{
+	struct nat_work *w = nat_work();
+	struct nat_pool *p;
+	struct nat_head *h;
+
+	if (!w)
+		return 0;
+	p = w->pool ? nat_pool(w->pool) : NULL;
+	h = p ? nat_head(p) : NULL;
+	if (h)
+		__sync_fetch_and_add(&h->refused, 1);
+	return nat_tell(ctx, pkt, args, w->pool, reason);
 }
 
 /*
  * Chooses and claims the reply tuple for the record in ct_build (which holds
  * the untranslated one). 0, or a negative drop reason: nothing claimed then.
  */
-__noinline int nat_choose(const struct ct_pkt *pkt, const struct ct_nat_args *a,
-			  const union ct_key *key, __u32 gen)
+__noinline int nat_choose(struct ct_ctx *ctx, const struct ct_pkt *pkt,
+			  const struct ct_commit_args *args, const union ct_key *key, __u32 gen)
 {
-	struct ct_build *b = ct_build();
-	__u32 lo, hi, i, n;
-	__be16 *port, keep;
-	int v, icmp, src;
+	struct nat_work *w = nat_work();
+	int v;
 
-	if (!pkt || !a || !key || !b)
+	if (!pkt || !args || !key || !w)
 		return -CT_DROP_MAP_MISSING;
-	icmp = ct_is_icmp(&pkt->tuple);
-	src = !!(a->flags & CT_NAT_SRC);
-	lo = src ? a->src.port_min : a->dst.port_min;
-	hi = src ? a->src.port_max : a->dst.port_max;
-	if (pkt->tuple.family == 4)
-		nat_set_addr(b, src ? &a->src : &a->dst, src, 4);
-	else
-		nat_set_addr(b, src ? &a->src : &a->dst, src, 6);
-	n = lo;
-	if (!lo) {
-		lo = icmp ? 0 : NAT_PORT_LOW;
-		hi = 65535;
-	}
-	if (hi < lo)
-		hi = lo;
-	if (icmp || !src)
-		port = &b->c.reply_sport;
-	else
-		port = &b->c.reply_dport;
-	keep = *port;
-	v = 0;
-	if ((pkt->flags & CT_PKT_NO_PORTS) || !n ||
-	    (bpf_ntohs(keep) >= lo && bpf_ntohs(keep) <= hi))
-		v = nat_claim(key, gen, pkt->tuple.family);
+	v = nat_prepare(pkt, args, key, gen);
 	if (v < 0)
 		return v;
+	v = nat_source(ctx, pkt, &args->nat, w);
 	if (v > 0)
-		return 0;
-	/* A protocol without ports has one tuple to claim. Another SCTP port would
-	 * need the CRC of the whole packet anew: not done here. */
-	if ((pkt->flags & CT_PKT_NO_PORTS) || pkt->tuple.proto == IPPROTO_SCTP)
-		return -CT_DROP_NAT_EXHAUSTED;
-	n = hi - lo + 1;
-	for (i = 0; i < NAT_TRIES; i++) {
-		*port = bpf_htons(lo + bpf_get_prandom_u32() % n);
-		v = nat_claim(key, gen, pkt->tuple.family);
-		if (v < 0)
-			return v;
-		if (v > 0)
-			return 0;
+		return w->eim ? nat_peer_note(pkt) : 0;
+	if (!v) {
+		ct_stat(CT_STAT_SEARCH_RESTART);
+		v = -CT_DROP_NAT_EXHAUSTED;
 	}
-	ct_stat(CT_STAT_SEARCH_RESTART);
-	return -CT_DROP_NAT_EXHAUSTED;
+	if (v == -CT_DROP_NAT_EXHAUSTED || v == -CT_DROP_SUB_PORTS)
+		nat_refuse(ctx, pkt, args, -v);
+	return v;
 }
 
 #endif
