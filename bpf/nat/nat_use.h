@@ -2,6 +2,8 @@
 #ifndef BPFCT_NAT_USE_H
 #define BPFCT_NAT_USE_H
 
+#include <bpf/bpf_endian.h>
+
 #include "../lib/ct_clock.h"
 #include "nat_maps.h"
 
