@@ -2,7 +2,6 @@
 #ifndef BPFCT_FW_NAT_H
 #define BPFCT_FW_NAT_H
 
-#include "../../bpf/abi/nat_abi.h"
 #include "../../bpf/lib/ct_hash.h"
 #include "../../bpf/nat/nat_args.h"
 #include "fw_policy.h"
@@ -33,14 +32,6 @@ static __always_inline __u32 fw_source_hash(const struct ct_tuple *t)
 	return ct_mix(h, 0);
 }
 
-/* Does this pool belong to the rule's statement, whichever of its ranges? */
-static __always_inline int fw_has_pool(const struct fw_nat_rule *r, __u32 pool)
-{
-	__u32 base = r->pool_base - NAT_CLASSES * r->addr_from;
-
-	return r->pool_base && pool - base < NAT_CLASSES * r->addrs_all;
-}
-
 static long fw_nat_step(__u32 i, struct fw_walk *w)
 {
 	__u32 slot = w->base + i;
@@ -52,7 +43,7 @@ static long fw_nat_step(__u32 i, struct fw_walk *w)
 		return 1;
 	if (r->kind != q->kind || ((r->flags & FW_N_INSIDE) && !q->inside))
 		return 0;
-	if (q->pool_base && (!(r->flags & FW_N_HAIRPIN) || !fw_has_pool(r, q->pool_base)))
+	if (q->hairpin && !(r->flags & FW_N_HAIRPIN))
 		return 0;
 	if (!fw_match(&r->match, w))
 		return 0;
@@ -289,18 +280,19 @@ static __always_inline int fw_nat_dst(const struct ct_pkt *pkt, __u32 in_ifindex
 /*
  * Source translation of a connection that leaves by out_ifindex. 1: out says
  * how. 0: none is asked for, out is as it was. -CT_DROP_NAT_NO_ADDRESS: masquerade
- * on an interface without an address of the packet's family. pool_base not 0: it
- * goes back inside through a binding of these pools.
+ * on an interface without an address of the packet's family. hairpin: it goes back
+ * inside to an external address, so the rule with that option is asked, wherever
+ * its connections leave.
  */
 static __always_inline int fw_nat(const struct ct_pkt *pkt, __u32 in_ifindex, __u32 out_ifindex,
-				  __u32 pool_base, struct ct_nat_args *out)
+				  __u32 hairpin, struct ct_nat_args *out)
 {
 	struct fw_query query = {
 		.in_ifindex = in_ifindex,
 		.out_ifindex = out_ifindex,
 		.dir = FW_OUT,
 		.kind = FW_NAT_SRC,
-		.pool_base = pool_base,
+		.hairpin = hairpin,
 	};
 	__u32 slot;
 

@@ -23,10 +23,9 @@ struct fw_query {
 	__u32 dir;	   /* FW_IN, FW_OUT */
 	__u32 to_self;	   /* the router is the destination */
 	/* of nat rules */
-	__u32 kind;	 /* FW_NAT_* */
-	__u32 inside;	 /* it arrived on the trusted side */
-	__u32 pool_base; /* not 0: the source rule with hairpin and these pools, wherever it leaves
-			  */
+	__u32 kind;    /* FW_NAT_* */
+	__u32 inside;  /* it arrived on the trusted side */
+	__u32 hairpin; /* source rules with hairpin alone, wherever it leaves */
 };
 
 /* What the callbacks of bpf_loop share with their caller. Only scalars come
@@ -75,7 +74,7 @@ static __always_inline int fw_match(const struct fw_match *m, const struct fw_wa
 
 	if (m->in_ifindex && m->in_ifindex != q->in_ifindex)
 		return 0;
-	if (m->out_ifindex && m->out_ifindex != q->out_ifindex && !q->pool_base)
+	if (m->out_ifindex && m->out_ifindex != q->out_ifindex && !q->hairpin)
 		return 0;
 	if (m->family && m->family != t->family)
 		return 0;

@@ -31,7 +31,7 @@ int fw_policy_test(struct __sk_buff *skb)
 	if (c->kind == FW_NAT_DST)
 		c->nat = fw_nat_dst(&pkt, c->in_ifindex, c->inside, c->to_self, &c->args);
 	else
-		c->nat = fw_nat(&pkt, c->in_ifindex, c->out_ifindex, c->pool_base, &c->args);
+		c->nat = fw_nat(&pkt, c->in_ifindex, c->out_ifindex, c->hairpin, &c->args);
 	return 0;
 }
 

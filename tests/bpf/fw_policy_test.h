@@ -15,7 +15,7 @@ struct fwt_case {
 	__u32 to_self;
 	__u32 kind; /* FW_NAT_DST: fw_nat_dst is asked, else fw_nat */
 	__u32 inside;
-	__u32 pool_base;
+	__u32 hairpin;
 	__s32 parsed; /* of ct_parse */
 	__s32 judged; /* of fw_judge */
 	struct fw_verdict verdict;
