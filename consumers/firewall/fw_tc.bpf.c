@@ -134,6 +134,21 @@ __noinline int fw_to_hop(struct __sk_buff *skb)
  * the deepest stack. */
 #define FW_COMMIT 1
 
+/* To an external endpoint that an inside host is bound to. From inside that takes a
+ * rule with hairpin, and what the other sees must be external too (RFC 4787 REQ-9). */
+static __always_inline int fw_bound(struct __sk_buff *skb, struct ct_work *w)
+{
+	struct ct_nat_args *nat = &w->args.nat;
+	int v = nat_inbound(&w->pkt, nat, w->args.inside);
+
+	if (v <= 0 || !w->args.inside)
+		return v;
+	v = fw_nat(&w->pkt, skb->ifindex, 0, 1, nat);
+	if (!v)
+		__builtin_memset(nat, 0, sizeof(*nat));
+	return v;
+}
+
 /* The destination that a new connection gets, entered into the packet's tuple so
  * that route and rules see where it goes. 1, 0: none, or a drop reason. */
 static __always_inline int fw_redirect(struct __sk_buff *skb, struct ct_work *w, struct fw_work *f,
@@ -143,6 +158,8 @@ static __always_inline int fw_redirect(struct __sk_buff *skb, struct ct_work *w,
 	int v;
 
 	v = fw_nat_dst(&w->pkt, skb->ifindex, w->args.inside, to_self, nat);
+	if (!v)
+		v = fw_bound(skb, w);
 	if (v <= 0)
 		return v;
 	__builtin_memcpy(w->pkt.tuple.daddr, nat->dst.addr_min, sizeof(w->pkt.tuple.daddr));
