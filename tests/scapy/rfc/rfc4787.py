@@ -70,7 +70,7 @@ def mapping_timer(nat):
     c = (nat.host(1), 44001)
     e = nat.map("udp", c, b)
     nat.later(305)
-    time.sleep(1.5)  # the sweep ends what has expired, and the binding's own time begins
+    nat.settle(c[0])  # the binding's own time begins
     nat.later(395)
     got = nat.into(udp(b, e))
     assert got is None, "still there 400 s after its time: %r" % got
@@ -81,7 +81,7 @@ def timer_of_each_mapping_alone(nat):
     first, second, b = (nat.host(1), 44002), (nat.host(1), 44003), (nat.outside(), 80)
     e1 = nat.map("udp", first, b)
     nat.later(305)
-    time.sleep(1.5)
+    nat.settle(first[0])
     e2 = nat.map("udp", second, b)
     nat.later(299)
     assert nat.into(udp(b, e2)), "the younger ended with the older"
