@@ -7,7 +7,7 @@
  * then call, on one struct ct_work:
  *
  *   ct_parse(ctx, &w->pkt, zone, l2)          packet -> descriptor
- *   frag_admit(&w->pkt)                       whole packets only
+ *   frag_admit(&w->pkt)                       a fragment? TC: frag/frag_hold.h then
  *   ct_lookup(ctx, &w->pkt, &w->res)          descriptor -> connection, verdict
  *   ... the consumer's policy for CT_NEW ...
  *   ct_commit(ctx, &w->pkt, &w->res, &args)   enter it, claim its tuples

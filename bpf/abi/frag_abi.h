@@ -41,8 +41,7 @@ struct frag_key {
 	__u16 zone;  /* host byte order */
 	__u8 proto;  /* IPv6: 0, the first fragment decides (RFC 8200 4.5) */
 	__u8 family; /* 4 or 6 */
-	__u8 side;   /* the consumer's: fragments of two sides never meet */
-	__u8 pad[3];
+	__u32 side;  /* the consumer's: fragments of two sides never meet */
 };
 _Static_assert(sizeof(struct frag_key) == 44, "frag_key");
 
@@ -95,7 +94,7 @@ struct frag_piece {
 	__u16 hlen; /* from the IP header to the payload; 0: no such piece */
 	__u8 ttl;
 	__u8 pad;
-	__u32 chunk; /* the first; the others follow in struct frag_chunk */
+	__u32 chunk; /* the first, from 1; the others follow in struct frag_chunk */
 	__u32 csum;  /* ones' complement sum of the payload */
 };
 _Static_assert(sizeof(struct frag_piece) == 16, "frag_piece");
@@ -128,7 +127,7 @@ struct frag_head {
 struct frag_chunk {
 	__u8 data[FRAG_CHUNK];
 	__u8 tail[4]; /* room for the zeroes that pad a sum to whole words */
-	__u32 next;   /* chunk + 1 of the same fragment; 0: the last */
+	__u32 next;   /* the fragment's next, from 1; 0: this is the last */
 };
 _Static_assert(sizeof(struct frag_chunk) == FRAG_CHUNK + 8, "frag_chunk");
 

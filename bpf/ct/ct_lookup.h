@@ -123,6 +123,8 @@ static __always_inline int ct_sane(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 		return ct_tcp_flags_ok(pkt->tcp_flags) ? 0 : -CT_DROP_TCP_FLAGS;
 	if (pkt->flags & CT_PKT_ICMP_OTHER)
 		return -CT_DROP_ICMP_TYPE;
+	if (pkt->flags & CT_PKT_GATHERED)
+		return 0;
 	if (ct_is_icmp(&pkt->tuple) && set->checksum && !ct_icmp_csum_ok(ctx, pkt))
 		return -CT_DROP_L4_CHECKSUM;
 	if (proto == IPPROTO_SCTP && set->checksum && !ct_sctp_crc_ok(ctx, pkt))

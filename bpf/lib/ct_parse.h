@@ -166,7 +166,8 @@ static __always_inline int ct_parse_udp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	len = bpf_ntohs(uh->len);
 	if (pkt->tuple.proto == IPPROTO_UDPLITE) {
 		/* RFC 3828: coverage 0 is all, else at least the header; no zero checksum. */
-		if (len && (len < sizeof(*uh) || len > pkt->l4_len))
+		if (len &&
+		    (len < sizeof(*uh) || (len > pkt->l4_len && !(pkt->flags & CT_PKT_FRAGMENT))))
 			return -CT_DROP_L4_LENGTH;
 		if (!uh->check)
 			return -CT_DROP_L4_CHECKSUM;
@@ -219,6 +220,15 @@ static __always_inline int ct_parse_sctp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	pkt->tuple.dport = sh->dest;
 	pkt->payload_len = pkt->l4_len - sizeof(*sh);
 	return 0;
+}
+
+/* A first fragment must hold the whole transport header (RFC 1858, RFC 7112). */
+static __always_inline int ct_parse_tiny(const struct ct_pkt *pkt, int v)
+{
+	if ((pkt->flags & CT_PKT_FRAGMENT) &&
+	    (v == -CT_DROP_L4_TRUNCATED || v == -CT_DROP_L4_LENGTH || v == -CT_DROP_IP6_EXT_CHAIN))
+		return -CT_DROP_FRAG_TINY;
+	return v;
 }
 
 /* Transport header; pkt->l4_off and l4_len are set. */
@@ -280,7 +290,7 @@ static __always_inline int ct_parse_ip4(struct ct_ctx *ctx, struct ct_pkt *pkt)
 		pkt->flags |= CT_PKT_FRAGMENT;
 	if (frag & 0x1fff)
 		pkt->flags |= CT_PKT_LATER_FRAG;
-	return ct_parse_l4(ctx, pkt);
+	return ct_parse_tiny(pkt, ct_parse_l4(ctx, pkt));
 }
 
 /* Walks extension headers from *off (header type *next). Ends at the first that
@@ -341,14 +351,14 @@ static __always_inline int ct_parse_ip6(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	next = ip->nexthdr;
 	off = pkt->l3_off + sizeof(*ip);
 	v = ct_parse_ext(ctx, &off, &next, &pkt->flags);
+	if (v >= 0 && off > pkt->l3_off + total)
+		v = -CT_DROP_IP6_EXT_CHAIN;
 	if (v < 0)
-		return v;
-	if (off > pkt->l3_off + total)
-		return -CT_DROP_IP6_EXT_CHAIN;
+		return ct_parse_tiny(pkt, v);
 	pkt->tuple.proto = next;
 	pkt->l4_off = off;
 	pkt->l4_len = pkt->l3_off + total - off;
-	return ct_parse_l4(ctx, pkt);
+	return ct_parse_tiny(pkt, ct_parse_l4(ctx, pkt));
 }
 
 /*

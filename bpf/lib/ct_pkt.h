@@ -12,6 +12,7 @@
 #define CT_PKT_UNTRACKED  0x10 /* ND, RS/RA, MLD, multicast router discovery: left alone */
 #define CT_PKT_NO_PORTS	  0x20 /* protocol tracked by address alone */
 #define CT_PKT_ICMP_OTHER 0x40 /* ICMP type that is neither query nor tracked error */
+#define CT_PKT_GATHERED	  0x80 /* stands for a whole datagram, its checksum was right */
 
 /*
  * What parsing found out; every later stage works on this and not on headers.
@@ -41,6 +42,10 @@ struct ct_pkt {
 	__u8 icmp_code;
 	__u8 inner_icmp_reply; /* the quoted packet is an answer to an ICMP query */
 	__u8 pad;
+	/* CT_PKT_GATHERED only; see frag/frag_hold.h */
+	__u32 frag_slot;
+	__u32 frag_max;	 /* largest fragment, IP header included */
+	__u32 frag_note; /* the consumer's, kept for fragments that go up the stack */
 };
 
 #endif

@@ -108,7 +108,7 @@ static __always_inline int fw_odd_source(const struct ct_tuple *t)
 static __always_inline int fw_can_redirect(struct __sk_buff *skb, const struct ct_pkt *pkt,
 					   const struct fw_hop *hop)
 {
-	__u32 size = pkt->len;
+	__u32 size = pkt->flags & CT_PKT_GATHERED ? pkt->frag_max : pkt->len;
 
 	/* Tagged in the data, or from an address that nobody may send from: the
 	 * stack's own checks come first. */

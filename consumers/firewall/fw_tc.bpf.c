@@ -9,6 +9,7 @@
 
 #include "../../bpf/ct_path.h"
 #include "fw_forward.h"
+#include "fw_frag.h"
 #include "fw_nat.h"
 
 /* The packet goes on: to the next program or filter of this hook, whoever's it
@@ -30,58 +31,19 @@ static __always_inline struct fw_work *fw_work(void)
 	return bpf_map_lookup_elem(&fw_work_v1, &zero);
 }
 
-/*
- * A packet is tracked once though it crosses several hooks. The mark is
- * tc_index: 15 bits of a keyed hash of the packet's addresses, protocol and first
- * transport word as it leaves the hook, so that a tunnel's outer packet does not
- * match, and a bit that says "source translation still to be done". Always
- * written at ingress, as it arrives from the peer namespace over veth; never 0.
- * Taken from the packet's bytes, so that egress need not parse what is done.
- */
-#define FW_MARK_PENDING 1
-
-__noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
-{
-	const struct ct_settings *set = ct_settings();
-	__u8 *first = ct_at(skb, l3, 20);
-	__be32 *w = (__be32 *)first, *l4;
-	__u64 h;
-
-	if (!first || !set)
-		return 0;
-	h = set->secret[0];
-	if (*first >> 4 == 4) {
-		h = ct_mix(h, ((__u64)w[3] << 32) | w[4]);
-		h = ct_mix(h, first[9]);
-		l4 = ct_at(skb, l3 + 20, 4);
-	} else {
-		w = ct_at(skb, l3, 40);
-		if (!w)
-			return 0;
-		h = ct_mix(h, ((__u64)w[2] << 32) | w[6]);
-		h = ct_mix(h, ((__u64)w[3] << 32) | w[7]);
-		h = ct_mix(h, ((__u64)w[4] << 32) | w[8]);
-		h = ct_mix(h, ((__u64)w[5] << 32) | w[9]);
-		h = ct_mix(h, *((__u8 *)w + 6));
-		l4 = ct_at(skb, l3 + 40, 4);
-	}
-	/* A packet may end with its IP header. */
-	if (l4)
-		h = ct_mix(h, *l4);
-	return (ct_mix(h, set->secret[1]) & 0xfffe) | 0x8000;
-}
-
-/* Where the IP header of an untagged packet is; the mark is only for those. */
-static __always_inline __u32 fw_l3(int l2)
-{
-	return l2 ? sizeof(struct ethhdr) : 0;
-}
-
 static __always_inline int fw_drop(int v)
 {
 	ct_drop(-v);
 	ct_stat(CT_STAT_DROP);
 	return TC_ACT_SHOT;
+}
+
+/* As fw_drop(), of a packet that may stand for a whole datagram. */
+static __always_inline int fw_drop_all(const struct ct_work *w, int v)
+{
+	if (w->pkt.flags & CT_PKT_GATHERED)
+		frag_discard(&w->pkt, -v);
+	return fw_drop(v);
 }
 
 static __always_inline int fw_is_invalid(int v)
@@ -98,16 +60,20 @@ static __always_inline int fw_is_invalid(int v)
 __noinline int fw_to_stack(struct __sk_buff *skb)
 {
 	struct ct_work *w = ct_work();
-	int v;
+	int v, pending;
 
 	if (!w)
 		return fw_drop(-CT_DROP_MAP_MISSING);
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_DST);
 	if (v < 0)
-		return fw_drop(v);
-	skb->tc_index = fw_mark(skb, w->pkt.l3_off) |
-			(w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0);
+		return fw_drop_all(w, v);
+	pending = w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0;
 	ct_stat(CT_STAT_STACK_FORWARD);
+	if (w->pkt.flags & CT_PKT_GATHERED) {
+		v = fw_release_up(skb, pending);
+		return v < 0 ? fw_drop(v) : frag_stolen();
+	}
+	skb->tc_index = fw_mark(skb, w->pkt.l3_off) | pending;
 	return FW_NEXT;
 }
 
@@ -115,6 +81,7 @@ __noinline int fw_to_hop(struct __sk_buff *skb)
 {
 	struct ct_work *w = ct_work();
 	struct fw_work *f = fw_work();
+	__u32 to;
 	int v;
 
 	if (!w || !f)
@@ -123,10 +90,16 @@ __noinline int fw_to_hop(struct __sk_buff *skb)
 	if (v >= 0)
 		v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 	if (v < 0)
-		return fw_drop(v);
+		return fw_drop_all(w, v);
 	skb->tc_index = fw_mark(skb, w->pkt.l3_off);
 	ct_stat(CT_STAT_FAST_FORWARD);
-	return bpf_redirect(f->hop.nh.ifindex, 0);
+	to = f->hop.nh.ifindex;
+	if (w->pkt.flags & CT_PKT_GATHERED) {
+		v = frag_release(skb, &w->pkt, to, 0);
+		if (v < 0)
+			return fw_drop(v);
+	}
+	return bpf_redirect(to, 0);
 }
 
 /* fw_admit() and fw_admit_out(): the packet goes on, and opens a connection as
@@ -229,6 +202,26 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	return v;
 }
 
+/* A fragment that is not (or no more) to be tracked: v is what fw_fragment_in()
+ * said. */
+__noinline int fw_fragment_goes(struct __sk_buff *skb, int v)
+{
+	struct ct_work *w = ct_work();
+
+	if (!w)
+		return fw_drop(-CT_DROP_MAP_MISSING);
+	switch (v) {
+	case FRAG_HOLD:
+		return frag_stolen();
+	case FRAG_RETURNED:
+		skb->tc_index = fw_mark(skb, w->pkt.l3_off) | w->pkt.frag_note;
+		return FW_NEXT;
+	}
+	__builtin_memset(&w->res, 0, sizeof(w->res));
+	v = fw_admit(skb);
+	return v < 0 ? fw_drop(v) : fw_to_stack(skb);
+}
+
 static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 {
 	const struct ct_settings *set = ct_settings();
@@ -246,13 +239,10 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	v = ct_parse(skb, &w->pkt, 0, l2);
 	if (v == CT_PARSE_OTHER)
 		return FW_NEXT;
-	if (v >= 0) {
-		v = frag_admit(&w->pkt);
-		if (v == FRAG_PASS) {
-			__builtin_memset(&w->res, 0, sizeof(w->res));
-			v = fw_admit(skb);
-			return v < 0 ? fw_drop(v) : fw_to_stack(skb);
-		}
+	if (v >= 0 && (w->pkt.flags & CT_PKT_FRAGMENT)) {
+		v = fw_fragment_in(skb);
+		if (v > 0)
+			return fw_fragment_goes(skb, v);
 	}
 	if (v >= 0)
 		v = ct_lookup(skb, &w->pkt, &w->res);
@@ -276,7 +266,7 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 			ct_stat(CT_STAT_INVALID);
 			ct_drop(CT_DROP_FW_INVALID);
 		}
-		return fw_drop(v);
+		return fw_drop_all(w, v);
 	}
 	if (l2 && f->hop.where == FW_TO_HOP && fw_can_redirect(skb, &w->pkt, &f->hop))
 		return fw_to_hop(skb);
@@ -319,60 +309,51 @@ static __always_inline int fw_from_ours(struct __sk_buff *skb)
 	return iface && (iface->flags & FW_IF_ATTACHED);
 }
 
-/* The last first fragment translated on this CPU: the stack cuts a packet into
- * fragments in order and on one CPU, and the later ones have no ports to find
- * their connection by. */
-struct fw_cut {
-	__be32 saddr;
-	__be32 daddr;
-	__be32 to;
-	__be16 id;
-	__u8 proto;
-	__u8 valid;
-};
-CT_MAP(fw_cut_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct fw_cut);
-
 /* A packet that ingress sent up the stack with its source still to translate. */
-__noinline int fw_finish(struct __sk_buff *skb)
+static __always_inline int fw_finish(struct __sk_buff *skb, struct ct_work *w)
 {
-	struct ct_work *w = ct_work();
-	struct fw_cut *cut;
-	struct iphdr *ip;
-	__u32 zero = 0;
-
-	cut = bpf_map_lookup_elem(&fw_cut_v1, &zero);
-	if (!w || !cut)
-		return -CT_DROP_MAP_MISSING;
-	if (w->pkt.flags & CT_PKT_LATER_FRAG) {
-		ip = ct_at(skb, w->pkt.l3_off, sizeof(*ip));
-		if (w->pkt.tuple.family != 4 || !ip || !cut->valid || ip->saddr != cut->saddr ||
-		    ip->daddr != cut->daddr || ip->id != cut->id || ip->protocol != cut->proto)
-			return -CT_DROP_NAT_LOST;
-		ip->check = nat_csum_apply(ip->check, nat_diff4(ip->saddr, cut->to));
-		ip->saddr = cut->to;
-		return 0;
-	}
 	ct_peek(skb, &w->pkt, &w->res);
 	if (!(w->res.translate & CT_XLATE_SRC))
 		return -CT_DROP_NAT_LOST;
-	cut->valid = 0;
-	ip = ct_at(skb, w->pkt.l3_off, sizeof(*ip));
-	if ((w->pkt.flags & CT_PKT_FRAGMENT) && w->pkt.tuple.family == 4 && ip) {
-		cut->saddr = ip->saddr;
-		cut->daddr = ip->daddr;
-		cut->id = ip->id;
-		cut->proto = ip->protocol;
-		cut->to = w->res.to.saddr[0];
-		cut->valid = 1;
-	}
 	return nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC);
 }
 
-/* Leaves by this hook; the mark tells the hooks of devices below. */
-static __always_inline int fw_done(struct __sk_buff *skb, int l2)
+/* Leaves by this hook; the mark tells the hooks of devices below, and this one of
+ * the clones that the fragments of a datagram are. */
+__noinline int fw_done(struct __sk_buff *skb, int v)
 {
-	skb->tc_index = fw_mark(skb, fw_l3(l2));
+	struct ct_work *w = ct_work();
+
+	if (!w)
+		return fw_drop(-CT_DROP_MAP_MISSING);
+	if (v < 0)
+		return fw_drop_all(w, v);
+	skb->tc_index = fw_mark(skb, w->pkt.l3_off);
+	if (w->pkt.flags & CT_PKT_GATHERED) {
+		v = frag_release(skb, &w->pkt, skb->ifindex, 0);
+		if (v < 0)
+			return fw_drop(v);
+	}
 	return FW_NEXT;
+}
+
+/* What the mark says of a packet that is not simply done with. */
+#define FW_OWN	   0 /* the router's own */
+#define FW_PENDING 1 /* its source is still to be translated */
+#define FW_CUT	   2 /* done with, but for the stack having cut it */
+
+__noinline int fw_marked(struct __sk_buff *skb, __u32 mark)
+{
+	struct ct_work *w = ct_work();
+	__u32 want, uncut;
+
+	if (!mark || !w)
+		return FW_OWN;
+	want = fw_mark(skb, w->pkt.l3_off);
+	uncut = w->pkt.flags & CT_PKT_GATHERED ? fw_mark_uncut(skb, &w->pkt) : want;
+	if (mark == (want | FW_MARK_PENDING) || mark == (uncut | FW_MARK_PENDING))
+		return FW_PENDING;
+	return mark == uncut ? FW_CUT : FW_OWN;
 }
 
 static __always_inline int fw_out(struct __sk_buff *skb, int l2)
@@ -391,16 +372,23 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		return FW_NEXT;
 	if (!fw_from_ours(skb))
 		return fw_drop(-CT_DROP_FW_UNTRACKED_IF);
-	if (v >= 0 && (mark & FW_MARK_PENDING) &&
-	    (mark == (want | FW_MARK_PENDING) || (w->pkt.flags & CT_PKT_LATER_FRAG))) {
-		v = fw_finish(skb);
-		return v < 0 ? fw_drop(v) : fw_done(skb, l2);
+	if (v >= 0 && (w->pkt.flags & CT_PKT_FRAGMENT)) {
+		v = fw_fragment_out(skb, mark);
+		if (v == FRAG_HOLD)
+			return frag_stolen();
+		if (v < 0)
+			return fw_drop(v);
 	}
-	/* The router's own from here on: what is odd about it is its business. */
-	if (v < 0 || (w->pkt.flags & CT_PKT_FRAGMENT)) {
+	/* What is odd about the router's own packets is its business. */
+	if (v) {
 		ct_stat(CT_STAT_UNTRACKED);
 		return FW_NEXT;
 	}
+	v = fw_marked(skb, mark);
+	if (v == FW_CUT)
+		return fw_done(skb, 0);
+	if (v == FW_PENDING)
+		return fw_done(skb, fw_finish(skb, w));
 	v = ct_lookup(skb, &w->pkt, &w->res);
 	if (v == CT_NEW || v == CT_UNTRACKED) {
 		w->res.verdict = v;
@@ -408,14 +396,13 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		if (v == FW_COMMIT)
 			v = ct_commit(skb, &w->pkt, &w->res, &w->args);
 		if (v < 0)
-			return fw_drop(v);
+			return fw_done(skb, v);
 	}
 	if (v < 0) {
 		ct_stat(CT_STAT_INVALID);
-		return FW_NEXT;
+		return fw_done(skb, 0);
 	}
-	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
-	return v < 0 ? fw_drop(v) : fw_done(skb, l2);
+	return fw_done(skb, nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST));
 }
 
 SEC("tc")

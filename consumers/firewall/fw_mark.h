@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_FW_MARK_H
+#define BPFCT_FW_MARK_H
+
+#include "../../bpf/lib/ct_hash.h"
+#include "../../bpf/lib/ct_parse.h"
+
+/*
+ * A packet is tracked once though it crosses several hooks. The mark is
+ * tc_index: 15 bits of a keyed hash of the packet's addresses, protocol and first
+ * transport word as it leaves the hook, so that a tunnel's outer packet does not
+ * match, and a bit that says "source translation still to be done". Always
+ * written at ingress, as it arrives from the peer namespace over veth; never 0.
+ * Taken from the packet's bytes, so that egress need not parse what is done.
+ * Fragments of a datagram share one: their id stands for the transport word.
+ */
+#define FW_MARK_PENDING 1
+
+/* Where the IP header of an untagged packet is; the mark is only for those. */
+static __always_inline __u32 fw_l3(int l2)
+{
+	return l2 ? sizeof(struct ethhdr) : 0;
+}
+
+static __always_inline int fw_mark_end(const struct ct_settings *set, __u64 h)
+{
+	return (ct_mix(h, set->secret[1]) & 0xfffe) | 0x8000;
+}
+
+__noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
+{
+	const struct ct_settings *set = ct_settings();
+	__u8 *first = ct_at(skb, l3, 20);
+	__be32 *w = (__be32 *)first, *l4;
+	__u32 at = 20;
+	__u64 h;
+
+	if (!first || !set)
+		return 0;
+	h = set->secret[0];
+	if (*first >> 4 == 4) {
+		h = ct_mix(h, ((__u64)w[3] << 32) | w[4]);
+		h = ct_mix(h, first[9]);
+		if (w[1] & bpf_htonl(0x3fff))
+			at = 4; /* id; flags and offset are cut off below */
+	} else {
+		w = ct_at(skb, l3, 40);
+		if (!w)
+			return 0;
+		h = ct_mix(h, ((__u64)w[2] << 32) | w[6]);
+		h = ct_mix(h, ((__u64)w[3] << 32) | w[7]);
+		h = ct_mix(h, ((__u64)w[4] << 32) | w[8]);
+		h = ct_mix(h, ((__u64)w[5] << 32) | w[9]);
+		first = (__u8 *)w;
+		h = ct_mix(h, first[6]);
+		at = first[6] == IPPROTO_FRAGMENT ? 44 : 40;
+	}
+	/* A packet may end with its IP header. */
+	l4 = ct_at(skb, l3 + at, 4);
+	if (l4)
+		h = ct_mix(h, at == 4 ? *l4 & bpf_htonl(0xffff0000) : *l4);
+	return fw_mark_end(set, h);
+}
+
+/* The mark that a datagram had before the stack cut it; pkt is the whole's. */
+__noinline int fw_mark_uncut(struct __sk_buff *skb, const struct ct_pkt *pkt)
+{
+	const struct ct_settings *set = ct_settings();
+	const struct ct_tuple *t;
+	__be32 *l4;
+	__u64 h;
+
+	if (!pkt || !set)
+		return 0;
+	t = &pkt->tuple;
+	h = set->secret[0];
+	if (t->family == 4) {
+		h = ct_mix(h, ((__u64)t->saddr[0] << 32) | t->daddr[0]);
+	} else {
+		h = ct_mix(h, ((__u64)t->saddr[0] << 32) | t->daddr[0]);
+		h = ct_mix(h, ((__u64)t->saddr[1] << 32) | t->daddr[1]);
+		h = ct_mix(h, ((__u64)t->saddr[2] << 32) | t->daddr[2]);
+		h = ct_mix(h, ((__u64)t->saddr[3] << 32) | t->daddr[3]);
+	}
+	h = ct_mix(h, t->proto);
+	l4 = ct_at(skb, pkt->l4_off, 4);
+	if (l4)
+		h = ct_mix(h, *l4);
+	return fw_mark_end(set, h);
+}
+
+#endif
