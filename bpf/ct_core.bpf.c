@@ -4,6 +4,7 @@
 #include "lib/ctx_tc.h"
 
 #include "ct/ct_control.h"
+#include "nat/nat_sweep.h"
 #include "frag/frag_maps.h"
 
 /* Contexts of iter/bpf_map_elem programs; the kernel's types, by their names. */
@@ -128,6 +129,36 @@ int ct_stub_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	if (ct_stub_drop(&skey, &key, gen, 6))
 		ct_stat(CT_STAT_STUB_REPAIRED);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int nat_sweep_bound(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	const struct nat_bound *bound = ctx->value;
+	struct nat_bound_key *at = ctx->key, key;
+
+	if (!at || !bound || !set)
+		return 0;
+	sweep_yield(ctx->meta);
+	key = *at;
+	nat_visit_bound(set, &key, bound);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int nat_sweep_sub(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_settings *set = ct_settings();
+	struct nat_sub_key *at = ctx->key, key;
+	struct nat_sub *sub = ctx->value;
+
+	if (!at || !sub || !set)
+		return 0;
+	sweep_yield(ctx->meta);
+	key = *at;
+	nat_visit_sub(set, &key, sub);
 	return 0;
 }
 

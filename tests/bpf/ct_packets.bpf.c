@@ -39,7 +39,10 @@ int packet(struct __sk_buff *skb)
 		w->args.set_mark = c->set_mark;
 		w->args.set_label = c->set_label;
 		w->args.inside = c->inside;
-		v = ct_commit(skb, &w->pkt, &w->res, &w->args);
+		w->args.local = c->local;
+		v = c->inbound ? nat_inbound(&w->pkt, &w->args.nat, c->inside) : 0;
+		if (v >= 0)
+			v = ct_commit(skb, &w->pkt, &w->res, &w->args);
 	}
 	if (v >= 0)
 		v = nat_apply(skb, &w->pkt, &w->res, c->which);

@@ -18,7 +18,9 @@ struct pkt_case {
 	__u8 set_mark;
 	__u8 set_label;
 	__u8 inside;
-	__u8 pad;
+	__u8 local;
+	__u8 inbound; /* look for a binding of the destination */
+	__u8 pad[7];
 	/* out */
 	__s32 verdict; /* of ct_lookup, or the first negative one of any stage */
 	__u32 flags;   /* ct_pkt.flags */

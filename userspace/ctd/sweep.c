@@ -9,11 +9,13 @@
 
 #include <bpf/bpf.h>
 
-#define TABLES	    4 /* conn4 conn6 stub4 stub6 */
-#define PASS_PERIOD 1.0
-#define CPU_SHARE   0.05 /* of one CPU, at most */
-#define MIN_WAIT    0.001
-#define FULL_EVERY  60 /* passes: then tables that count no entries are walked too */
+#define TABLES		BPFCT_SWEEPS
+#define COUNTED		4 /* the first ones say how many entries they have */
+#define PASS_PERIOD	1.0
+#define CPU_SHARE	0.05 /* of one CPU, at most */
+#define MIN_WAIT	0.001
+#define UNCOUNTED_EVERY 8  /* passes: then the others are walked */
+#define FULL_EVERY	60 /* passes: then tables that count no entries are walked too */
 
 struct sweep {
 	struct event *timer;
@@ -59,6 +61,8 @@ static bool empty(const struct ctd *d, unsigned int table)
 
 	if (d->sweep->stats.passes % FULL_EVERY == 0)
 		return false;
+	if (table >= COUNTED)
+		return d->sweep->stats.passes % UNCOUNTED_EVERY;
 	return __atomic_load_n(table < 2 ? &t->nodes : &t->stubs, __ATOMIC_RELAXED) == 0;
 }
 

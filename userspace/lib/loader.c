@@ -14,9 +14,10 @@
 
 #include "bpf/ct_core.skel.h"
 
-static const char *const sweep_prog[] = {"ct_sweep4", "ct_sweep6", "ct_stub_sweep4",
-					 "ct_stub_sweep6"};
-static const char *const sweep_map[] = {"ct_conn4_v1", "ct_conn6_v1", "ct_stub4_v1", "ct_stub6_v1"};
+static const char *const sweep_prog[] = {"ct_sweep4",	   "ct_sweep6",	      "ct_stub_sweep4",
+					 "ct_stub_sweep6", "nat_sweep_bound", "nat_sweep_sub"};
+static const char *const sweep_map[] = {"ct_conn4_v1", "ct_conn6_v1",  "ct_stub4_v1",
+					"ct_stub6_v1", "nat_bound_v1", "nat_sub_v1"};
 
 static struct bpfct_map_spec spec_of(const struct bpf_map *map)
 {
@@ -329,18 +330,19 @@ static int attach_iterators(struct bpfct_core *core)
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_program *prog;
 	struct bpf_link *link;
+	const int n = BPFCT_SWEEPS;
 	int i;
 
-	for (i = 0; i < 6; i++) {
-		prog = bpf_object__find_program_by_name(core->obj, i < 4 ? sweep_prog[i]
-									 : loader_dump_prog[i - 4]);
+	for (i = 0; i < n + 2; i++) {
+		prog = bpf_object__find_program_by_name(core->obj, i < n ? sweep_prog[i]
+									 : loader_dump_prog[i - n]);
 		if (!prog)
 			return -ENOENT;
-		info.map.map_fd = map_fd(core, sweep_map[i < 4 ? i : i - 4]);
+		info.map.map_fd = map_fd(core, sweep_map[i < n ? i : i - n]);
 		link = bpf_program__attach_iter(prog, &opts);
 		if (!link)
 			return -errno;
-		*(i < 4 ? &core->sweep[i] : &core->dump[i - 4]) = link;
+		*(i < n ? &core->sweep[i] : &core->dump[i - n]) = link;
 	}
 	return 0;
 }
@@ -451,7 +453,7 @@ void bpfct_core_close(struct bpfct_core *core)
 {
 	int i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < BPFCT_SWEEPS; i++)
 		bpf_link__destroy(core->sweep[i]);
 	for (i = 0; i < 2; i++)
 		bpf_link__destroy(core->dump[i]);

@@ -88,6 +88,18 @@ static size_t build_l4(uint8_t *at, const struct packet *p)
 	return n + p->payload;
 }
 
+static uint32_t crc32c(const uint8_t *b, size_t n)
+{
+	uint32_t c = ~0u;
+
+	while (n--) {
+		c ^= *b++;
+		for (int i = 0; i < 8; i++)
+			c = c & 1 ? c >> 1 ^ 0x82f63b78 : c >> 1;
+	}
+	return ~c;
+}
+
 /* The checksum of the transport header over pseudo header and all. */
 static void seal_l4(uint8_t *l4, size_t n, const struct packet *p, const uint8_t *addr)
 {
@@ -107,6 +119,11 @@ static void seal_l4(uint8_t *l4, size_t n, const struct packet *p, const uint8_t
 	case IPPROTO_ICMPV6:
 		off = 2;
 		break;
+	case IPPROTO_SCTP:
+		s = crc32c(l4, n);
+		for (off = 0; off < 4; off++)
+			l4[8 + off] = s >> 8 * off;
+		return;
 	default:
 		return;
 	}

@@ -116,7 +116,7 @@ void sweep(void)
 {
 	char buf[256];
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < BPFCT_SWEEPS; i++) {
 		int fd = bpf_iter_create(bpf_link__fd(core.sweep[i]));
 
 		assert_true(fd >= 0);

@@ -56,6 +56,8 @@ uint64_t drops(enum ct_drop reason);
 /* The first record of a family (4, 6) as the dump gives it. */
 struct ct_flow flow_of(int family);
 
+void set_addr(__be32 *a, const char *text);
+
 /* What commit translates to from now on: CT_NAT_SRC or CT_NAT_DST; port 0: any. */
 void translate(uint32_t flags, const char *addr, uint16_t port);
 
