@@ -43,7 +43,7 @@ BPFTEST_LIB := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bpf/lib/*.c))
 KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
 TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 
-.PHONY: all help packages build bpf demo check check-long lint bench install clean
+.PHONY: all help packages build bpf demo check check-long rfc lint bench install clean
 all: packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build
 
@@ -62,6 +62,9 @@ demo: all ## ctd and the firewall between three namespaces, real traffic, the ta
 check: all ## build and run all tests, lint included
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) tests-build
 	$(Q)O=$(O) tests/run
+
+rfc: all ## the NAT RFCs as tests: a line for each requirement
+	$(Q)O=$(O) tests/run scapy/rfc netns/nat_discovery
 
 check-long: all ## the long tests
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) tests-build

@@ -43,6 +43,11 @@ conf=$TMP/root/etc/bpfct/ctd.conf
 sed -n "/ctd.conf <<'END'/,/^END/p" README.md | sed '1d;$d' >"$conf"
 t readme_has_a_rule_file test -s "$conf"
 t the_check_accepts_it "$CTD" --check -f "$conf" --netns "$R"
+{
+	grep '=' "$conf"
+	grep -E '^(nat|forward|redirect) .* # ' README.md
+} >"$TMP/nat.conf"
+t the_check_accepts_the_other_kinds_of_nat "$CTD" --check -f "$TMP/nat.conf" --netns "$R"
 eval "on \"$R\" $(grep -m 1 '^sysctl -w' README.md) >/dev/null"
 start_ctd "$R" "$conf"
 t lan_reaches_the_world_v4 page "$C" "http://$S4/page"

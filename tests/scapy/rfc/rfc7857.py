@@ -81,7 +81,7 @@ def filtered_packets_refresh_nothing(nat):
     assert nat.into(udp(b, e)) is None, "filtered packets kept it"
 
 
-@req(7857, "7b", "an ICMP error or a reset from inside does not refresh")
+@req(7857, "7b", "an ICMP error from inside does not refresh")
 def outbound_errors_refresh_nothing(nat):
     a, b = (nat.host(3), 20060), (nat.outside(), 80)
     e = nat.map("udp", a, b)
