@@ -202,7 +202,7 @@ address_changes()
 	page "$C" "http://$S4/page" || return
 	listed "$RW4" || { echo "no connection to $RW4"; return 1; }
 	on "$R" ip addr add 203.0.113.77/24 dev wan0
-	on "$R" ip addr del $RW4/24 dev wan0
+	on "$R" ip addr del "$RW4/24" dev wan0
 	on "$R" ip addr replace 203.0.113.77/24 dev wan0
 	poll_until 5 pool_is 203.0.113.77 tcp size 64512 || return
 	[ -z "$(pool "$RW4" tcp index)" ] || { echo "the old pool is still live"; return 1; }

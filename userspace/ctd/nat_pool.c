@@ -336,7 +336,8 @@ static int plan_pool(struct ctd *d, struct fw_rules *rules, uint32_t which, cons
 	}
 	for (k = 0; k < rules->n_nats; k++)
 		if (rules->nat[k].pool == which)
-			rules->nat[k].pool_base = base;
+			rules->nat[k].pool_base =
+				base ? base + NAT_CLASSES * rules->nat[k].addr_from : 0;
 	return 0;
 }
 
@@ -398,6 +399,7 @@ static void refresh_pools(struct ctd *d, const struct fw_rules *rules)
 		if (!base || rules->nat[i].pool >= rules->n_pools)
 			continue;
 		f = &rules->pool[rules->nat[i].pool];
+		base -= NAT_CLASSES * rules->nat[i].addr_from;
 		for (k = 0; k < f->addrs * NAT_CLASSES; k++)
 			refresh_pool(d, base + k, f);
 	}
