@@ -18,78 +18,7 @@ for ((i = 10; i < 30; i++)); do
 done
 on "$C" ip addr add 10.0.0.3/24 dev c0
 
-# rules NAME NAT-RULE... : prints the path of a rule file with these nat rules
-rules()
-{
-	{
-		printf 'set default deny\nset nat hold-down %s\nwan = wan0\nlan = lan0\n' "${HOLD:-10s}"
-		printf '%s\n' "${@:2}"
-		echo "pass in on lan0"
-	} | config "$1"
-}
-
-# pool ADDRESS CLASS FIELD : of `ctctl -j nat`
-pool()
-{
-	ctctl -j nat | /usr/bin/python3 -c '
-import json, sys
-address, cls, field = sys.argv[1:]
-for p in json.load(sys.stdin):
-    if p["address"] == address and p["class"] == cls and p["live"]:
-        print(p.get(field, p["paths"].get(field)))' "$@"
-}
-
-# at_least NUMBER ADDRESS CLASS FIELD...: their sum
-at_least()
-{
-	local want=$1 sum=0 field
-	for field in "${@:4}"; do
-		sum=$((sum + $(pool "$2" "$3" "$field")))
-	done
-	[ "$sum" -ge "$want" ] || { echo "$3 ${*:4}: $sum, expected $want or more"; ctctl nat; return 1; }
-}
-
-at_most()
-{
-	local most=$1 sum=0 field
-	for field in "${@:4}"; do
-		sum=$((sum + $(pool "$2" "$3" "$field")))
-	done
-	[ "$sum" -le "$most" ] || { echo "$3 ${*:4}: $sum, expected $most or less"; ctctl nat; return 1; }
-}
-
-# many NAME ARGS... : tests/lib/open_many.py behind two pipes; its first line
-many()
-{
-	local name=$1
-	shift
-	mkfifo "$TMP/to.$name" "$TMP/from.$name"
-	nsenter --net="/run/netns/$C" -- /usr/bin/python3 tests/lib/open_many.py "$@" \
-		<"$TMP/to.$name" >"$TMP/from.$name" 2>&1 &
-	PIDS+=($!)
-	eval "exec {to_$name}>'$TMP/to.$name' {from_$name}<'$TMP/from.$name'"
-}
-
-# said NAME LINE : the answer to what was asked last is this
-said()
-{
-	local line from=from_$1
-	read -r -t 120 line <&"${!from}" || { echo "no answer of $1"; return 1; }
-	[ "$line" = "$2" ] || { echo "$1 says '$line', expected '$2'"; return 1; }
-}
-
-ask()
-{
-	local to=to_$1
-	echo "$2" >&"${!to}"
-	said "$1" "$3"
-}
-
-done_with()
-{
-	local to=to_$1 from=from_$1
-	eval "exec ${!to}>&- ${!from}<&-"
-}
+. tests/lib/nat_pool.sh
 
 serve_echo "$S" 7000 7001
 conf=$(rules random "nat out on \$wan from \$lan.net -> (\$wan) random")
@@ -136,7 +65,7 @@ load_status=$?
 load_went_well()
 {
 	cat "$TMP/load"
-	return $load_status
+	return "$load_status"
 }
 t connections_open_while_ctd_is_killed_again_and_again load_went_well
 t what_is_used_afterwards_is_what_lives ctctl check

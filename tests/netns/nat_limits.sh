@@ -1,0 +1,299 @@
+#!/bin/bash
+# When ports are short, and who may have which: a scan of one host leaves ports for
+# another; what runs out is counted, logged and told at a bounded rate and takes
+# nothing from those who have a port; port shadowing (CVE-2021-3773) fails;
+# subscribers have limits; blocks are arithmetic; lost messages lose no port.
+#
+#   client 10.0.0.2, .3, .10-.29 ── lan0 router wan0 ── server
+#
+# shellcheck source=tests/lib/netns.sh
+# timeout: 600
+. "$(dirname "$0")/../lib/netns.sh"
+
+net_router
+ulimit -n "$(ulimit -H -n)"
+HOSTS=()
+for ((i = 10; i < 30; i++)); do
+	on "$C" ip addr add 10.0.0.$i/24 dev c0
+	HOSTS+=("10.0.0.$i")
+done
+on "$C" ip addr add 10.0.0.3/24 dev c0
+on "$S" ip route add 192.0.2.0/24 via "$RW4"
+on "$R" ip neigh replace 203.0.113.99 lladdr 02:00:00:00:00:99 dev wan0 # nobody
+lan_mac=$(on "$R" ip -o link show lan0 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)
+serve_echo "$S" 7000 7001
+. tests/lib/nat_pool.sh
+
+scan()
+{
+	on "$C" "$O/tests/lib/flood" c0 "$lan_mac" "$@"
+}
+
+# --- one host scans at full rate, ctd is stopped
+conf=$(rules scan "nat out on \$wan from \$lan.net -> (\$wan) random")
+start_ctd "$R" "$conf"
+kill -STOP "$CTD_PID"
+scan tcp 10.0.0.3 203.0.113.99 80 600000 1000000 >"$TMP/scan" 2>&1 &
+scanner=$!
+sleep 1
+many other tcp "$S4" 7000 1000 10.0.0.2
+opens_beside_the_scan()
+{
+	said other "ok: 1000 open" || return
+	kill -0 $scanner 2>/dev/null || { echo "the scan was over before: $(cat "$TMP/scan")"; return 1; }
+}
+t another_host_opens_1000_connections_beside_a_scan_with_ctd_stopped opens_beside_the_scan
+kill $scanner 2>/dev/null
+wait $scanner 2>/dev/null
+t and_they_work ask other check "ok: 1000 open"
+done_with other
+kill -CONT "$CTD_PID"
+ctctl -F 2>/dev/null
+
+# --- exhaustion
+put_in_force()
+{
+	local path
+	path=$(rules "$@") && ctctl fw load "$path" >"$TMP/load.$1" 2>&1 || { cat "$TMP/load.$1"; return 1; }
+}
+
+# What the client is told, a line each: seconds, source, type, code, quoted protocol
+on "$C" /usr/bin/python3 -c '
+import select, socket, sys, time
+v4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+v6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+print("listening", flush=True)
+while True:
+    for s in select.select([v4, v6], [], [])[0]:
+        data, _, _, peer = s.recvmsg(2048)
+        if s is v4 and data[20] == 3:
+            print(f"{time.monotonic():.3f} {peer[0]} {data[20]}/{data[21]} {data[28 + 9]} "
+                  + socket.inet_ntoa(data[28 + 12:28 + 16]), flush=True)
+        elif s is v6 and data[0] == 1:
+            print(f"{time.monotonic():.3f} {peer[0]} {data[0]}/{data[1]} v6", flush=True)
+' >"$TMP/told" 2>&1 &
+PIDS+=($!)
+poll_until 5 grep -q listening "$TMP/told"
+
+t a_pool_of_64_ports_loads put_in_force small "nat out on \$wan from \$lan.net -> (\$wan) ports 40000-40063 eim"
+many full udp "$S4" 7000 100 "${HOSTS[@]}" --wait 3
+t only_as_many_open_as_there_are_ports said full "ok: 64 open"
+refused_is_counted()
+{
+	at_least 36 "$RW4" udp refused && at_least 64 "$RW4" udp used && at_most 64 "$RW4" udp used
+}
+t refusals_are_counted refused_is_counted
+t those_who_have_a_port_keep_it ask full check "ok: 64 open"
+t exhaustion_is_logged poll_until 5 grep -q 'event=nat_exhausted.*address=203.0.113.1 class=udp' "$CTD_LOG"
+t senders_of_data_are_told_3_1 grep -q " $RL4 3/1 17 " "$TMP/told"
+
+# told_in FROM-LINE PATTERN: the most in any one second
+most_a_second()
+{
+	tail -n "+$1" "$TMP/told" | grep -E "$2" | awk '
+		{ at[NR] = $1; while (at[NR] - at[low + 1] >= 1) low++; if (NR - low > most) most = NR - low }
+		END { print most + 0 }'
+}
+rate_bounded()
+{
+	local from most
+	from=$(($(wc -l <"$TMP/told") + 1))
+	scan udp 10.0.0.3 203.0.113.99 80 12000 3000 >/dev/null || return
+	sleep 0.5
+	most=$(most_a_second "$from" '3/1 17 10.0.0.3$')
+	[ "$most" -ge 5 ] && [ "$most" -le 10 ] || { echo "$most in one second"; return 1; }
+}
+t a_source_is_told_at_most_10_times_a_second rate_bounded
+rate_bounded_in_all()
+{
+	local from most host pids=()
+	from=$(($(wc -l <"$TMP/told") + 1))
+	for host in "${HOSTS[@]}"; do
+		scan udp "$host" 203.0.113.99 80 2000 500 >/dev/null &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	sleep 0.5
+	most=$(most_a_second "$from" ' 3/1 ')
+	[ "$most" -ge 30 ] && [ "$most" -le 100 ] || { echo "$most in one second"; return 1; }
+}
+t all_together_at_most_100_times_a_second rate_bounded_in_all
+logged_rarely()
+{
+	local lines
+	lines=$(grep -c event=nat_exhausted "$CTD_LOG")
+	[ "$lines" -ge 2 ] && [ "$lines" -le 6 ] || { echo "$lines lines"; return 1; }
+}
+t tens_of_thousands_of_refusals_are_a_few_lines logged_rarely
+
+# send4 TYPE-BYTES... : an IPv4 packet from the client's wire, made by hand
+craft()
+{
+	on "$C" /usr/bin/python3 - "$lan_mac" "$@" <<-'END'
+		import socket, struct, sys
+		mac, kind, src, dst, count = sys.argv[1:6]
+		s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+		s.bind(("c0", 0))
+
+		def csum(b):
+		    n = sum(struct.unpack(f"!{len(b) // 2}H", b))
+		    while n >> 16:
+		        n = (n & 0xffff) + (n >> 16)
+		    return ~n & 0xffff
+
+		for i in range(int(count)):
+		    if kind == "echo":
+		        l4 = struct.pack("!BBHHH", 8, 0, 0, 1000 + i, 1)
+		        l4 = l4[:2] + struct.pack("!H", csum(l4)) + l4[4:]
+		        proto = 1
+		    else:
+		        l4 = struct.pack("!HHHH", 20000 + i, 7, 8, 0)
+		        proto = 17
+		    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(l4), i, 0, 64, proto, 0,
+		                     socket.inet_aton(src), socket.inet_aton(dst))
+		    ip = ip[:10] + struct.pack("!H", csum(ip)) + ip[12:]
+		    s.send(bytes.fromhex(mac.replace(":", "")) + b"\2\0\0\0\0\2\x08\x00" + ip + l4)
+	END
+}
+queries_are_told()
+{
+	craft echo 10.0.0.3 203.0.113.99 100 && poll_until 3 grep -q " $RL4 3/13 1 10.0.0.3" "$TMP/told"
+}
+t senders_of_icmp_queries_are_told_3_13 queries_are_told
+
+# IPv6
+many full6 udp "$S6" 7000 80 "$C6" --wait 3
+t ipv6_too_only_as_many_as_there_are_ports said full6 "ok: 64 open"
+t senders_of_ipv6_are_told_1_1 grep -q " $RL6 1/1 v6" "$TMP/told"
+done_with full6
+
+# A source that the router would not answer through that interface.
+spoofed()
+{
+	put_in_force spoof "nat out on \$wan -> (\$wan) ports 40000-40063 eim" || return
+	on "$R" timeout 6 tcpdump -lni any "icmp and dst 203.0.113.50" >"$TMP/spoofed" 2>/dev/null &
+	PIDS+=($!)
+	sleep 1
+	craft udp 203.0.113.50 203.0.113.99 50 || return
+	local from
+	from=$(pool "$RW4" udp refused)
+	craft udp 203.0.113.50 203.0.113.99 50 || return
+	at_least "$((from + 1))" "$RW4" udp refused || return
+	sleep 1
+	fails grep -q . "$TMP/spoofed"
+}
+on "$R" sysctl -qw net.ipv4.conf.lan0.rp_filter=0 net.ipv4.conf.all.rp_filter=0
+t a_source_that_fails_the_reverse_path_check_is_told_nothing spoofed
+silent()
+{
+	local from
+	put_in_force quiet "nat out on \$wan from \$lan.net -> (\$wan) ports 40000-40063 eim icmp off" || return
+	from=$(wc -l <"$TMP/told")
+	scan udp 10.0.0.3 203.0.113.99 80 500 500 >/dev/null || return
+	sleep 0.5
+	[ "$(wc -l <"$TMP/told")" = "$from" ] || { tail -n 3 "$TMP/told"; return 1; }
+}
+t icmp_off_tells_nobody silent
+t the_first_ones_still_have_their_ports ask full check "ok: 64 open"
+done_with full
+ctctl -F 2>/dev/null
+
+# --- port shadowing, CVE-2021-3773: an inside host uses the router's own port
+serve_echo "$R" 1194
+shadow()
+{
+	local got
+	put_in_force "shadow$1" "nat out on \$wan from \$lan.net -> (\$wan) $2" \
+		"pass in on \$wan proto { tcp, udp } to self port 1194" || return
+	sleep 2.5 # ctd looks at the sockets every two seconds
+	# the attack: make the router's 1194 lead inside for packets from S:5555
+	on "$C" /usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.0.0.2", 1194))
+s.settimeout(3)
+s.sendto(b"attack\n", (sys.argv[1], 7000))
+print(s.recv(100).decode().strip())' "$S4" >"$TMP/attack" || { echo "the inside host has no connection at all"; return 1; }
+	grep -q "^$RW4 1194 " "$TMP/attack" && { echo "the inside host has got the router's port"; return 1; }
+	got=$(echo_from "$S" udp "$RW4" 1194 7000 mine) || { echo "$got"; return 1; }
+	[ "$got" = "$S4 7000 mine" ] || { echo "the router's service was not reached: '$got'"; return 1; }
+}
+t port_shadowing_fails shadow 1 ""
+t port_shadowing_fails_with_endpoint_independent_mapping shadow 2 "eim eif"
+
+# --- limits of a subscriber, with ctd alive and dead
+limits()
+{
+	local name=$1
+	many "$name" udp "$S4" 7000 30 10.0.0.2 --wait 2
+	said "$name" "ok: 12 open" || return
+	many "b$name" udp "$S4" 7000 10 10.0.0.3 --wait 2
+	said "b$name" "ok: 10 open" || return
+	[ "$(counter sub_ports)" -ge 18 ] || { ctctl stats | grep sub_; return 1; }
+}
+ctctl -F 2>/dev/null
+t limits_load put_in_force limits "nat out on \$wan from \$lan.net -> (\$wan) limit ports 12"
+t a_subscriber_has_no_more_ports_than_its_limit limits alive
+done_with alive
+done_with balive
+
+# --- deterministic blocks
+blocks()
+{
+	local block out min max port
+	put_in_force blocks "nat out on \$wan from 10.0.0.0/27 -> 192.0.2.1-192.0.2.2 ports 10000-59999 block 2000" || return
+	block=$(ctctl nat blocks 10.0.0.3) || return
+	read -r _ out range <<<"$block"
+	min=${range%-*} max=${range#*-}
+	[ $((max - min)) = 1999 ] || { echo "block $block"; return 1; }
+	port=$(echo_from "$C" udp "$S4" 7000 0 here | awk '{ print $1, $2 }')
+	many block udp "$S4" 7000 50 10.0.0.3
+	said block "ok: 50 open" || return
+	[ "$(ctctl nat whois "$out" "$min")" = "10.0.0.3 block $range" ] || { ctctl nat whois "$out" "$min"; return 1; }
+	[ "$(ctctl nat whois "$out" "$max")" = "10.0.0.3 block $range" ] || return
+	fails eval "ctctl -L -s 10.0.0.3 2>/dev/null | grep -v 'dst=$out'" || return
+	ctctl -L -s 10.0.0.3 2>/dev/null | grep -oE 'dport=[0-9]+ *(\[|mark|packets)' >/dev/null
+	poll_until 5 grep -q "event=nat_block.*inside=10.0.0.3 address=$out ports=$range state=begin" "$CTD_LOG" || return
+	[ "$(grep -c "event=nat_block.*inside=10.0.0.3 .*state=begin" "$CTD_LOG")" = 1 ] || { grep nat_block "$CTD_LOG"; return 1; }
+}
+t blocks_are_arithmetic_both_ways_and_a_log_line_each blocks
+every_block_once()
+{
+	ctctl nat blocks >"$TMP/blocks"
+	[ "$(wc -l <"$TMP/blocks")" = 32 ] && [ "$(awk '{ print $2, $3 }' "$TMP/blocks" | sort -u | wc -l)" = 32 ]
+}
+t no_two_sources_share_a_block every_block_once
+
+# --- lost messages lose no port
+lost_messages()
+{
+	put_in_force plain "nat out on \$wan from \$lan.net -> (\$wan) random" || return
+	ctctl -F 2>/dev/null
+	ctctl events >/dev/null 2>&1 &
+	local watcher=$!
+	sleep 0.5
+	kill -STOP "$CTD_PID"
+	on "$C" "$O/tests/lib/connect_rate" "$S4" 7001 10000 3000
+	kill -CONT "$CTD_PID"
+	kill $watcher
+	[ "$(counter event_lost)" -gt 0 ] || { echo "the event ring was never full"; return 1; }
+	ctctl -F 2>/dev/null
+	poll_until 20 at_most 0 "$RW4" tcp used tuples && ctctl check
+}
+t a_full_event_ring_leaks_no_port lost_messages
+# A stub goes without its count being taken back, as an eviction would do it.
+lost_stub()
+{
+	local key
+	many stub udp "$S4" 7000 1 10.0.0.2
+	said stub "ok: 1 open" || return
+	key=$(bpftool -j map dump pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/ct_stub4_v1" | grep -oE '"key":\[[^]]*\]' | head -n 1 |
+		grep -oE '0x[0-9a-f]+' | tr '\n' ' ')
+	[ -n "$key" ] || { echo "no stub"; return 1; }
+	# shellcheck disable=SC2086 # bytes
+	bpftool map delete pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/ct_stub4_v1" key hex ${key//0x/} || return
+	ctctl -F 2>/dev/null
+	poll_until 60 at_most 0 "$RW4" udp used tuples && poll_until 5 grep -q event=nat_reconcile "$CTD_LOG"
+}
+t the_reconcile_pass_finds_what_was_lost lost_stub
+finish
