@@ -53,7 +53,7 @@ ask stopped close "ok: 0 open" >/dev/null
 done_with stopped
 
 # kill -9 under load, five times; what is in use afterwards is what is in the table.
-on "$C" "$O/tests/lib/connect_rate" "$S4" 7001 30000 1500 >"$TMP/load" 2>&1 &
+on "$C" "$O/tests/lib/connect_rate" "$S4" 7001 9000 300 >"$TMP/load" 2>&1 &
 load=$!
 for _ in 1 2 3 4 5; do
 	sleep 1

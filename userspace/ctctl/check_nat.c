@@ -30,18 +30,20 @@ static void count_port(struct walk *w, uint32_t pool, uint16_t port)
 
 static void count_stub4(struct walk *w, const void *key, const void *value)
 {
-	uint32_t ref = ((const struct ct_stub4 *)value)->nat;
+	const struct ct_stub4 *s = value;
 
 	(void)key;
-	count_port(w, nat_ref_pool(ref), nat_ref_port(ref));
+	count_port(w, nat_ref_pool(s->nat), nat_ref_port(s->nat));
+	count_port(w, nat_ref_pool(s->nat_in), nat_ref_port(s->nat_in));
 }
 
 static void count_stub6(struct walk *w, const void *key, const void *value)
 {
-	uint32_t ref = ((const struct ct_stub6 *)value)->nat;
+	const struct ct_stub6 *s = value;
 
 	(void)key;
-	count_port(w, nat_ref_pool(ref), nat_ref_port(ref));
+	count_port(w, nat_ref_pool(s->nat), nat_ref_port(s->nat));
+	count_port(w, nat_ref_pool(s->nat_in), nat_ref_port(s->nat_in));
 }
 
 static void count_bound(struct walk *w, const void *key, const void *value)

@@ -39,7 +39,7 @@ struct nat_reconcile {
 	__u32 at[16];
 	char *keys, *values;
 	uint32_t **count; /* by area, [NAT_AREA]; NULL: nothing there */
-	uint32_t *pool;	  /* stubs by pool */
+	uint32_t *pool;	  /* the same by pool */
 	struct finding *old, *new;
 	uint32_t olds, news;
 	uint64_t repaired;
@@ -60,14 +60,20 @@ static uint32_t *counter(struct nat *n, uint32_t pool, uint32_t port)
 	return r->count[area] ? &r->count[area][port] : NULL;
 }
 
-static void count_stub(struct nat *n, uint32_t ref)
+static void count_use(struct nat *n, uint32_t pool, uint32_t port)
 {
-	uint32_t *c = counter(n, nat_ref_pool(ref), nat_ref_port(ref));
+	uint32_t *c = counter(n, pool, port);
 
-	if (!ref || !c)
+	if (!c)
 		return;
 	++*c;
-	n->reconcile->pool[nat_ref_pool(ref)]++;
+	n->reconcile->pool[pool]++;
+}
+
+static void count_stub(struct nat *n, uint32_t nat, uint32_t nat_in)
+{
+	count_use(n, nat_ref_pool(nat), nat_ref_port(nat));
+	count_use(n, nat_ref_pool(nat_in), nat_ref_port(nat_in));
 }
 
 static void count_entry(struct nat *n, uint32_t i)
@@ -75,21 +81,23 @@ static void count_entry(struct nat *n, uint32_t i)
 	struct nat_reconcile *r = n->reconcile;
 	const struct nat_bound_key *k;
 	const struct nat_bound *b;
-	uint32_t *c;
+	const struct ct_stub4 *s4;
+	const struct ct_stub6 *s6;
 
 	switch (r->table) {
 	case STUB4:
-		count_stub(n, ((struct ct_stub4 *)r->values)[i].nat);
+		s4 = &((struct ct_stub4 *)r->values)[i];
+		count_stub(n, s4->nat, s4->nat_in);
 		break;
 	case STUB6:
-		count_stub(n, ((struct ct_stub6 *)r->values)[i].nat);
+		s6 = &((struct ct_stub6 *)r->values)[i];
+		count_stub(n, s6->nat, s6->nat_in);
 		break;
 	default:
 		k = &((struct nat_bound_key *)r->keys)[i];
 		b = &((struct nat_bound *)r->values)[i];
-		c = (__u32)b->word == NAT_BOUND_DEAD ? NULL : counter(n, b->pool, ntohs(k->port));
-		if (c)
-			++*c;
+		if ((__u32)b->word != NAT_BOUND_DEAD)
+			count_use(n, b->pool, ntohs(k->port));
 	}
 }
 
@@ -204,6 +212,10 @@ static void repair(struct ctd *d)
 
 		if (f->seen < SEEN_REPAIR)
 			continue;
+		log_event(LOG_TRACE, "nat_reconcile", "%s=%u port=%u excess=%d",
+			  f->area == NO_AREA ? "pool" : "area",
+			  f->area == NO_AREA ? f->port : f->area, f->area == NO_AREA ? 0 : f->port,
+			  f->excess);
 		if (f->area == NO_AREA)
 			__atomic_add_fetch(&n->m.head[n->m.pool[f->port].head_base].released,
 					   (int64_t)f->excess, __ATOMIC_RELAXED);

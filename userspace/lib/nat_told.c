@@ -9,7 +9,8 @@
 #include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
 
-#define WINDOW_MS 1000
+/* A little more than a second: what is sent with delay must not crowd the next one. */
+#define WINDOW_MS 1100
 
 /* Only queries may be answered with an error; of what is not known we are silent. */
 static bool icmp4_query(uint8_t type)
