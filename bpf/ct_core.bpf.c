@@ -5,7 +5,7 @@
 
 #include "ct/ct_control.h"
 #include "nat/nat_sweep.h"
-#include "frag/frag_maps.h"
+#include "frag/frag_sweep.h"
 
 /* Contexts of iter/bpf_map_elem programs; the kernel's types, by their names. */
 struct seq_file;
@@ -159,6 +159,26 @@ int nat_sweep_sub(struct bpf_iter__bpf_map_elem *ctx)
 	sweep_yield(ctx->meta);
 	key = *at;
 	nat_visit_sub(set, &key, sub);
+	return 0;
+}
+
+/* Writes struct frag_expired for each datagram whose sender is to be told. */
+SEC("iter/bpf_map_elem")
+int frag_sweep(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct frag_expired_head head = {};
+	struct frag_chunk *c;
+	__u32 *at = ctx->key, slot;
+
+	if (!at)
+		return 0;
+	slot = *at;
+	c = frag_visit(slot, &head);
+	if (!c)
+		return 0;
+	bpf_seq_write(ctx->meta->seq, &head, sizeof(head));
+	bpf_seq_write(ctx->meta->seq, c->data, FRAG_QUOTE);
+	frag_finish(slot, FRAG_HOLDING, CT_DROP_FRAG_TIMEOUT);
 	return 0;
 }
 

@@ -161,10 +161,13 @@ _Static_assert(2 * FRAG_STAT_MAX <= FRAG_STAT_SLOTS, "frag_stat_v1 is too small"
 /* What the sweep tells ctd about a datagram that timed out with its first
  * fragment there: enough of it for an ICMP error (RFC 792, RFC 4443 2.4). */
 #define FRAG_QUOTE 548
-struct frag_expired {
+struct frag_expired_head {
 	__u32 family; /* 4 or 6 */
 	__u32 len;    /* of the first fragment, IP header included */
-	__u32 ifindex;
+};
+
+struct frag_expired {
+	struct frag_expired_head head;
 	__u8 data[FRAG_QUOTE]; /* its first bytes */
 };
 

@@ -53,6 +53,23 @@ static __always_inline struct frag_chunk *frag_chunk(__u32 chunk)
 	return bpf_map_lookup_elem(&frag_data_v1, &at);
 }
 
+/* The piece at off, looked for from `from` on; FRAG_PIECES: none. Fragments that
+ * came in order are found at once. A global function: its loop is verified once. */
+__noinline int frag_find(__u32 slot, __u32 off, __u32 from)
+{
+	struct frag_slot *h = frag_slot(slot);
+	__u32 i, at;
+
+	if (!h)
+		return FRAG_PIECES;
+	for (i = 0; i < FRAG_PIECES; i++) {
+		at = (from + i) & (FRAG_PIECES - 1);
+		if (h->piece[at].off == off && at < h->pieces)
+			return at;
+	}
+	return FRAG_PIECES;
+}
+
 /* A number of 1 to 2048 in a form whose bounds every verifier since 6.1 follows. */
 static __always_inline __u64 frag_bound(__u64 n)
 {
@@ -199,32 +216,33 @@ __noinline int frag_free_slot(__u32 slot)
 	return 0;
 }
 
-/*
- * Ends a datagram whatever it waits for; reason says why and is counted for its
- * fragments. serial: of the datagram that was meant. 1: done, 0: another's.
- */
-__noinline int frag_end(__u32 slot, __u32 serial, __u32 reason)
+/* Makes a datagram ours, whatever it waits for. serial: of the one that was meant.
+ * Its state until then, FRAG_FREE: it is not to be had. */
+static __always_inline __u32 frag_take(struct frag_slot *h, __u32 serial)
 {
-	struct frag_slot *h = frag_slot(slot);
-	__u32 state, n = 0;
+	__u32 state;
 
-	if (!h)
-		return 0;
 	bpf_spin_lock(&h->lock);
 	state = h->serial == serial ? h->state : FRAG_FREE;
-	if (state != FRAG_FREE && state != FRAG_RELEASE) {
-		h->state = FRAG_RELEASE;
-		n = h->pieces;
-	} else {
+	if (state == FRAG_RELEASE)
 		state = FRAG_FREE;
-	}
+	if (state != FRAG_FREE)
+		h->state = FRAG_RELEASE;
 	bpf_spin_unlock(&h->lock);
-	if (state == FRAG_FREE)
+	return state;
+}
+
+/* Ends a datagram that frag_take() gave; reason is counted for its fragments. */
+__noinline int frag_finish(__u32 slot, __u32 state, __u32 reason)
+{
+	struct frag_slot *h = frag_slot(slot);
+
+	if (!h || state == FRAG_FREE)
 		return 0;
 	if (state != FRAG_RETURN)
 		bpf_map_delete_elem(&frag_index_v1, &h->key);
 	if (state == FRAG_HOLDING) {
-		frag_drop_n(reason, n);
+		frag_drop_n(reason, h->pieces);
 		frag_stat(h->key.family,
 			  reason == CT_DROP_FRAG_TIMEOUT ? FRAG_STAT_EXPIRED : FRAG_STAT_EVICTED,
 			  1);
@@ -232,6 +250,13 @@ __noinline int frag_end(__u32 slot, __u32 serial, __u32 reason)
 	}
 	frag_free_slot(slot);
 	return 1;
+}
+
+static __always_inline int frag_end(__u32 slot, __u32 serial, __u32 reason)
+{
+	struct frag_slot *h = frag_slot(slot);
+
+	return h ? frag_finish(slot, frag_take(h, serial), reason) : 0;
 }
 
 /* Slots looked at for the oldest, whose turn it is to give way. */

@@ -11,23 +11,6 @@
  */
 #define FRAG_HEAD 512 /* what ct_at() reaches */
 
-/* The piece at off, looked for from `from` on; FRAG_PIECES: none. Fragments that
- * came in order are found at once. A global function: its loop is verified once. */
-__noinline int frag_find(__u32 slot, __u32 off, __u32 from)
-{
-	struct frag_slot *h = frag_slot(slot);
-	__u32 i, at;
-
-	if (!h)
-		return FRAG_PIECES;
-	for (i = 0; i < FRAG_PIECES; i++) {
-		at = (from + i) & (FRAG_PIECES - 1);
-		if (h->piece[at].off == off && at < h->pieces)
-			return at;
-	}
-	return FRAG_PIECES;
-}
-
 struct frag_fill {
 	struct ct_ctx *ctx;
 	__u32 slot;

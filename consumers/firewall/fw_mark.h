@@ -12,7 +12,8 @@
  * match, and a bit that says "source translation still to be done". Always
  * written at ingress, as it arrives from the peer namespace over veth; never 0.
  * Taken from the packet's bytes, so that egress need not parse what is done.
- * Fragments of a datagram share one: their id stands for the transport word.
+ * Fragments of a datagram share one: IPv4's id stands for the transport word, of
+ * IPv6 the addresses are all.
  */
 #define FW_MARK_PENDING 1
 
@@ -25,6 +26,12 @@ static __always_inline __u32 fw_l3(int l2)
 static __always_inline int fw_mark_end(const struct ct_settings *set, __u64 h)
 {
 	return (ct_mix(h, set->secret[1]) & 0xfffe) | 0x8000;
+}
+
+static __always_inline int fw_is_ext(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
+	       next == IPPROTO_AH || next == IPPROTO_DSTOPTS;
 }
 
 __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
@@ -52,8 +59,11 @@ __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 		h = ct_mix(h, ((__u64)w[4] << 32) | w[8]);
 		h = ct_mix(h, ((__u64)w[5] << 32) | w[9]);
 		first = (__u8 *)w;
+		/* Fragments of a datagram may have other extension headers each. */
+		if (fw_is_ext(first[6]))
+			return fw_mark_end(set, h);
 		h = ct_mix(h, first[6]);
-		at = first[6] == IPPROTO_FRAGMENT ? 44 : 40;
+		at = 40;
 	}
 	/* A packet may end with its IP header. */
 	l4 = ct_at(skb, l3 + at, 4);

@@ -37,15 +37,16 @@ struct ctd {
 	struct run_lock lock;
 	struct event_base *base;
 	struct bpfct_core core;
-	struct rules *rules;	 /* rules.c: configuration and what is compiled from it */
-	struct firewall *fw;	 /* firewall.c: the consumer's object */
-	struct attach *attach;	 /* attach.c */
-	struct sweep *sweep;	 /* sweep.c */
-	struct heartbeat *heart; /* heartbeat.c */
-	struct route *route;	 /* route.c */
-	struct events *events;	 /* events.c */
-	struct nat *nat;	 /* nat_pool.c */
-	struct control *control; /* control.c */
+	struct rules *rules;	       /* rules.c: configuration and what is compiled from it */
+	struct firewall *fw;	       /* firewall.c: the consumer's object */
+	struct attach *attach;	       /* attach.c */
+	struct sweep *sweep;	       /* sweep.c */
+	struct frag_sweep *frag_sweep; /* frag_sweep.c */
+	struct heartbeat *heart;       /* heartbeat.c */
+	struct route *route;	       /* route.c */
+	struct events *events;	       /* events.c */
+	struct nat *nat;	       /* nat_pool.c */
+	struct control *control;       /* control.c */
 };
 
 #endif

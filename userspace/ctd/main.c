@@ -12,6 +12,7 @@
 #include "control.h"
 #include "events.h"
 #include "firewall.h"
+#include "frag_sweep.h"
 #include "heartbeat.h"
 #include "nat.h"
 #include "notify.h"
@@ -217,6 +218,8 @@ static int start_duties(struct ctd *d)
 	if (!ret)
 		ret = sweep_start(d);
 	if (!ret)
+		ret = frag_sweep_start(d);
+	if (!ret)
 		ret = control_start(d);
 	return ret;
 }
@@ -224,6 +227,7 @@ static int start_duties(struct ctd *d)
 static void stop_duties(struct ctd *d)
 {
 	control_stop(d);
+	frag_sweep_stop(d);
 	sweep_stop(d);
 	nat_stop(d);
 	route_stop(d);

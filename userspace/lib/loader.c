@@ -15,9 +15,10 @@
 #include "bpf/ct_core.skel.h"
 
 static const char *const sweep_prog[] = {"ct_sweep4",	   "ct_sweep6",	      "ct_stub_sweep4",
-					 "ct_stub_sweep6", "nat_sweep_bound", "nat_sweep_sub"};
-static const char *const sweep_map[] = {"ct_conn4_v1", "ct_conn6_v1",  "ct_stub4_v1",
-					"ct_stub6_v1", "nat_bound_v1", "nat_sub_v1"};
+					 "ct_stub_sweep6", "nat_sweep_bound", "nat_sweep_sub",
+					 "frag_sweep"};
+static const char *const sweep_map[] = {"ct_conn4_v1",	"ct_conn6_v1", "ct_stub4_v1", "ct_stub6_v1",
+					"nat_bound_v1", "nat_sub_v1",  "frag_head_v1"};
 
 static struct bpfct_map_spec spec_of(const struct bpf_map *map)
 {
@@ -330,7 +331,7 @@ static int attach_iterators(struct bpfct_core *core)
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_program *prog;
 	struct bpf_link *link;
-	const int n = BPFCT_SWEEPS;
+	const int n = BPFCT_LINKS;
 	int i;
 
 	for (i = 0; i < n + 2; i++) {
@@ -453,7 +454,7 @@ void bpfct_core_close(struct bpfct_core *core)
 {
 	int i;
 
-	for (i = 0; i < BPFCT_SWEEPS; i++)
+	for (i = 0; i < BPFCT_LINKS; i++)
 		bpf_link__destroy(core->sweep[i]);
 	for (i = 0; i < 2; i++)
 		bpf_link__destroy(core->dump[i]);

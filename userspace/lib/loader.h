@@ -56,7 +56,8 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 /* Sets max_entries of every map of ct_table.h in an object that is not loaded yet. 0 or -errno. */
 int bpfct_object_size(struct bpf_object *obj, const struct bpfct_sizes *sizes);
 
-#define BPFCT_SWEEPS 6 /* tables that are swept */
+#define BPFCT_SWEEPS 6			/* tables that are swept */
+#define BPFCT_LINKS  (BPFCT_SWEEPS + 1) /* and the fragments' */
 
 /* An instance as its daemon holds it. */
 struct bpfct_core {
@@ -66,7 +67,7 @@ struct bpfct_core {
 	bool adopted; /* pins were there; their contents are kept */
 	struct bpfct_sizes sizes;
 	struct bpfct_pins pins;
-	struct bpf_link *sweep[BPFCT_SWEEPS]; /* conn4 conn6 stub4 stub6 bound sub */
+	struct bpf_link *sweep[BPFCT_LINKS]; /* conn4 conn6 stub4 stub6 bound sub frag */
 	struct bpf_link *dump[2];
 };
 
