@@ -306,6 +306,8 @@ lost_stub()
 	[ -n "$key" ] || { echo "no stub"; return 1; }
 	# shellcheck disable=SC2086 # bytes
 	bpftool map delete pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/ct_stub4_v1" key hex ${key//0x/} || return
+	ctctl check >"$TMP/check"
+	grep -q 'I2 uses of a port differ.*203.0.113.1 port' "$TMP/check" || { cat "$TMP/check"; return 1; }
 	ctctl -F 2>/dev/null
 	poll_until 60 at_most 0 "$RW4" udp tuples && poll_until 5 grep -q event=nat_reconcile "$CTD_LOG"
 }

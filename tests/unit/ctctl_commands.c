@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* ctctl's command lines on a table of our own: what conntrack(8) has not, or
  * where we differ from it on purpose. */
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -319,13 +320,84 @@ static void stats_name_every_counter(void **state)
 
 	two_flows(state);
 	assert_int_equal(run_ctctl("ctctl stats"), 0);
-	assert_int_equal(count_lines(run.out), 15 + 2 + CT_STAT_MAX + 1 + CT_DROP_MAX);
+	assert_int_equal(count_lines(run.out),
+			 17 + 2 + CT_STAT_MAX + NAT_PATH_MAX + 1 + CT_DROP_MAX);
 	assert_int_equal(run_ctctl("ctctl stats -j"), 0);
 	o = json_tokener_parse(run.out);
 	assert_non_null(o);
 	assert_true(json_object_object_get_ex(o, "tables", &part));
-	assert_int_equal(json_object_array_length(part), 14);
+	assert_int_equal(json_object_array_length(part), 16);
 	json_object_put(o);
+}
+
+/* One address, ports 1000 to 1039 in blocks of ten for 10.0.0.4 on, of which
+ * 10.0.0.4/31 has two. */
+static void one_nat_pool(void **state)
+{
+	two_flows(state);
+	for (int i = 1; i <= NAT_CLASSES; i++)
+		fake.nat_pool[i] = (struct nat_pool){.addr = {inet_addr("192.0.2.9")},
+						     .family = 4,
+						     .class = i - 1,
+						     .flags = NAT_POOL_LIVE,
+						     .port_min = 1000,
+						     .port_max = 1039,
+						     .use_base = 100 * i,
+						     .head_base = 2 * i,
+						     .ring_base = 16 * i,
+						     .ring_size = 8,
+						     .rings = 2,
+						     .hold = 100,
+						     .used_high = 7,
+						     .block = 10,
+						     .inside_plen = 31,
+						     .inside = {inet_addr("10.0.0.4")}};
+	fake.nat_ring[16 + 3] = NAT_SLOT_VALID | 1005;
+	fake.nat_ring[16 + 9] = NAT_SLOT_VALID | 1006;
+	fake.nat_use[101] = 3;
+	fake.nat_use[102] = nat_use_make(0, FAKE_TICK); /* held */
+	fake.nat_reserved[NAT_TCP].word[1002 / 64] = 1ull << 1002 % 64;
+	fake.nat_head[2].claimed = 5;
+	fake.nat_head[3].released = 2;
+	fake.nat_head[3].path[NAT_PATH_STOLEN] = 4;
+	fake.nat_head[2].refused = 6;
+}
+
+static void nat_shows_each_pool(void **state)
+{
+	one_nat_pool(state);
+	assert_int_equal(run_ctctl("ctctl nat"), 0);
+	assert_int_equal(count_lines(run.out), 1 + NAT_CLASSES);
+	assert_int_equal(run_ctctl("ctctl -j nat"), 0);
+	assert_non_null(strstr(run.out, "\"class\":\"tcp\",\"live\":true,\"eim\":false,"
+					"\"port_min\":1000,\"port_max\":1039,\"size\":40,"
+					"\"leased\":2,\"used\":1,\"held\":1,\"reserved\":1,"
+					"\"high\":7,\"tuples\":3,\"refused\":6"));
+	assert_non_null(strstr(run.out, "\"stolen\":4"));
+	assert_int_equal(run_ctctl("ctctl nat frob"), CTCTL_USAGE);
+}
+
+static void blocks_and_whois_are_each_others_inverse(void **state)
+{
+	char line[64];
+
+	one_nat_pool(state);
+	assert_int_equal(run_ctctl("ctctl nat blocks"), 0);
+	assert_string_equal(run.out, "10.0.0.4 192.0.2.9 1000-1009\n"
+				     "10.0.0.5 192.0.2.9 1010-1019\n");
+	assert_int_equal(run_ctctl("ctctl nat blocks 10.0.0.5"), 0);
+	assert_string_equal(run.out, "10.0.0.5 192.0.2.9 1010-1019\n");
+	assert_int_equal(run_ctctl("ctctl nat blocks 10.0.0.6"), CTCTL_FAILED);
+	assert_int_equal(run_ctctl("ctctl nat blocks 10.0.0.3"), CTCTL_FAILED);
+	assert_int_equal(run_ctctl("ctctl nat blocks nonsense"), CTCTL_USAGE);
+	for (int port = 1000; port < 1020; port++) {
+		snprintf(line, sizeof(line), "ctctl nat whois 192.0.2.9 %d", port);
+		assert_int_equal(run_ctctl(line), 0);
+		assert_string_equal(run.out, port < 1010 ? "10.0.0.4 block 1000-1009\n"
+							 : "10.0.0.5 block 1010-1019\n");
+	}
+	assert_int_equal(run_ctctl("ctctl nat whois 192.0.2.9"), CTCTL_USAGE);
+	assert_int_equal(run_ctctl("ctctl nat whois 192.0.2.9 65536"), CTCTL_USAGE);
 }
 
 static void zeroing_is_refused(void **state)
@@ -385,6 +457,8 @@ int main(void)
 		cmocka_unit_test(zones_and_timeouts_are_set),
 		cmocka_unit_test(frag_names_every_counter),
 		cmocka_unit_test(stats_name_every_counter),
+		cmocka_unit_test(nat_shows_each_pool),
+		cmocka_unit_test(blocks_and_whois_are_each_others_inverse),
 		cmocka_unit_test(zeroing_is_refused),
 		cmocka_unit_test(glued_nat_address_counts),
 		cmocka_unit_test(unreachable_ctd_is_one_line),

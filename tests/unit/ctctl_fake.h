@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "userspace/ctctl/ct_cmd.h"
+#include "userspace/lib/nat_maps.h"
 
 #define FAKE_FLOWS	 64
 #define FAKE_TICK	 1000000u
@@ -36,6 +37,13 @@ static struct fake {
 	struct ct_table table[2];
 	struct frag_table frag;
 	struct ct_zone zone[65536];
+	/* NAT: pools 1 to 4, one external address; a test fills in what it wants */
+	struct nat_config nat_config;
+	struct nat_pool nat_pool[1 + NAT_CLASSES];
+	struct nat_head nat_head[2 * (1 + NAT_CLASSES)];
+	uint32_t nat_ring[16 * (1 + NAT_CLASSES)];
+	uint32_t nat_use[NAT_AREA];
+	struct nat_reserved nat_reserved[2 * NAT_CLASSES];
 } fake;
 
 static inline void fake_reset(void)
@@ -65,6 +73,34 @@ int bpfct_pins_open(struct bpfct_pins *p, const char *instance, bool writable, c
 void bpfct_pins_close(struct bpfct_pins *p)
 {
 	(void)p;
+}
+
+int nat_maps_open(struct nat_maps *m, const struct bpfct_pins *p, bool writable)
+{
+	(void)p, (void)writable;
+	*m = (struct nat_maps){.config = &fake.nat_config,
+			       .pool = fake.nat_pool,
+			       .head = fake.nat_head,
+			       .ring = fake.nat_ring,
+			       .use = fake.nat_use,
+			       .reserved = fake.nat_reserved,
+			       .pools = 1 + NAT_CLASSES,
+			       .areas = 1,
+			       .ring_room = 16,
+			       .heads = 2};
+	return 0;
+}
+
+void nat_maps_close(struct nat_maps *m)
+{
+	(void)m;
+}
+
+uint64_t nat_maps_tuples(const struct nat_maps *m, uint32_t index)
+{
+	const struct nat_head *h = &m->head[m->pool[index].head_base];
+
+	return h[0].claimed + h[1].claimed - h[0].released - h[1].released;
 }
 
 int bpfct_dump(struct bpfct_pins *p, int family, bpfct_flow_fn fn, void *arg)

@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 
 #include "ctctl.h"
+#include "nat.h"
 
 struct row {
 	const char *table;
@@ -14,10 +15,11 @@ struct row {
 };
 
 struct stats {
-	struct row row[16];
+	struct row row[20];
 	int rows;
 	uint64_t stat[CT_STAT_SLOTS];
 	uint64_t drop[CT_DROP_SLOTS];
+	uint64_t path[NAT_PATH_SLOTS]; /* ports of NAT by the way they were come by */
 };
 
 static void add_rows(struct stats *s, const struct row *four, const struct row *six,
@@ -101,6 +103,36 @@ static void add_frag_rows(const struct frag_table *t, struct stats *s)
 	s->row[s->rows++] = r;
 }
 
+/* Ports of all pools of a family; `ctctl nat` shows each. */
+static int collect_nat(struct bpfct_pins *p, struct stats *s)
+{
+	uint32_t now = bpfct_now(p) >> 3;
+	struct row row[2] = {{.table = "nat-ports", .family = 4},
+			     {.table = "nat-ports", .family = 6}};
+	struct nat_maps m;
+	int ret = nat_maps_open(&m, p, false);
+
+	for (uint32_t i = 1; !ret && i < m.pools; i++) {
+		struct row *r = &row[m.pool[i].family == 6];
+		struct nat_counts n;
+
+		if (!m.pool[i].family)
+			continue;
+		nat_pool_count(&m, i, now, &n);
+		r->used += n.used;
+		r->limit += n.size - n.reserved;
+		r->refused += n.refused;
+		for (int k = 0; k < NAT_PATH_MAX; k++)
+			s->path[k] += n.path[k];
+	}
+	nat_maps_close(&m);
+	for (int i = 0; !ret && i < 2; i++) {
+		row[i].has_limit = row[i].has_refused = true;
+		s->row[s->rows++] = row[i];
+	}
+	return ret;
+}
+
 static int collect(struct bpfct_pins *p, struct stats *s)
 {
 	const struct ct_table *t = p->table;
@@ -122,7 +154,7 @@ static int collect(struct bpfct_pins *p, struct stats *s)
 	a = stubs_row(&t[0], 4), b = stubs_row(&t[1], 6);
 	add_rows(s, &a, &b, s->drop[CT_DROP_NAT_EXHAUSTED]);
 	add_frag_rows(p->frag, s);
-	return 0;
+	return collect_nat(p, s);
 }
 
 static const char *family_text(int family)
@@ -167,6 +199,9 @@ static void print_text(struct ctctl *c, const struct stats *s)
 	for (int i = 0; i < CT_STAT_MAX; i++)
 		fprintf(c->out, "%-18s %12llu\n", bpfct_stat_text(i),
 			(unsigned long long)s->stat[i]);
+	for (int i = 0; i < NAT_PATH_MAX; i++)
+		fprintf(c->out, "nat_%-14s %12llu\n", nat_path_text(i),
+			(unsigned long long)s->path[i]);
 	fprintf(c->out, "\n%-18s %12s  %-8s %s\n", "DROP", "PACKETS", "CLASS", "MEANING");
 	for (int i = 1; i < CT_DROP_MAX; i++)
 		fprintf(c->out, "%-18s %12llu  %-8s %s\n", bpfct_drop_text(i),
@@ -205,6 +240,12 @@ static void print_json(struct ctctl *c, const struct stats *s)
 		add_number(counters, bpfct_stat_text(i), s->stat[i]);
 	for (int i = 1; i < CT_DROP_MAX; i++)
 		add_number(drop, bpfct_drop_text(i), s->drop[i]);
+	for (int i = 0; i < NAT_PATH_MAX; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "nat_%s", nat_path_text(i));
+		add_number(counters, name, s->path[i]);
+	}
 	json_object_object_add(o, "tables", tables);
 	json_object_object_add(o, "counters", counters);
 	json_object_object_add(o, "drops", drop);
