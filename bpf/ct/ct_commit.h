@@ -274,37 +274,6 @@ __noinline int ct_join(const struct ct_pkt *pkt, struct ct_result *res)
 	}
 }
 
-/* Our own insert lost against a live stub under the same key: undo it, also when
- * a packet has changed its word meanwhile. */
-__noinline int ct_withdraw(const union ct_key *at, __u32 gen, __u8 family)
-{
-	union ct_key key;
-	__u64 word;
-	int i;
-
-	if (!at)
-		return 0;
-	key = *at;
-	for (i = 0; i < CT_TOUCH_TRIES; i++) {
-		if (family == 4) {
-			struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-
-			word = c ? ct_word(&c->c) : 0;
-			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
-			    ct_kill4(c, &key, word, CT_STAT_INSERT_FAILED))
-				return 0;
-		} else {
-			struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-
-			word = c ? ct_word(&c->c) : 0;
-			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
-			    ct_kill6(c, &key, word, CT_STAT_INSERT_FAILED))
-				return 0;
-		}
-	}
-	return 0;
-}
-
 __noinline int ct_add_label(const union ct_key *key, const struct ct_commit_args *args, __u32 gen,
 			    __u8 family)
 {
@@ -452,7 +421,10 @@ static __always_inline int ct_update(struct ct_conn *conn, struct ct_result *res
 		return 0;
 	if (args->set_label) {
 		ct_add_label(key, args, ct_w_gen(w), family);
-		ct_cas(conn, w, w | CT_W_STATUS(CT_S_LABEL));
+		if (!ct_set_status(conn, w, CT_S_LABEL)) {
+			ct_label_delete(key, ct_w_gen(w), family);
+			return 0;
+		}
 	}
 	if (args->set_mark) {
 		*(volatile __u32 *)&conn->mark = args->mark;

@@ -51,8 +51,8 @@ static __always_inline int ct_control_update(const struct ct_settings *set, stru
 	}
 	if (add && !ct_cas(conn, word, word | add))
 		return -EAGAIN;
-	if (req->set & CT_SET_MARK)
-		*(volatile __u32 *)&conn->mark = req->flow.c.mark;
+	if ((req->set & CT_SET_MARK) && !ct_set_mark(conn, word, req->flow.c.mark))
+		return -EAGAIN;
 	if (req->set & CT_SET_TIMEOUT)
 		ct_set_timer(conn, word | add, ct_now(set) + ct_ticks(set, req->flow.c.expires));
 	ct_event(set, conn, key, word | add, family, CT_EVENT_UPDATE);
@@ -73,40 +73,103 @@ static __always_inline int ct_control_on(const struct ct_settings *set,
 		if (!c4)
 			return -ENOENT;
 		conn = &c4->c;
-		word = ct_word(conn);
-		if (!ct_control_live(req, word))
-			return -ENOENT;
-		if (req->op == CT_CONTROL_UPDATE)
-			return ct_control_update(set, conn, key, req, word, 4);
-		return ct_kill(conn, key, word, 4, CT_STAT_DELETED) ? 0 : -EAGAIN;
 	} else {
 		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
 
 		if (!c6)
 			return -ENOENT;
 		conn = &c6->c;
-		word = ct_word(conn);
-		if (!ct_control_live(req, word))
-			return -ENOENT;
-		if (req->op == CT_CONTROL_UPDATE)
-			return ct_control_update(set, conn, key, req, word, 6);
-		return ct_kill(conn, key, word, 6, CT_STAT_DELETED) ? 0 : -EAGAIN;
 	}
+	word = ct_word(conn);
+	if (!ct_control_live(req, word))
+		return -ENOENT;
+	if (!ct_still_under(key, conn, family))
+		return -EAGAIN;
+	if (req->op == CT_CONTROL_UPDATE)
+		return ct_control_update(set, conn, key, req, word, family);
+	return ct_kill(conn, key, word, family, CT_STAT_DELETED) ? 0 : -EAGAIN;
 }
 
-/* Inserts the stub of a translated record. 0, -EEXIST or -ENOSPC. */
-static __always_inline int ct_control_stub(struct ct_table *tab, const struct ct_conn *conn,
-					   const union ct_key *key, __u32 gen, __u32 now,
-					   __u8 family)
+/* What was inserted is seen by others before what is looked at next; see ct_barrier(). */
+static __always_inline void ct_control_barrier(struct ct_table *tab)
 {
-	union ct_key skey = {};
-	int v;
+	__u32 n = __sync_val_compare_and_swap(&tab->stubs, 0, 0);
 
+	asm volatile("" : : "r"(n));
+}
+
+static __always_inline int ct_key_same(const union ct_key *a, const union ct_key *b, __u8 family)
+{
+	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
+	__u32 diff = 0, i;
+
+#pragma unroll
+	for (i = 0; i < (family == 4 ? sizeof(struct ct_key4) : sizeof(struct ct_key6)) / 4; i++)
+		diff |= x[i] ^ y[i];
+	return !diff;
+}
+
+static __always_inline int ct_control_stub_live(const union ct_key *key, __u32 now, __u8 family)
+{
+	return family == 4 ? nat_stub_live4(&key->k4, now) : nat_stub_live6(&key->k6, now);
+}
+
+/* There is a stub under the reply tuple: this connection's former life's is taken over. */
+static __always_inline int ct_control_stub_take(const union ct_key *skey, const union ct_key *key,
+						__u32 gen, __u32 now, __u8 family)
+{
+	const union ct_key *conn;
+	__u32 *at, was, held[2];
+	__u16 zone = family == 4 ? key->k4.zone : key->k6.zone;
+
+	if (family == 4) {
+		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &skey->k4);
+
+		if (!s)
+			return -EAGAIN;
+		conn = (const union ct_key *)&s->conn;
+		at = &s->gen; /* and born, nat, nat_in behind it */
+	} else {
+		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &skey->k6);
+
+		if (!s)
+			return -EAGAIN;
+		conn = (const union ct_key *)&s->conn;
+		at = &s->gen;
+	}
+	was = *(volatile __u32 *)at;
+	if (!was || !ct_key_same(conn, key, family) || ct_control_stub_live(skey, now, family))
+		return -EEXIST;
+	*(volatile __u32 *)&at[1] = now;
+	if (__sync_val_compare_and_swap(at, was, gen) != was)
+		return -EAGAIN;
+	/* The former life's port goes back: what user space enters holds none. */
+	held[0] = at[2];
+	held[1] = at[3];
+	at[2] = at[3] = 0;
+	if (held[0])
+		nat_give_ref(held[0], zone);
+	if (held[1])
+		nat_give_ref(held[1], zone);
+	return 0;
+}
+
+static __always_inline int ct_control_claim(const union ct_key *at, const union ct_key *key,
+					    __u32 gen, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_table *tab = ct_table(family);
+	union ct_key skey = *at;
+	int v, live = 0;
+	__u32 now;
+
+	if (!set || !tab)
+		return -EAGAIN;
+	now = ct_now(set);
 	if (ct_add(&tab->stubs, 1) > tab->stub_limit) {
 		ct_add(&tab->stubs, -1);
 		return -ENOSPC;
 	}
-	ct_reply_key(&skey, conn, key, family);
 	if (family == 4) {
 		struct ct_stub4 stub = {.conn = key->k4, .gen = gen, .born = now};
 
@@ -116,10 +179,168 @@ static __always_inline int ct_control_stub(struct ct_table *tab, const struct ct
 
 		v = bpf_map_update_elem(&ct_stub6_v1, &skey.k6, &stub, BPF_NOEXIST);
 	}
-	if (!v)
+	if (v) {
+		ct_add(&tab->stubs, -1);
+		v = ct_control_stub_take(&skey, key, gen, now, family);
+	}
+	if (v)
+		return v;
+	ct_control_barrier(tab);
+	if (family == 4) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &skey.k4);
+
+		live = c4 && (ct_w_life(ct_word(&c4->c)) == CT_LIFE_SETUP ||
+			      ct_alive(&c4->c, ct_word(&c4->c), now));
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &skey.k6);
+
+		live = c6 && (ct_w_life(ct_word(&c6->c)) == CT_LIFE_SETUP ||
+			      ct_alive(&c6->c, ct_word(&c6->c), now));
+	}
+	if (live)
+		ct_stub_drop(&skey, key, gen, family);
+	return live ? -EEXIST : 0;
+}
+
+/* Claims the reply tuple as nat_claim4() does (I2). 0, -EEXIST, -ENOSPC or -EAGAIN. */
+__noinline int ct_control_stub(const union ct_key *skey, const union ct_key *key, __u32 gen,
+			       __u8 family)
+{
+	if (!skey || !key)
+		return -EAGAIN;
+	if (family == 4)
+		return ct_control_claim(skey, key, gen, 4);
+	return ct_control_claim(skey, key, gen, 6);
+}
+
+/*
+ * A record is under the key already, its word is `old`. One that has ended is taken over in
+ * place, as ct_meet() does (I4). 0: it is ours, in SETUP with our generation; -EEXIST: it
+ * lives; -EAGAIN: somebody is at it.
+ */
+static __always_inline int ct_control_over(struct ct_conn *conn, const union ct_key *key,
+					   __u64 word, __u64 old, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	union ct_key skey = {};
+
+	if (!set)
+		return -EAGAIN;
+	if (ct_alive(conn, old, ct_now(set)))
+		return -EEXIST;
+	if (ct_w_live(old) && ct_kill(conn, key, old, family, CT_STAT_EXPIRED))
+		old = ct_w_with_life(old, CT_LIFE_DYING) | CT_W_STATUS(CT_S_DYING);
+	if (ct_w_life(old) != CT_LIFE_DYING ||
+	    !ct_cas(conn, old, ct_w_with_life(word, CT_LIFE_SETUP)))
+		return -EAGAIN;
+	if (old & CT_W_STATUS(CT_S_NAT)) {
+		ct_reply_key(&skey, conn, key, family);
+		ct_stub_drop(&skey, key, ct_w_gen(old), family);
+	}
+	ct_label_drop(key, old, family);
+	return 0;
+}
+
+__noinline int ct_control_over4(struct ct_conn4 *conn, const union ct_key *key, __u64 word,
+				__u64 old)
+{
+	return conn && key ? ct_control_over(&conn->c, key, word, old, 4) : -EAGAIN;
+}
+
+__noinline int ct_control_over6(struct ct_conn6 *conn, const union ct_key *key, __u64 word,
+				__u64 old)
+{
+	return conn && key ? ct_control_over(&conn->c, key, word, old, 6) : -EAGAIN;
+}
+
+/* A record is 152 bytes: these two have frames of their own, which are gone when the deep
+ * calls come. (Static: a request may be the program's context.) */
+static __noinline int ct_control_reply(const struct ct_control *req, const union ct_key *key,
+				       union ct_key *skey, __u8 family)
+{
+	struct ct_conn6 conn = req->flow.conn6;
+
+	ct_reply_key(skey, &conn.c, key, family);
+	return 0;
+}
+
+static __always_inline void ct_control_times(struct ct_conn *c, const struct ct_control *req,
+					     const struct ct_settings *set)
+{
+	c->start = c->last = ct_now(set);
+	c->expires = c->start + ct_ticks(set, req->flow.c.expires);
+	c->route[0] = c->route[1] = 0;
+}
+
+static __noinline int ct_control_put(const struct ct_control *req, const struct ct_settings *set,
+				     const union ct_key *key, __u64 word, __u8 family)
+{
+	struct ct_conn6 conn = req->flow.conn6;
+
+	conn.c.word = word;
+	ct_control_times(&conn.c, req, set);
+	if (family == 4)
+		return bpf_map_update_elem(&ct_conn4_v1, &key->k4, &conn, BPF_NOEXIST);
+	return bpf_map_update_elem(&ct_conn6_v1, &key->k6, &conn, BPF_NOEXIST);
+}
+
+/* What ct_control_over() made ours gets its contents, then its life. */
+static __always_inline void ct_control_fill(struct ct_conn *conn, const struct ct_control *req,
+					    const struct ct_settings *set, __u64 word, __u8 family)
+{
+	__builtin_memcpy((void *)conn + 8, (const void *)&req->flow.conn6 + 8,
+			 (family == 4 ? sizeof(struct ct_conn4) : sizeof(struct ct_conn6)) - 8);
+	ct_control_times(conn, req, set);
+	ct_cas(conn, ct_w_with_life(word, CT_LIFE_SETUP), word);
+}
+
+/* Puts the record under its key: 0, 1 it took over an old one's node, -EEXIST or -EAGAIN. */
+static __always_inline int ct_control_insert(const struct ct_settings *set,
+					     const struct ct_control *req, const union ct_key *key,
+					     __u64 word, __u8 family)
+{
+	__u64 old;
+	int v;
+
+	if (!ct_control_put(req, set, key, word, family))
 		return 0;
-	ct_add(&tab->stubs, -1);
-	return -EEXIST;
+	if (family == 4) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+
+		old = c4 ? ct_word(&c4->c) : 0;
+		if (!c4 || !ct_still_under(key, c4, 4))
+			return -EAGAIN;
+		v = ct_control_over4(c4, key, word, old);
+		if (!v)
+			ct_control_fill(&c4->c, req, set, word, 4);
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
+
+		old = c6 ? ct_word(&c6->c) : 0;
+		if (!c6 || !ct_still_under(key, c6, 6))
+			return -EAGAIN;
+		v = ct_control_over6(c6, key, word, old);
+		if (!v)
+			ct_control_fill(&c6->c, req, set, word, 6);
+	}
+	return v ? v : 1;
+}
+
+/* The event of what was entered, from the record: gone already, no event. */
+static __always_inline void ct_control_new(const struct ct_settings *set, const union ct_key *key,
+					   __u64 word, __u8 family)
+{
+	if (family == 4) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+
+		if (c4)
+			ct_event(set, &c4->c, key, word, 4, CT_EVENT_NEW);
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
+
+		if (c6)
+			ct_event(set, &c6->c, key, word, 6, CT_EVENT_NEW);
+	}
 }
 
 /* Room and counts of a record that user space enters. It counts as confirmed
@@ -162,7 +383,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 	__u32 now = ct_now(set), gen = bpf_get_prandom_u32() | 1;
 	__u16 status = ct_w_status(req->flow.c.word);
 	__u32 zone = family == 4 ? key->k4.zone : key->k6.zone;
-	struct ct_conn6 conn = req->flow.conn6;
+	union ct_key skey = {};
 	__u64 word;
 	int v, nat;
 
@@ -172,36 +393,32 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 	nat = status & CT_S_NAT;
 	word = CT_W_GEN(gen) | CT_W_STATUS(status) |
 	       (req->flow.c.word & (CT_W_STATE_MASK | CT_W_ORIG_HI)) | CT_W_LIFE(CT_LIFE_CONFIRMED);
-	conn.c.word = word;
-	conn.c.start = conn.c.last = now;
-	conn.c.expires = now + ct_ticks(set, req->flow.c.expires);
-	conn.c.route[0] = conn.c.route[1] = 0;
-	if (family == 4 ? nat_stub_live4(&key->k4, now) : nat_stub_live6(&key->k6, now))
+	if (ct_control_stub_live(key, now, family))
 		return -EEXIST;
 	v = ct_control_book(tab, zone);
 	if (v)
 		return v;
 	if (nat) {
-		v = ct_control_stub(tab, &conn.c, key, gen, now, family);
-		if (v)
-			goto undo;
+		ct_control_reply(req, key, &skey, family);
+		v = ct_control_stub(&skey, key, gen, family);
 	}
-	if (family == 4)
-		v = bpf_map_update_elem(&ct_conn4_v1, &key->k4, &conn, BPF_NOEXIST);
-	else
-		v = bpf_map_update_elem(&ct_conn6_v1, &key->k6, &conn, BPF_NOEXIST);
-	if (!v) {
-		ct_stat(CT_STAT_INSERT);
-		ct_event(set, &conn.c, key, word, family, CT_EVENT_NEW);
-		return 0;
-	}
-	v = -EEXIST;
-	if (nat) {
-		union ct_key skey = {};
-
-		ct_reply_key(&skey, &conn.c, key, family);
+	if (v)
+		goto undo;
+	v = ct_control_insert(set, req, key, word, family);
+	if (v < 0 && nat)
 		ct_stub_drop(&skey, key, gen, family);
-	}
+	if (v < 0)
+		goto undo;
+	if (v)
+		ct_add(&tab->nodes, -1);
+	ct_stat(CT_STAT_INSERT);
+	ct_control_new(set, key, word, family);
+	/* The second look: a packet may have claimed our tuple while we entered it. */
+	ct_control_barrier(tab);
+	if (!ct_control_stub_live(key, now, family))
+		return 0;
+	ct_withdraw(key, gen, family);
+	return -EEXIST;
 undo:
 	ct_control_unbook(tab, zone);
 	return v;

@@ -74,6 +74,47 @@ static __always_inline int ct_alive(const struct ct_conn *conn, __u64 word, __u3
 /* Tries of a compare-and-swap that other CPUs keep winning. */
 #define CT_TOUCH_TRIES 6
 
+/* Sets status bits of a connection whose word was `word`, whatever packets change meanwhile.
+ * 0 when it has ended. */
+static __always_inline int ct_set_status(struct ct_conn *conn, __u64 word, __u16 status)
+{
+	__u32 gen = ct_w_gen(word);
+	int i;
+
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		if (ct_cas(conn, word, word | CT_W_STATUS(status)))
+			return 1;
+		word = ct_word(conn);
+		if (ct_w_gen(word) != gen || !ct_w_live(word))
+			return 0;
+	}
+	return 0;
+}
+
+/* Sets the mark of a connection whose word was `word`, from where we may be preempted: it is
+ * swapped together with the time of the start beside it, which the node's next life has not. */
+static __always_inline int ct_set_mark(struct ct_conn *conn, __u64 word, __u32 mark)
+{
+	__u64 *both = (__u64 *)&conn->start, was, want;
+	__u64 now;
+	int i;
+
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		was = *(volatile __u64 *)both;
+		now = ct_word(conn);
+		if (ct_w_gen(now) != ct_w_gen(word) || !ct_w_live(now))
+			return 0;
+		want = (was & 0xffffffff) | (__u64)mark << 32;
+		if (__sync_val_compare_and_swap(both, was, want) == was)
+			return 1;
+	}
+	return 0;
+}
+_Static_assert(__builtin_offsetof(struct ct_conn, start) % 8 == 0 &&
+		       __builtin_offsetof(struct ct_conn, mark) ==
+			       __builtin_offsetof(struct ct_conn, start) + 4,
+	       "start and mark are swapped as one");
+
 /*
  * Starts the timer of a connection anew, whose word was `word` when the caller
  * was done with it. Who kills writes the time of death there, who changes the
@@ -289,14 +330,19 @@ static __always_inline void ct_reply_key(union ct_key *out, const struct ct_conn
 static __always_inline int ct_stub_out(const union ct_key *skey, const union ct_key *key, __u32 gen,
 				       __u8 family, __u32 *nat)
 {
+	const struct ct_settings *set = ct_settings();
 	union ct_key k = *skey;
 
+	if (!set)
+		return 0;
 	if (family == 4) {
 		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &k.k4);
 
 		if (!s || s->conn.addr[0] != key->k4.addr[0] ||
-		    s->conn.addr[1] != key->k4.addr[1] ||
-		    __sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
+		    s->conn.addr[1] != key->k4.addr[1] || *(volatile __u32 *)&s->gen != gen)
+			return 0;
+		*(volatile __u32 *)&s->born = ct_now(set);
+		if (__sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
 			return 0;
 		nat[0] = s->nat;
 		nat[1] = s->nat_in;
@@ -305,7 +351,10 @@ static __always_inline int ct_stub_out(const union ct_key *skey, const union ct_
 		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &k.k6);
 
 		if (!s || ct_addr6_cmp(s->conn.addr[0], key->k6.addr[0]) ||
-		    __sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
+		    *(volatile __u32 *)&s->gen != gen)
+			return 0;
+		*(volatile __u32 *)&s->born = ct_now(set);
+		if (__sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
 			return 0;
 		nat[0] = s->nat;
 		nat[1] = s->nat_in;
@@ -315,7 +364,8 @@ static __always_inline int ct_stub_out(const union ct_key *skey, const union ct_
 
 /* Removes the stub under skey if it leads to this life of this connection, and gives
  * back what it held. Its generation goes first, so that nobody takes over what is
- * about to go. */
+ * about to go; born says since when: who meets it leaves it alone as long as we may be
+ * on our way (nat_stub_left). */
 __noinline int ct_stub_drop(const union ct_key *skey, const union ct_key *key, __u32 gen,
 			    __u8 family)
 {
@@ -391,13 +441,12 @@ __noinline int ct_reap6(struct ct_conn6 *conn, const union ct_key *key, __u64 wo
 	return conn && key && set ? ct_reap_body(set, &conn->c, key, word, now, 6) : 0;
 }
 
-/* What every pass over records does with one: end it when expired, delete it
- * when it has been dead for a second. Returns 1 if its node is free now. key
- * must be on the caller's stack. */
-static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *key, __u32 now,
-				    __u8 family)
+/* What every pass over records does with one whose word is `word`: end it when
+ * expired, delete it when it has been dead for a second. Returns 1 if its node is
+ * free now. key must be on the caller's stack. */
+static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *key, __u64 word,
+				    __u32 now, __u8 family)
 {
-	__u64 word = ct_word(conn);
 	__u32 life = ct_w_life(word);
 
 	if (life == CT_LIFE_DYING && family == 4) {
@@ -416,6 +465,28 @@ static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *ke
 	    ct_before(conn->expires, now))
 		ct_kill(conn, key, word, family, CT_STAT_EXPIRED);
 	return 0;
+}
+
+/*
+ * Does this record stand under this key? An iterator, or a program run by a system
+ * call, may be preempted for longer than a dead node rests, and so hold a key and a
+ * value that no longer belong together, or a pointer to a stranger. Asked after the
+ * word was read: then a compare-and-swap with that word is about this key's record.
+ */
+static __always_inline int ct_still_under(const union ct_key *key, const void *conn, __u8 family)
+{
+	if (family == 4)
+		return bpf_map_lookup_elem(&ct_conn4_v1, &key->k4) == conn;
+	return bpf_map_lookup_elem(&ct_conn6_v1, &key->k6) == conn;
+}
+
+/* One entry of a walk over the records. */
+static __always_inline int ct_visit_entry(struct ct_conn *conn, const union ct_key *key, __u32 now,
+					  __u8 family)
+{
+	__u64 word = ct_word(conn);
+
+	return ct_still_under(key, conn, family) ? ct_visit(conn, key, word, now, family) : 0;
 }
 
 /*
@@ -443,8 +514,9 @@ __noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_
 	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
 		return 1;
 	now = ct_now(set);
-	was = ct_w_life(ct_word(&conn->c));
-	if (ct_visit(&conn->c, &key, now, 4))
+	word = ct_word(&conn->c);
+	was = ct_w_life(word);
+	if (ct_visit(&conn->c, &key, word, now, 4))
 		return 1;
 	word = ct_word(&conn->c);
 	if (ct_w_gen(word) != gen)
@@ -477,8 +549,9 @@ __noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_
 	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
 		return 1;
 	now = ct_now(set);
-	was = ct_w_life(ct_word(&conn->c));
-	if (ct_visit(&conn->c, &key, now, 6))
+	word = ct_word(&conn->c);
+	was = ct_w_life(word);
+	if (ct_visit(&conn->c, &key, word, now, 6))
 		return 1;
 	word = ct_word(&conn->c);
 	if (ct_w_gen(word) != gen)
@@ -491,6 +564,37 @@ __noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_
 	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
 		return ct_kill(&conn->c, &key, word, 6, CT_STAT_EARLY_DROP);
 	return ct_w_life(word) == CT_LIFE_CONFIRMED;
+}
+
+/* Our own insert lost against a live stub under the same key: undo it, also when
+ * a packet has changed its word meanwhile. */
+__noinline int ct_withdraw(const union ct_key *at, __u32 gen, __u8 family)
+{
+	union ct_key key;
+	__u64 word;
+	int i;
+
+	if (!at)
+		return 0;
+	key = *at;
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		if (family == 4) {
+			struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+
+			word = c ? ct_word(&c->c) : 0;
+			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
+			    ct_kill4(c, &key, word, CT_STAT_INSERT_FAILED))
+				return 0;
+		} else {
+			struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+
+			word = c ? ct_word(&c->c) : 0;
+			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
+			    ct_kill6(c, &key, word, CT_STAT_INSERT_FAILED))
+				return 0;
+		}
+	}
+	return 0;
 }
 
 #endif

@@ -33,8 +33,10 @@ __noinline int nat_stub_live4(const struct ct_key4 *skey, __u32 now)
 	if (!s)
 		return 0;
 	key = s->conn;
-	gen = s->gen;
-	born = s->born;
+	gen = *(volatile __u32 *)&s->gen;
+	born = *(volatile __u32 *)&s->born;
+	if (!gen) /* somebody is removing it */
+		return 0;
 	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key);
 	if (conn) {
 		w = ct_word(&conn->c);
@@ -62,8 +64,10 @@ __noinline int nat_stub_live6(const struct ct_key6 *skey, __u32 now)
 	if (!s)
 		return 0;
 	key = s->conn;
-	gen = s->gen;
-	born = s->born;
+	gen = *(volatile __u32 *)&s->gen;
+	born = *(volatile __u32 *)&s->born;
+	if (!gen) /* somebody is removing it */
+		return 0;
 	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key);
 	if (conn) {
 		w = ct_word(&conn->c);
@@ -73,6 +77,14 @@ __noinline int nat_stub_live6(const struct ct_key6 *skey, __u32 now)
 	if (ct_before(now, born + ct_ticks(set, NAT_STUB_GRACE_SECS) + 1))
 		return 1;
 	return 0;
+}
+
+/* May a stub that leads nowhere be removed? One whose generation is 0 is about to be by another,
+ * who would then remove its successor; but a delete may have failed. */
+static __always_inline int nat_stub_left(const struct ct_settings *set, __u32 gen, __u32 born,
+					 __u32 now)
+{
+	return gen || ct_before(born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS), now);
 }
 
 /* Counts what the stub in b is going to hold: the port of its source, the binding
@@ -122,7 +134,7 @@ __noinline int nat_claim4(const union ct_key *key, __u32 gen)
 	struct ct_conn4 *conn;
 	struct ct_stub4 *s;
 	__u32 now, was, zone;
-	int live, v;
+	int live, left, v;
 
 	if (!set || !tab || !b || !key)
 		return -CT_DROP_MAP_MISSING;
@@ -149,6 +161,7 @@ __noinline int nat_claim4(const union ct_key *key, __u32 gen)
 		if (!s)
 			goto taken;
 		was = *(volatile __u32 *)&s->gen;
+		left = nat_stub_left(set, was, *(volatile __u32 *)&s->born, now);
 		b->key.k4 = s->conn;
 		live = nat_stub_live4(&b->skey.k4, now);
 		if (b->key.k4.addr[0] != key->k4.addr[0] || b->key.k4.addr[1] != key->k4.addr[1] ||
@@ -156,13 +169,17 @@ __noinline int nat_claim4(const union ct_key *key, __u32 gen)
 		    b->key.k4.zone != key->k4.zone || b->key.k4.proto != key->k4.proto) {
 			/* One that leads nowhere goes; its place is free for the next who asks. */
 			b->stale_gen = was;
-			if (!live && !bpf_map_lookup_elem(&ct_conn4_v1, &b->key.k4))
+			if (!live && left && !bpf_map_lookup_elem(&ct_conn4_v1, &b->key.k4))
 				v = NAT_CLAIM_STALE;
 			goto taken;
 		}
 		/* Our own former life's: the same client came back. Of two CPUs that
 		 * enter it now one goes on. */
 		v = -CT_DROP_COMMIT_BUSY;
+		if (!was && left) {
+			b->stale_gen = 0;
+			v = NAT_CLAIM_STALE;
+		}
 		if (live || !was)
 			goto taken;
 		*(volatile __u32 *)&s->born = now;
@@ -191,7 +208,7 @@ __noinline int nat_claim6(const union ct_key *key, __u32 gen)
 	struct ct_conn6 *conn;
 	struct ct_stub6 *s;
 	__u32 now, was, zone;
-	int live, v;
+	int live, left, v;
 
 	if (!set || !tab || !b || !key)
 		return -CT_DROP_MAP_MISSING;
@@ -218,6 +235,7 @@ __noinline int nat_claim6(const union ct_key *key, __u32 gen)
 		if (!s)
 			goto taken;
 		was = *(volatile __u32 *)&s->gen;
+		left = nat_stub_left(set, was, *(volatile __u32 *)&s->born, now);
 		b->key.k6 = s->conn;
 		live = nat_stub_live6(&b->skey.k6, now);
 		if (ct_addr6_cmp(b->key.k6.addr[0], key->k6.addr[0]) ||
@@ -226,13 +244,17 @@ __noinline int nat_claim6(const union ct_key *key, __u32 gen)
 		    b->key.k6.zone != key->k6.zone || b->key.k6.proto != key->k6.proto) {
 			/* One that leads nowhere goes; its place is free for the next who asks. */
 			b->stale_gen = was;
-			if (!live && !bpf_map_lookup_elem(&ct_conn6_v1, &b->key.k6))
+			if (!live && left && !bpf_map_lookup_elem(&ct_conn6_v1, &b->key.k6))
 				v = NAT_CLAIM_STALE;
 			goto taken;
 		}
 		/* Our own former life's: the same client came back. Of two CPUs that
 		 * enter it now one goes on. */
 		v = -CT_DROP_COMMIT_BUSY;
+		if (!was && left) {
+			b->stale_gen = 0;
+			v = NAT_CLAIM_STALE;
+		}
 		if (live || !was)
 			goto taken;
 		*(volatile __u32 *)&s->born = now;

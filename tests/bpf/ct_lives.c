@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <string.h>
 
 #include "bpf/ct/ct_tcp_table.h"
@@ -240,6 +241,122 @@ static void state_bits_are_those_of_ovs(void **state)
 	}
 }
 
+/* ---- ctctl -I, and walks ---- */
+
+static int control(uint32_t op, const struct ct_flow *f)
+{
+	struct ct_control req = {.op = op, .flow = *f};
+
+	req.flow.c.expires = 100;
+	assert_int_equal(bpfct_control(&core.pins, &req), 0);
+	return req.result;
+}
+
+/* Under the key of what has ended, but not yet left, and of what nobody has swept. */
+static void a_record_may_be_entered_where_one_has_ended(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++)
+		for (int nat = 0; nat < 2; nat++) {
+			struct ct_table *tab = &core.pins.table[six];
+			struct packet p = numbered(six, 1),
+				      back = {.src = S[six],
+					      .dst = nat ? E[six] : C[six],
+					      .proto = IPPROTO_UDP,
+					      .sport = 53,
+					      .dport = 1001},
+				      xback = back;
+			struct ct_flow f;
+
+			reset(NULL);
+			if (nat)
+				translate(CT_NAT_SRC, E[six], 0);
+			xback.dst = C[six];
+			THROUGH(&p, NEW, NULL);
+			f = flow_of(six ? 6 : 4);
+			assert_int_equal(control(CT_CONTROL_CREATE, &f), -EEXIST);
+			for (int expired = 0; expired < 2; expired++) {
+				if (expired)
+					age(101);
+				else
+					assert_int_equal(control(CT_CONTROL_DELETE, &f), 0);
+				assert_int_equal(control(CT_CONTROL_CREATE, &f), 0);
+				assert_int_equal(tab->nodes, 1);
+				assert_int_equal(tab->confirmed, 1);
+				assert_int_equal(tab->half_open, 0);
+				assert_int_equal(tab->stubs, nat);
+				assert_int_equal(core.pins.zone[0].count, 1);
+				THROUGH(&back, REPLIED, &xback);
+				assert_int_equal(control(CT_CONTROL_CREATE, &f), -EEXIST);
+				assert_int_equal(tab->nodes, 1);
+				assert_int_equal(tab->stubs, nat);
+			}
+		}
+}
+
+/* I2 for who enters records: neither a tuple that is claimed, nor a claim of one that lives. */
+static void a_record_entered_claims_its_tuples(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet inside, outside;
+		struct ct_flow plain, translated;
+
+		open_flow(six, IPPROTO_UDP, &inside, &outside);
+		translated = flow_of(six ? 6 : 4);
+		reset(NULL);
+		SAME(&outside, NEW);
+		plain = flow_of(six ? 6 : 4);
+		assert_int_equal(control(CT_CONTROL_CREATE, &translated), -EEXIST);
+		assert_int_equal(core.pins.table[six].stubs, 0);
+		assert_int_equal(core.pins.table[six].nodes, 1);
+		open_flow(six, IPPROTO_UDP, &inside, &outside);
+		assert_int_equal(control(CT_CONTROL_CREATE, &plain), -EEXIST);
+		assert_int_equal(core.pins.table[six].nodes, 1);
+	}
+}
+
+static int visit_pair(int six, const struct ct_flow *record, const struct ct_flow *key)
+{
+	uint8_t frame[64] = {[12] = six ? 0x86 : 0x08, [13] = six ? 0xdd : 0x00};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+	uint32_t at = 0;
+
+	assert_int_equal(bpf_map_update_elem(pair_fd, &at, &record->key6, BPF_ANY), 0);
+	at = 1;
+	assert_int_equal(bpf_map_update_elem(pair_fd, &at, &key->key6, BPF_ANY), 0);
+	assert_int_equal(bpf_prog_test_run_opts(mispaired_fd, &opts), 0);
+	return opts.retval;
+}
+
+/* The sweep was preempted, and holds the record of one and the key of another: neither may end. */
+static void a_walk_does_nothing_to_a_stranger(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+		struct ct_flow a, b;
+		struct packet p = numbered(six, 1);
+
+		reset(NULL);
+		SAME(&p, NEW);
+		a = flow_of(six ? 6 : 4);
+		b = a;
+		*(six ? &b.key6.port[0] : &b.key4.port[0]) ^= htons(1);
+		age(31);
+		assert_int_equal(visit_pair(six, &a, &b), 0);
+		assert_int_equal(tab->half_open, 1);
+		assert_int_equal(visit_pair(six, &a, &a), 0); /* ends */
+		assert_int_equal(tab->half_open, 0);
+		age(5);
+		assert_int_equal(visit_pair(six, &a, &b), 0);
+		assert_int_equal(tab->nodes, 1);
+		assert_int_equal(visit_pair(six, &a, &a), 1); /* leaves */
+		assert_int_equal(tab->nodes, 0);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, reset)
 
 int main(int argc, char **argv)
@@ -251,6 +368,9 @@ int main(int argc, char **argv)
 		TEST(a_former_life_does_not_keep_its_tuple),
 		TEST(mark_and_label_stay_with_the_connection),
 		TEST(state_bits_are_those_of_ovs),
+		TEST(a_record_may_be_entered_where_one_has_ended),
+		TEST(a_record_entered_claims_its_tuples),
+		TEST(a_walk_does_nothing_to_a_stranger),
 	};
 
 	if (argc > 1)

@@ -60,4 +60,31 @@ int packet(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
+/* A walk that was preempted: the record of one connection under the key of another. Both keys
+ * come from a map: 0 the record's, 1 the other's. */
+CT_MAP(pkt_pair_v1, BPF_MAP_TYPE_ARRAY, 2, __u32, union ct_key);
+
+SEC("tc")
+int mispaired(struct __sk_buff *skb)
+{
+	const struct ct_settings *set = ct_settings();
+	__u32 zero = 0, one = 1;
+	union ct_key *record, *other, key;
+
+	record = bpf_map_lookup_elem(&pkt_pair_v1, &zero);
+	other = bpf_map_lookup_elem(&pkt_pair_v1, &one);
+	if (!record || !other || !set)
+		return -1;
+	key = *other;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &record->k4);
+
+		return c4 ? ct_visit_entry(&c4->c, &key, ct_now(set), 4) : -1;
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &record->k6);
+
+		return c6 ? ct_visit_entry(&c6->c, &key, ct_now(set), 6) : -1;
+	}
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -130,6 +130,8 @@ __noinline int race_build(const struct race_op *op, __u32 index)
 	w->pkt.tcp_seq = op->seq;
 	w->pkt.tcp_ack = op->ack;
 	w->pkt.tcp_win = 64000;
+	w->args.set_label = op->label;
+	w->args.label[0] = op->label;
 	w->args.inside = op->way == RACE_C_S || op->way == RACE_E_S;
 	if (op->nat) {
 		w->args.nat.flags = CT_NAT_SRC;
@@ -174,6 +176,40 @@ __noinline int race_delete(void)
 	return 0;
 }
 
+/* ctctl -I of the work area's tuple, untranslated. */
+__noinline int race_create(void)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_work *w = ct_work();
+	union ct_key key = {};
+	struct ct_control *req;
+	__u32 zero = 0, hi;
+	struct ct_tuple *t;
+	int v;
+
+	req = bpf_map_lookup_elem(&race_req_v1, &zero);
+	if (!w || !set || !req)
+		return 0;
+	t = &w->pkt.tuple;
+	hi = t->family == 4 ? ct_key4_make(&key.k4, t, 0) : ct_key6_make(&key.k6, t, 0);
+	__builtin_memset(&req->flow, 0, sizeof(req->flow));
+	req->op = CT_CONTROL_CREATE;
+	req->flow.c.word = hi ? CT_W_ORIG_HI : 0;
+	req->flow.c.expires = 30;
+	req->flow.c.reply_sport = t->dport;
+	req->flow.c.reply_dport = t->sport;
+	if (t->family == 4) {
+		req->flow.conn4.reply_saddr = t->daddr[0];
+		req->flow.conn4.reply_daddr = t->saddr[0];
+		v = ct_control_create(set, req, &key, 4);
+	} else {
+		__builtin_memcpy(req->flow.conn6.reply_saddr, t->daddr, 16);
+		__builtin_memcpy(req->flow.conn6.reply_daddr, t->saddr, 16);
+		v = ct_control_create(set, req, &key, 6);
+	}
+	return v;
+}
+
 /* The sweep on the work area's tuple. */
 __noinline int race_visit(void)
 {
@@ -187,11 +223,11 @@ __noinline int race_visit(void)
 	if (w->pkt.tuple.family == 4) {
 		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
 
-		return c4 ? ct_visit(&c4->c, &key, ct_now(set), 4) : 0;
+		return c4 ? ct_visit_entry(&c4->c, &key, ct_now(set), 4) : 0;
 	} else {
 		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
 
-		return c6 ? ct_visit(&c6->c, &key, ct_now(set), 6) : 0;
+		return c6 ? ct_visit_entry(&c6->c, &key, ct_now(set), 6) : 0;
 	}
 }
 
@@ -255,6 +291,8 @@ int race(struct __sk_buff *skb)
 		race_delete();
 	if (kind == RACE_VISIT || kind == RACE_AGE_VISIT)
 		race_visit();
+	if (kind == RACE_CREATE)
+		race_create();
 	if (kind != RACE_PACKET && kind != RACE_REPLACE)
 		return TC_ACT_OK;
 	c->packets++;
@@ -262,7 +300,7 @@ int race(struct __sk_buff *skb)
 	if (v == CT_NEW && !op->commit)
 		return TC_ACT_OK;
 	race_note(cpu, index, step, met, op->commit ? v == CT_NEW : v > 0);
-	if (v == CT_NEW)
+	if (v == CT_NEW || (v > 0 && op->label))
 		v = ct_commit(skb, &w->pkt, &w->res, &w->args);
 	if (v < 0) {
 		ct_drop(-v);

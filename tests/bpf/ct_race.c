@@ -330,6 +330,69 @@ static void a_deletion_meets_a_reopening(void **state)
 	BOTH(&t);
 }
 
+/* A label set while the other side's packet changes the word: its flag must stay, else nobody
+ * would find the label, nor delete it. */
+static void want_label(const struct ct_conn *c, uint32_t now)
+{
+	(void)now;
+	if (!round_was_whole(c, 2))
+		return;
+	looked_at++;
+	if (!(ct_w_status(c->word) & CT_S_LABEL) || !(ct_w_status(c->word) & CT_S_SEEN_REPLY))
+		wrong++;
+}
+
+static void label_between(int family)
+{
+	each_record(family, want_label);
+}
+
+static void a_label_is_not_lost_to_an_answer(void **state)
+{
+	static const struct race_test t = {.proto = IPPROTO_UDP,
+					   .jitter = 4,
+					   .steps = 2,
+					   .between = label_between,
+					   .op = {{OPEN(RACE_C_S), PACKET(RACE_C_S, .label = 1)},
+						  {NOTHING, PACKET(RACE_S_C)}}};
+
+	(void)state;
+	wrong = looked_at = 0;
+	BOTH(&t);
+	assert_true(looked_at > 1000);
+	assert_int_equal(wrong, 0);
+}
+
+/* ctctl -I of a tuple that a packet claims for another connection. */
+static void a_record_entered_and_a_claim_exclude_each_other(void **state)
+{
+	static const struct race_test t = {
+		.proto = IPPROTO_UDP,
+		.jitter = 6,
+		.steps = 2,
+		.op = {{OPEN(RACE_C_S, .nat = 1), PACKET(RACE_S_E)},
+		       {{.kind = RACE_CREATE, .way = RACE_E_S}, PACKET(RACE_S_E)}}};
+
+	(void)state;
+	BOTH(&t);
+}
+
+/* ctctl -I meets the death and the sweep of what was there, and a packet that opens it. */
+static void a_record_entered_takes_over_once(void **state)
+{
+	static const struct race_test t = {
+		.proto = IPPROTO_UDP,
+		.jitter = 4,
+		.steps = 3,
+		.op = {{OPEN(RACE_C_S), {.kind = RACE_DELETE}, OPEN(RACE_C_S)},
+		       {NOTHING,
+			{.kind = RACE_CREATE, .way = RACE_C_S},
+			{.kind = RACE_CREATE, .way = RACE_C_S}}}};
+
+	(void)state;
+	BOTH(&t);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -346,6 +409,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_straggler_does_not_refresh_the_next_life),
 		cmocka_unit_test(a_client_may_come_back_while_its_node_is_freed),
 		cmocka_unit_test(a_deletion_meets_a_reopening),
+		cmocka_unit_test(a_label_is_not_lost_to_an_answer),
+		cmocka_unit_test(a_record_entered_and_a_claim_exclude_each_other),
+		cmocka_unit_test(a_record_entered_takes_over_once),
 	};
 
 	if (argc > 1)

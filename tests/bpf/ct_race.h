@@ -15,6 +15,7 @@ enum race_kind {
 	RACE_AGE,	/* the clock goes on by `age` jiffies */
 	RACE_AGE_VISIT, /* at once, so that the other CPU still has the old time */
 	RACE_REPLACE,	/* DELETE, then PACKET */
+	RACE_CREATE,	/* what ct_control does for ctctl -I */
 };
 
 /* Client, server, and the external address of the client's translation. */
@@ -30,8 +31,9 @@ struct race_op {
 	__u8 way;
 	__u8 tcp_flags;
 	__u8 commit;
-	__u8 nat; /* source to the external address */
-	__u8 pad[3];
+	__u8 nat;   /* source to the external address */
+	__u8 label; /* sets one, also on a connection that is there */
+	__u8 pad[2];
 	__u32 seq;
 	__u32 ack;
 	__u32 age;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The firewall's hooks between two devices, packet by packet: what is cut or waits
- * in the stack on its way, what crosses more than one hook, where it may go.
+ * The firewall's hooks between two devices, packet by packet: what waits in the
+ * stack on its way, what crosses more than one hook, where it may go.
  *
  *   client 10.0.0.2, fd00:1::2 -- lan [this namespace] wan -- 203.0.113.2, 2001:db8:2::2
  *
@@ -112,53 +112,6 @@ static struct packet client_udp(int six, const char *const to[2])
 }
 
 /* ---- source translation behind the stack ---- */
-
-/* The packet as the router's stack cuts it: `first` bytes behind the IP header, then the rest. */
-static size_t cut(uint8_t *frame, const struct packet *p, uint16_t id, bool later)
-{
-	const size_t first = 64;
-	size_t n = frame_of(frame, p), keep = later ? n - 34 - first : first;
-	uint8_t *ip = frame + 14;
-
-	if (later)
-		memmove(ip + 20, ip + 20 + first, keep);
-	put2(ip + 2, 20 + keep);
-	put2(ip + 4, id);
-	put2(ip + 6, later ? first / 8 : 0x2000);
-	put2(ip + 10, 0);
-	put2(ip + 10, ~sum(ip, 20, 0));
-	return 34 + keep;
-}
-
-static void what_the_router_cuts_leaves_translated_whole(void **state)
-{
-	struct packet p = client_udp(0, FAR), x = p;
-	uint8_t frame[600], want[600];
-	uint64_t lost = drops(CT_DROP_NAT_LOST);
-	uint16_t mark;
-
-	(void)state;
-	x.src = ROUTER[0];
-	IN(&p, NEXT);
-	mark = hook.tc_index;
-	assert_true(mark & PENDING);
-	for (int later = 0; later < 2; later++) {
-		size_t n;
-
-		hook.tc_index = mark;
-		n = hook_frame(out_fd, frame, cut(frame, &p, 7, later), NEXT, __LINE__);
-		assert_int_equal(n, cut(want, &x, 7, later));
-		assert_memory_equal(last_out + 14, want + 14, n - 14);
-	}
-	assert_int_equal(drops(CT_DROP_NAT_LOST), lost);
-	/* Of another packet: nobody knows whose it is, and it must not leave as it is. */
-	hook.tc_index = mark;
-	hook_frame(out_fd, frame, cut(frame, &p, 8, true), TC_ACT_SHOT, __LINE__);
-	p.src = "10.0.0.3";
-	hook.tc_index = mark;
-	hook_frame(out_fd, frame, cut(frame, &p, 7, true), TC_ACT_SHOT, __LINE__);
-	assert_int_equal(drops(CT_DROP_NAT_LOST), lost + 2);
-}
 
 static void whose_connection_ended_in_the_stack_does_not_leave(void **state)
 {
@@ -423,7 +376,6 @@ static int reset_hooks(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(what_the_router_cuts_leaves_translated_whole),
 		TEST(whose_connection_ended_in_the_stack_does_not_leave),
 		TEST(a_packet_that_crosses_two_hooks_is_tracked_once),
 		TEST(no_mark_from_elsewhere_gets_through),

@@ -20,7 +20,7 @@
 #define TEST_SKB_CHECKSUM_COMPLETE (1U << 2)
 
 struct bpfct_core core;
-int packet_fd;
+int packet_fd, mispaired_fd, pair_fd;
 static struct bpf_object *obj;
 static int case_fd;
 
@@ -273,6 +273,8 @@ int set_up(void **state)
 		return -1;
 	obj = open_shared("ct_packets.bpf.o");
 	packet_fd = prog(obj, "packet");
+	mispaired_fd = prog(obj, "mispaired");
+	pair_fd = bpf_object__find_map_fd_by_name(obj, "pkt_pair_v1");
 	case_fd = bpf_object__find_map_fd_by_name(obj, "pkt_case_v1");
 	return 0;
 }
