@@ -491,6 +491,12 @@ static __always_inline int nat_source(struct ct_ctx *ctx, const struct ct_pkt *p
 			v = nat_try_block(ctx, pkt);
 		else
 			v = nat_try(ctx, pkt);
+		/* Another CPU has bound the same endpoint meanwhile: to that, then. */
+		if (v == -CT_DROP_COMMIT_BUSY && w->eim) {
+			v = nat_try_bound(pkt);
+			if (!v)
+				v = -CT_DROP_COMMIT_BUSY;
+		}
 		if (v || (w->flags & (CT_NAT_PAIRED | CT_NAT_BLOCK)) || i + 1 >= NAT_READ(w->count))
 			return v;
 		w->number = w->number + 1 < w->count ? w->number + 1 : 0;
