@@ -39,7 +39,7 @@ __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 	const struct ct_settings *set = ct_settings();
 	__u8 *first = ct_at(skb, l3, 20);
 	__be32 *w = (__be32 *)first, *l4;
-	__u32 at = 20;
+	__u32 at;
 	__u64 h;
 
 	if (!first || !set)
@@ -48,6 +48,8 @@ __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 	if (*first >> 4 == 4) {
 		h = ct_mix(h, ((__u64)w[3] << 32) | w[4]);
 		h = ct_mix(h, first[9]);
+		/* Not the options: the stack writes into them (time stamp, record route). */
+		at = (*first & 0xf) * 4;
 		if (w[1] & bpf_htonl(0x3fff))
 			at = 4; /* id; flags and offset are cut off below */
 	} else {

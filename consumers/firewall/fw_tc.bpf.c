@@ -356,6 +356,13 @@ __noinline int fw_marked(struct __sk_buff *skb, __u32 mark)
 	return mark == uncut ? FW_CUT : FW_OWN;
 }
 
+/* On its way out: a tag in skb metadata, and the inner one of two in the data. */
+static __always_inline int fw_out_tagged(struct __sk_buff *skb)
+{
+	return (skb->vlan_present && (skb->vlan_tci & 0xfff)) ||
+	       skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
+}
+
 static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 {
 	struct ct_work *w = ct_work();
@@ -364,6 +371,10 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 
 	if (!w)
 		return fw_drop(-CT_DROP_MAP_MISSING);
+	/* As at ingress: its VLAN device's own hook has judged and translated it. The mark
+	 * is taken behind an Ethernet header and would not be found behind two tags. */
+	if (l2 && fw_out_tagged(skb))
+		return FW_NEXT;
 	want = mark ? fw_mark(skb, fw_l3(l2)) : 0;
 	if (mark && mark == want && fw_from_ours(skb))
 		return FW_NEXT;

@@ -1,4 +1,4 @@
-"""initramfs.py OUT INIT OBJECT... : a newc cpio of /init and /obj/<name>; no cpio(1) needed."""
+"""initramfs.py OUT NAME=PATH... : a newc cpio of these files; no cpio(1) needed."""
 import os
 import sys
 
@@ -16,15 +16,15 @@ def read(path):
 
 
 def main():
-    target, init, objects = sys.argv[1], sys.argv[2], sys.argv[3:]
+    target, files = sys.argv[1], [a.split("=", 1) for a in sys.argv[2:]]
+    folders = ["dev"] + sorted({os.path.dirname(name) for name, _ in files} - {""})
     with open(target, "wb") as out:
-        entry(out, 1, "dev", 0o040755)
-        entry(out, 2, "dev/console", 0o020600, rdev=(5, 1))
-        entry(out, 3, "obj", 0o040755)
-        entry(out, 4, "init", 0o100755, read(init))
-        for i, path in enumerate(objects):
-            name = path.removeprefix("build/").replace("/", "_")
-            entry(out, 5 + i, "obj/" + name, 0o100644, read(path))
+        for i, name in enumerate(folders):
+            entry(out, 1 + i, name, 0o040755)
+        entry(out, 1 + len(folders), "dev/console", 0o020600, rdev=(5, 1))
+        for i, (name, path) in enumerate(files):
+            mode = 0o100755 if name == "init" else 0o100644
+            entry(out, 2 + len(folders) + i, name, mode, read(path))
         entry(out, 0, "TRAILER!!!", 0)
     return os.path.getsize(target) == 0
 

@@ -232,7 +232,7 @@ start_ctd()
 	# shellcheck disable=SC2086 # CTD_ARGS: options, none mostly
 	"$CTD" -f "$2" --instance "$CTD_INSTANCE" --netns "$1" ${CTD_ARGS:-} >"$CTD_LOG" 2>&1 </dev/null &
 	CTD_PID=$!
-	poll_until 60 ctd_ready >"$TMP/ctd_ready" || {
+	poll_until "${CTD_PATIENCE:-60}" ctd_ready >"$TMP/ctd_ready" || {
 		echo "FAIL ctd_starts: $(tail -n 1 "$CTD_LOG")"
 		sed 's/^/  /' "$CTD_LOG"
 		exit 1
