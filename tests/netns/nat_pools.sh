@@ -161,14 +161,16 @@ no_room()
 	out=$(
 		config noroom <<-'END'
 			set default deny
+			set nat reserved { 2000-9999 }
 			wan = wan0
 			nat out on $wan -> 192.0.2.0-192.0.2.40
 		END
 	)
 	before=$(ctctl nat | awk '{ print $1, $2, $3 }')
 	fails ctctl fw load "$out" 2>"$TMP/why" || return
-	grep -q ':3: no room for 164 pools' "$TMP/why" || { cat "$TMP/why"; return 1; }
+	grep -q ':4: no room for 164 pools' "$TMP/why" || { cat "$TMP/why"; return 1; }
 	[ "$before" = "$(ctctl nat | awk '{ print $1, $2, $3 }')" ] || { ctctl nat; return 1; }
+	pool_is "$RW4" tcp reserved 11
 }
 t pools_beyond_what_is_mapped_are_refused_with_their_line no_room
 range_pools()

@@ -352,6 +352,12 @@ void nat_set_hold(struct nat *n, uint32_t hz, uint32_t secs)
 	n->grace = GRACE_SECS * hz / 256 + 2;
 }
 
+static void apply(struct ctd *d, const struct fw_settings *set)
+{
+	nat_set_hold(d->nat, d->core.pins.settings->hz, set->nat_hold_down);
+	nat_reserve_config(d, set);
+}
+
 int nat_plan(struct ctd *d, struct fw_rules *rules, const struct fw_settings *set, const char *name,
 	     FILE *err)
 {
@@ -363,8 +369,7 @@ int nat_plan(struct ctd *d, struct fw_rules *rules, const struct fw_settings *se
 		return 0;
 	n->plan++;
 	nat_pools_retired(d);
-	nat_set_hold(n, d->core.pins.settings->hz, set->nat_hold_down);
-	nat_reserve_config(d, set);
+	apply(d, set);
 	for (i = 0; i < rules->n_pools && !ret; i++)
 		ret = plan_pool(d, rules, i, name, err);
 	if (ret)
@@ -444,6 +449,8 @@ void nat_settle(struct ctd *d, const struct fw_rules *installed)
 		log_event(LOG_INFO, "nat_pools", "live=%u retired=%u", live, gone);
 	if (installed)
 		nat_flush_gone(d);
+	else
+		apply(d, rules_settings(d)); /* which are still those of the old rules */
 }
 
 int nat_pools_adopt(struct ctd *d)
