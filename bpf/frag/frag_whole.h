@@ -2,6 +2,7 @@
 #ifndef BPFCT_FRAG_WHOLE_H
 #define BPFCT_FRAG_WHOLE_H
 
+#include "../lib/ct_crc32c.h"
 #include "frag_link.h"
 
 /*
