@@ -186,6 +186,8 @@ static __always_inline int ct_meet(struct ct_conn *conn, const struct ct_pkt *pk
 		ct_reply_key(&skey, conn, &res->key, family);
 		ct_stub_drop(&skey, &res->key, ct_w_gen(old), family);
 	}
+	if (old & CT_W_STATUS(CT_S_SHARE))
+		ct_share_drop(&res->key, old, family);
 	ct_label_drop(&res->key, old, family);
 	if (family == 4)
 		__builtin_memcpy((void *)conn + 8, (void *)&b->conn4 + 8,

@@ -228,8 +228,14 @@ static __always_inline int ct_control_over(struct ct_conn *conn, const union ct_
 		return -EAGAIN;
 	if (ct_alive(conn, old, ct_now(set)))
 		return -EEXIST;
-	if (ct_w_live(old) && ct_kill(conn, key, old, family, CT_STAT_EXPIRED))
-		old = ct_w_with_life(old, CT_LIFE_DYING) | CT_W_STATUS(CT_S_DYING);
+	if (ct_w_live(old)) {
+		__u32 gen = ct_w_gen(old);
+
+		ct_kill(conn, key, old, family, CT_STAT_EXPIRED);
+		old = ct_word(conn);
+		if (ct_w_gen(old) != gen)
+			return -EAGAIN;
+	}
 	if (ct_w_life(old) != CT_LIFE_DYING ||
 	    !ct_cas(conn, old, ct_w_with_life(word, CT_LIFE_SETUP)))
 		return -EAGAIN;
@@ -237,6 +243,8 @@ static __always_inline int ct_control_over(struct ct_conn *conn, const union ct_
 		ct_reply_key(&skey, conn, key, family);
 		ct_stub_drop(&skey, key, ct_w_gen(old), family);
 	}
+	if (old & CT_W_STATUS(CT_S_SHARE))
+		ct_share_drop(key, old, family);
 	ct_label_drop(key, old, family);
 	return 0;
 }

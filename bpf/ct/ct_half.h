@@ -101,7 +101,8 @@ __noinline int ct_promoted(const union ct_key *key, __u64 word, __u32 now, __u8 
 
 	if (!set || !tab || !key)
 		return 0;
-	ct_leave_half_open(set, tab, key, word, family);
+	ct_add(&tab->half_open, -1);
+	ct_share_back(set, key, word, family);
 	ct_high(&tab->confirmed_high, ct_add(&tab->confirmed, 1));
 	ct_stat(CT_STAT_PROMOTED);
 	hand = __sync_fetch_and_add(&tab->clock_hand, 1);

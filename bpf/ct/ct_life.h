@@ -163,19 +163,17 @@ static __always_inline __u32 *ct_prefix_count(const struct ct_settings *set, con
 	return bpf_map_lookup_elem(&ct_prefix_v1, &slot);
 }
 
-static __always_inline void ct_leave_half_open(const struct ct_settings *set, struct ct_table *tab,
-					       const union ct_key *key, __u64 word, __u8 family)
+/* One half-open less for the originator's prefix. */
+static __always_inline void ct_share_back(const struct ct_settings *set, const union ct_key *key,
+					  __u64 word, __u8 family)
 {
-	int hi = !!(word & CT_W_ORIG_HI);
+	int hi = !!(word & CT_W_ORIG_HI), inside = !!(word & CT_W_STATUS(CT_S_INSIDE));
 	__u32 *n;
 
-	ct_add(&tab->half_open, -1);
 	if (family == 4)
-		n = ct_prefix_count(set, hi ? &key->k4.addr[1] : &key->k4.addr[0], 4,
-				    !!(word & CT_W_STATUS(CT_S_INSIDE)));
+		n = ct_prefix_count(set, hi ? &key->k4.addr[1] : &key->k4.addr[0], 4, inside);
 	else
-		n = ct_prefix_count(set, hi ? key->k6.addr[1] : key->k6.addr[0], 6,
-				    !!(word & CT_W_STATUS(CT_S_INSIDE)));
+		n = ct_prefix_count(set, hi ? key->k6.addr[1] : key->k6.addr[0], 6, inside);
 	if (n)
 		ct_add(n, -1);
 }
@@ -227,10 +225,14 @@ static __always_inline int ct_kill_body(const struct ct_settings *set, struct ct
 	dying = ct_w_with_life(word, CT_LIFE_DYING) | CT_W_STATUS(CT_S_DYING);
 	ct_event(set, conn, key, dying, family, CT_EVENT_DESTROY);
 	*(volatile __u32 *)&conn->expires = ct_now(set);
-	if (life == CT_LIFE_HALF_OPEN)
-		ct_leave_half_open(set, tab, key, word, family);
-	else
+	/* It keeps its slot of the ring for its second (ct_slot4_free), and so its prefix' share:
+	 * else who sends SYN and RST in turn would have the ring for himself. */
+	if (life == CT_LIFE_HALF_OPEN) {
+		ct_add(&tab->half_open, -1);
+		dying |= CT_W_STATUS(CT_S_SHARE);
+	} else {
 		ct_add(&tab->confirmed, -1);
+	}
 	z = bpf_map_lookup_elem(&ct_zone_v1, &zone);
 	if (z)
 		ct_add(&z->count, -1);
@@ -403,6 +405,20 @@ static __always_inline void ct_label_drop(const union ct_key *key, __u64 word, _
 		ct_label_delete(key, ct_w_gen(word), family);
 }
 
+/* As ct_share_back(), for who takes over a dying record in place. */
+__noinline int ct_share_drop(const union ct_key *key, __u64 word, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+
+	if (!set || !key)
+		return 0;
+	if (family == 4)
+		ct_share_back(set, key, word, 4);
+	else
+		ct_share_back(set, key, word, 6);
+	return 0;
+}
+
 /* Marks a record DEAD that has been DYING for a second; stub and label go now.
  * Returns 1 to the winner, who deletes the node. (On Linux 6.1 a map key may not
  * be an argument of a global function, so the delete is the caller's.) */
@@ -421,6 +437,8 @@ static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct
 		ct_reply_key(&skey, conn, key, family);
 		ct_stub_drop(&skey, key, ct_w_gen(word), family);
 	}
+	if (word & CT_W_STATUS(CT_S_SHARE))
+		ct_share_back(set, key, word, family);
 	ct_label_drop(key, word, family);
 	ct_add(&tab->nodes, -1);
 	ct_stat(CT_STAT_DELETED);

@@ -146,6 +146,47 @@ static void a_prefix_has_its_share_of_half_open_ones(void **state)
 	THROUGH(&other, -CT_DROP_PREFIX_SHARE, NULL);
 }
 
+/* Who is answered by RST, or sends it, is half-open no more, but holds his slot of the ring for
+ * the second of the dead: his share must count that, or it could be had again at once. */
+static void what_is_reset_counts_in_its_share_for_its_second(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet syn = {.src = S[six],
+				     .dst = C[six],
+				     .proto = IPPROTO_TCP,
+				     .dport = 80,
+				     .tcp = CT_TH_SYN,
+				     .seq = 1000},
+			      rst = {.src = C[six],
+				     .dst = S[six],
+				     .proto = IPPROTO_TCP,
+				     .sport = 80,
+				     .tcp = CT_TH_RST | CT_TH_ACK,
+				     .ack = 1001};
+
+		reset(NULL);
+		how.inside = 0;
+		core.pins.settings->half_share = 3;
+		for (int i = 0; i < 3; i++) {
+			syn.sport = rst.dport = 5000 + i;
+			SAME(&syn, NEW);
+			SAME(&rst, REPLIED);
+			assert_int_equal(core.pins.table[six].half_open, 0);
+		}
+		/* The same one again takes over its own node and place: no more than before. */
+		core.pins.settings->half_share = 4;
+		SAME(&syn, NEW);
+		SAME(&rst, REPLIED);
+		core.pins.settings->half_share = 3;
+		syn.sport = 6000;
+		THROUGH(&syn, -CT_DROP_PREFIX_SHARE, NULL);
+		age(3);
+		sweep();
+		SAME(&syn, NEW);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, reset)
 
 int main(int argc, char **argv)
@@ -157,6 +198,7 @@ int main(int argc, char **argv)
 		TEST(a_full_ring_refuses_the_young_and_gives_way_to_who_comes_again),
 		TEST(a_prefix_has_its_share_of_the_retry_ring),
 		TEST(a_prefix_has_its_share_of_half_open_ones),
+		TEST(what_is_reset_counts_in_its_share_for_its_second),
 	};
 
 	if (argc > 1)
