@@ -135,7 +135,8 @@ _Static_assert(sizeof(struct nat_chunk) == 4096, "nat_chunk");
 #define NAT_USES	      0xfffff
 #define nat_uses(w)	      ((w)&NAT_USES)
 #define nat_use_released(w)   ((w) >> 20)
-#define nat_use_stamp(tick)   (((tick) >> 3) & 0xfff)
+#define nat_use_now(tick)     ((tick) >> 3)
+#define nat_use_stamp(tick)   (nat_use_now(tick) & 0xfff)
 #define nat_use_make(n, tick) (((n)&NAT_USES) | nat_use_stamp(tick) << 20)
 
 /* ct_stub*.nat: the pool and port to give back when the stub goes; 0: none. */

@@ -196,6 +196,24 @@ static __always_inline int nat_claim(struct nat_work *w, struct ct_build *b, __u
 	return v;
 }
 
+/* Has this port been another's until now? ctd leases none that rests; a port that its
+ * sender chose, or chance did, is looked at here (RFC 6888 REQ-8, which exempts TCP).
+ * The 12 bits of time come round after an hour or more: then a port may rest again. */
+static __always_inline int nat_rests(const struct nat_work *w, const struct nat_pool *p, __u32 what,
+				     __u32 now)
+{
+	__u32 path = what >> 24, *use, word;
+
+	if (!p->hold || w->class == NAT_TCP || path == NAT_PATH_LEASED || path == NAT_PATH_STOLEN)
+		return 0;
+	use = nat_use(p, what & 0xffff);
+	if (!use)
+		return 0;
+	word = *(volatile __u32 *)use;
+	return word && !nat_uses(word) &&
+	       ((nat_use_now(now) - nat_use_released(word)) & 0xfff) < p->hold;
+}
+
 /*
  * Tries one port (host byte order) | enum nat_path << 24. 1: claimed, 0: not to be
  * had, negative: drop reason.
@@ -215,11 +233,14 @@ __noinline int nat_candidate(struct ct_ctx *ctx, const struct ct_pkt *pkt, __u32
 	b->nat = b->nat_gen = 0;
 	if (!nat_usable(ctx, pkt, w, p, what))
 		return 0;
+	if (p && w->eim && nat_rests(w, p, what, b->found.now))
+		return 0;
 	if (p && w->eim) {
 		v = nat_bind_new(what & 0xffff, b->found.now);
 		if (v == NAT_BIND_STALE) {
 			v = 0;
-			if (nat_bound_end(&w->bound, w->other))
+			if (nat_bound_end(&w->bound, w->other) &&
+			    !nat_rests(w, p, what, b->found.now))
 				v = nat_bind_new(what & 0xffff, b->found.now);
 		}
 		if (v != 1)

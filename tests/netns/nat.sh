@@ -14,14 +14,14 @@ need curl ping conntrack
 net_router
 net_addr "$C" c0 10.0.0.3/24 10.0.8.17/28 10.0.8.18/28 fd00:1::3/64 fd00:8::17/124
 on "$R" sysctl -qw net.ipv4.conf.all.promote_secondaries=1
-on "$R" ip route add default via $S4
-on "$R" ip -6 route add default via $S6
+on "$R" ip route add default via "$S4"
+on "$R" ip -6 route add default via "$S6"
 on "$R" ip route add 10.0.8.16/28 dev lan0
 on "$R" ip -6 route add fd00:8::10/124 dev lan0
 net_addr "$S" s0 198.51.100.9/32 2001:db8:9::9/128
 # pools and static prefixes are routed to the router
-on "$S" ip route add 203.0.113.128/25 via $RW4
-on "$S" ip -6 route add 2001:db8:3::/64 via $RW6
+on "$S" ip route add 203.0.113.128/25 via "$RW4"
+on "$S" ip -6 route add 2001:db8:3::/64 via "$RW6"
 
 conf=$(
 	config nat <<-END
@@ -70,25 +70,25 @@ from()
 
 forward_reaches_the_inside_server()
 {
-	sees "$S4 4001 hello" "$S" tcp $RW4 8080 4001 && sees "$S6 4001 hello" "$S" tcp $RW6 8080 4001
+	sees "$S4 4001 hello" "$S" tcp "$RW4" 8080 4001 && sees "$S6 4001 hello" "$S" tcp "$RW6" 8080 4001
 }
 
 forward_of_ports_keeps_their_order()
 {
-	sees "$S4 4002 hello" "$S" udp $RW4 9005 4002 && sees "$S4 4002 hello" "$S" udp $RW4 9000 4002 &&
-		WAIT=0.3 fails echo_from "$S" udp $RW4 9001 4002
+	sees "$S4 4002 hello" "$S" udp "$RW4" 9005 4002 && sees "$S4 4002 hello" "$S" udp "$RW4" 9000 4002 &&
+		WAIT=0.3 fails echo_from "$S" udp "$RW4" 9001 4002
 }
 
 forward_leaves_other_ports_closed()
 {
-	WAIT=0.5 fails echo_from "$S" tcp $RW4 80 && WAIT=0.5 fails echo_from "$S" tcp $RW4 8081
+	WAIT=0.5 fails echo_from "$S" tcp "$RW4" 80 && WAIT=0.5 fails echo_from "$S" tcp "$RW4" 8081
 }
 
 block_rule_beats_a_forward()
 {
 	net_addr "$S" s0 203.0.113.66/24
-	WAIT=0.5 fails from 203.0.113.66 echo_from "$S" tcp $RW4 8080 &&
-		sees "$S4 *" "$S" tcp $RW4 8080
+	WAIT=0.5 fails from 203.0.113.66 echo_from "$S" tcp "$RW4" 8080 &&
+		sees "$S4 *" "$S" tcp "$RW4" 8080
 }
 
 forward_to_a_range_shares_clients_out()
@@ -96,7 +96,7 @@ forward_to_a_range_shares_clients_out()
 	local i dst=
 	for i in $(seq 70 90); do
 		net_addr "$S" s0 "203.0.113.$i/32"
-		from "203.0.113.$i" sees "203.0.113.$i *" "$S" tcp $RW4 8090 || return
+		from "203.0.113.$i" sees "203.0.113.$i *" "$S" tcp "$RW4" 8090 || return
 	done
 	dst=$(ctctl -L -p tcp 2>/dev/null | grep 'dport=8090' | grep -o 'src=10.0.0.[23]' | sort -u | wc -l)
 	[ "$dst" = 2 ] || { echo "$dst servers of 2 got a client"; return 1; }
@@ -104,7 +104,7 @@ forward_to_a_range_shares_clients_out()
 
 hairpin_of_a_forward()
 {
-	from 10.0.0.3 sees "$RW4 *" "$C" tcp $RW4 8080 && from fd00:1::3 sees "$RW6 *" "$C" tcp $RW6 8080
+	from 10.0.0.3 sees "$RW4 *" "$C" tcp "$RW4" 8080 && from fd00:1::3 sees "$RW6 *" "$C" tcp "$RW6" 8080
 }
 
 redirect_answers_as_the_server_asked()
@@ -118,8 +118,8 @@ redirect_answers_as_the_server_asked()
 
 static_prefix_out()
 {
-	from 10.0.8.17 sees "203.0.113.145 4020 hello" "$C" tcp $S4 7004 4020 &&
-		from fd00:8::17 sees "2001:db8:3::17 4020 hello" "$C" udp $S6 7004 4020
+	from 10.0.8.17 sees "203.0.113.145 4020 hello" "$C" tcp "$S4" 7004 4020 &&
+		from fd00:8::17 sees "2001:db8:3::17 4020 hello" "$C" udp "$S6" 7004 4020
 }
 
 static_prefix_in()
@@ -137,7 +137,7 @@ static_prefix_hairpin()
 source_range_and_ports()
 {
 	local got
-	got=$(from 10.0.0.3 echo_from "$C" udp $S4 7001) || { echo "$got"; return 1; }
+	got=$(from 10.0.0.3 echo_from "$C" udp "$S4" 7001) || { echo "$got"; return 1; }
 	[[ $got =~ ^203\.0\.113\.13[0-3]\ 3[0-9]{3}\ hello ]] || { echo "$got"; return 1; }
 }
 
@@ -146,41 +146,41 @@ source_list()
 	local i got seen=
 	for i in $(seq 100 115); do
 		net_addr "$C" c0 "10.0.0.$i/32"
-		got=$(from "10.0.0.$i" echo_from "$C" tcp $S4 7002) || { echo "$got"; return 1; }
+		got=$(from "10.0.0.$i" echo_from "$C" tcp "$S4" 7002) || { echo "$got"; return 1; }
 		[[ $got =~ ^203\.0\.113\.14[02]\ ([0-9]+) ]] || { echo "$got"; return 1; }
 		seen="$seen ${got%% *}"
-		from "10.0.0.$i" sees "${got%% *} *" "$C" tcp $S4 7002 || return
+		from "10.0.0.$i" sees "${got%% *} *" "$C" tcp "$S4" 7002 || return
 	done
 	[ "$(tr ' ' '\n' <<<"$seen" | sort -u | grep -c .)" = 2 ] || { echo "not both: $seen"; return 1; }
 }
 
 one_port_serves_one_connection()
 {
-	sees "$RW4 40000 hello" "$C" tcp $S4 7003 4030
+	sees "$RW4 40000 hello" "$C" tcp "$S4" 7003 4030
 }
 
 random_keeps_no_port()
 {
 	local i got kept=0
 	for i in 1 2 3; do
-		got=$(echo_from "$C" tcp $S4 7004 $((4040 + i))) || { echo "$got"; return 1; }
+		got=$(echo_from "$C" tcp "$S4" 7004 $((4040 + i))) || { echo "$got"; return 1; }
 		[[ $got == *" $((4040 + i)) hello" ]] && kept=$((kept + 1))
 	done
-	[ $kept = 0 ] || { echo "$kept of 3 ports kept"; return 1; }
+	[ "$kept" = 0 ] || { echo "$kept of 3 ports kept"; return 1; }
 }
 
 masquerade_follows_the_address()
 {
-	sees "$RW4 5[0-9]* hello" "$C" udp $S4 7004 4050 || return
+	sees "$RW4 5[0-9]* hello" "$C" udp "$S4" 7004 4050 || return
 	on "$R" ip addr add 203.0.113.100/24 dev wan0
-	on "$R" ip addr del $RW4/24 dev wan0
-	on "$R" ip route replace default via $S4
-	poll_until 10 sees "203.0.113.100 5[0-9]* hello" "$C" udp $S4 7004
+	on "$R" ip addr del "$RW4/24" dev wan0
+	on "$R" ip route replace default via "$S4"
+	poll_until 10 sees "203.0.113.100 5[0-9]* hello" "$C" udp "$S4" 7004
 	local rc=$?
-	on "$R" ip addr add $RW4/24 dev wan0
+	on "$R" ip addr add "$RW4/24" dev wan0
 	on "$R" ip addr del 203.0.113.100/24 dev wan0
-	on "$R" ip route replace default via $S4
-	poll_until 10 sees "$RW4 5[0-9]* hello" "$C" udp $S4 7004 && return $rc
+	on "$R" ip route replace default via "$S4"
+	poll_until 10 sees "$RW4 5[0-9]* hello" "$C" udp "$S4" 7004 && return "$rc"
 }
 
 # shellcheck disable=SC2016 # macros of the file
@@ -202,7 +202,7 @@ refused()
 		return 1
 	fi
 	[[ $out =~ $2 ]] || { echo "said: $out"; return 1; }
-	sees "$S4 *" "$S" tcp $RW4 8080
+	sees "$S4 *" "$S" tcp "$RW4" 8080
 }
 
 wrong_pools_are_refused_and_the_old_rules_stay()

@@ -23,7 +23,7 @@ rules()
 
 start_ctd "$R" "$(rules)"
 serve "$S" env "LD_LIBRARY_PATH=$lib" "$tree/usr/bin/turnserver" -n -S --no-tls --no-dtls --no-cli --no-auth \
-	-L $S4 -L 203.0.113.3 --log-file=stdout --pidfile "$TMP/turn.pid" --db "$TMP/turn.db"
+	-L "$S4" -L 203.0.113.3 --log-file=stdout --pidfile "$TMP/turn.pid" --db "$TMP/turn.db"
 poll_until 10 listening "$S" 3478 u
 
 # discovers WORDS OPTION... : under the rules in force
@@ -31,7 +31,7 @@ discovers()
 {
 	local want=$1 out
 	shift
-	out=$(on "$C" env "LD_LIBRARY_PATH=$lib" timeout 60 "$tree/usr/bin/turnutils_natdiscovery" "$@" $S4 2>&1)
+	out=$(on "$C" env "LD_LIBRARY_PATH=$lib" timeout 60 "$tree/usr/bin/turnutils_natdiscovery" "$@" "$S4" 2>&1)
 	grep -qi "$want" <<<"$out" || { echo "$out"; echo "does not say '$want'"; return 1; }
 }
 
@@ -64,6 +64,6 @@ hairpin_is_found()
 }
 
 for mode in default_is_dependent eim_eif_is_independent eim_adf_filters_by_address hairpin_is_found; do
-	t $mode $mode
+	t "$mode" "$mode"
 done
 finish

@@ -170,7 +170,7 @@ int ctctl_nat(struct ctctl *c, int argc, char **argv)
 	if (ret)
 		return ret;
 	list = json_object_new_array();
-	now = bpfct_now(&p) >> 3;
+	now = nat_use_now(bpfct_now(&p));
 	for (i = 1; i < m.pools; i++) {
 		struct nat_counts n;
 

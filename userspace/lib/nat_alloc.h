@@ -29,7 +29,7 @@
 
 /*
  * Time here is in units of 8 ticks, as the words of nat_use_v1 keep it (12 bits):
- * `now` is tick >> 3. Times are compared modulo 4096: longer than this none may be.
+ * `now` is nat_use_now(tick). Times are compared modulo 4096: longer than this none may be.
  */
 #define NAT_ALLOC_TIME_MAX 0x3ff
 

@@ -71,6 +71,26 @@ def endpoint_independent_filtering(nat):
     assert nat.into(udp((nat.outside(), 1234), eu)) and nat.into(tcp((nat.outside(), 1234), et, SYN))
 
 
+@req(6888, 8, "a port that was given back rests for 120 s before another subscriber gets it")
+def hold_down(nat):
+    a, b, c = nat.host(15), nat.host(15), nat.outside()
+    e = nat.map("udp", (a, 4000), (c, 80))
+    assert e[1] == 4000
+    nat.later(305)
+    nat.settle(a)
+    nat.later(305)
+    nat.settle(a, bound=False)
+    # the sweep ends the binding, or who asks for its port: the rest begins
+    assert nat.out(udp((b, 4000), (c, 80))) is None, "given at once"
+    nat.later(110)
+    assert nat.out(udp((b, 4000), (c, 80))) is None, "given after 110 s"
+    nat.later(20)
+    end = time.monotonic() + 5
+    while not nat.out(udp((b, 4000), (c, 80))):
+        assert time.monotonic() < end, "not given after 130 s"
+        time.sleep(0.2)
+
+
 @req(6888, 11, "without a port a packet is dropped, its sender told, and nothing that lives is ended")
 def exhaustion(nat):
     for fam in (4, 6):
