@@ -131,8 +131,8 @@ counted_once()
 	local clashes
 	clashes=$(counter tuple_clash)
 	[ "$clashes" = 0 ] || { echo "$clashes packets clashed with their own connection"; return 1; }
-	options udp $S4 7000 record_route >"$TMP/seen" || return
-	ctctl -L -p udp -s $C4 -d $S4 --dport 7000 --sport "$(awk '{ print $2 }' "$TMP/seen")" >"$TMP/entry" 2>/dev/null
+	options udp "$S4" 7000 record_route >"$TMP/seen" || return
+	ctctl -L -p udp -s "$C4" -d "$S4" --dport 7000 --sport "$(awk '{ print $2 }' "$TMP/seen")" >"$TMP/entry" 2>/dev/null
 	grep -q 'packets=1 .*packets=1 ' "$TMP/entry" && return
 	cat "$TMP/entry"
 	return 1

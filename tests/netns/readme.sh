@@ -36,6 +36,21 @@ installed()
 	grep -q '^ExecStart=/usr/sbin/ctd ' "$file"
 }
 t make_install_installs installed
+# Every directive is known to systemd and the programs it starts are there.
+unit_is_sound()
+{
+	local unit=$TMP/root/usr/lib/systemd/system/bpfct.service said
+	sed "s,/usr/sbin/ctd,$TMP/root/usr/sbin/ctd," "$unit" >"$TMP/bpfct.service"
+	said=$(systemd-analyze verify --man=no --recursive-errors=no "$TMP/bpfct.service" 2>&1)
+	[ -z "$said" ] && return
+	echo "$said"
+	return 1
+}
+if command -v systemd-analyze >/dev/null; then
+	t systemd_accepts_the_unit unit_is_sound
+else
+	echo "skip systemd_accepts_the_unit: this machine has no systemd"
+fi
 CTD=$TMP/root/usr/sbin/ctd
 CTCTL=$TMP/root/usr/sbin/ctctl
 mkdir -p "$TMP/root/etc/bpfct"
