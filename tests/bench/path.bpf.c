@@ -122,7 +122,7 @@ int gen_orig(struct xdp_md *ctx)
 
 	return send(ctx, cfg, flow, bpf_htonl(PATH_CLIENT + (flow & (cfg->clients - 1))),
 		    bpf_htonl(PATH_SERVER), bpf_htons(1024 + flow % PATH_SPORTS),
-		    bpf_htons(7000 + flow / PATH_SPORTS));
+		    bpf_htons(7000 + (cfg->one_port ? 0 : flow / PATH_SPORTS)));
 }
 
 SEC("xdp")
@@ -151,7 +151,7 @@ static __always_inline struct frame *ours(struct xdp_md *ctx)
 
 static __always_inline void count(struct path_sink *cnt)
 {
-	if (++cnt->frames % PATH_TIME_EVERY)
+	if (++cnt->frames % PATH_TIME_EVERY && !state.gen[PATH_ORIG].one_port)
 		return;
 	cnt->timed = cnt->frames;
 	cnt->timed_ns = bpf_ktime_get_ns();

@@ -370,6 +370,90 @@ static int flush(const struct side *s)
 }
 
 /* Fresh tuples; round 0 warms the allocators up and does not count. */
+/* The pool of a masquerade towards one server and port: 1024-65535. */
+#define POOL	  64512
+#define POOL_FULL (POOL / 100 * 99)
+
+/* Sends n flows from number *next on; says how many got through, and returns the ns from
+ * the first that left to the last that came. */
+static double offer(struct side *s, unsigned int *next, unsigned int n, unsigned int *through)
+{
+	struct path_gen *g = &s->state->gen[ORIG];
+	struct path_sink *k = &s->state->sink[ORIG];
+
+	g->first = *next;
+	g->flows = n;
+	g->next = 0;
+	g->begun_ns = 0;
+	k->frames = 0;
+	if (burst(s, ORIG, n))
+		return -1;
+	*next += n;
+	*through = k->frames;
+	return k->timed_ns - g->begun_ns;
+}
+
+/* Fills 99 % of the pool: 60,000 flows keep their ports, the others have to find one.
+ * In portions with a pause, in which ctd leases what is still free. */
+static int fill_pool(struct side *s, unsigned int *next)
+{
+	unsigned int held = 0, got, tries = 0;
+
+	while (held < POOL_FULL && tries++ < 2000) {
+		unsigned int n = *next < PATH_SPORTS ? 1000 : 64;
+
+		if (n > POOL_FULL - held)
+			n = POOL_FULL - held;
+		if (offer(s, next, n, &got) < 0)
+			return 1;
+		held += got;
+		usleep(10000);
+	}
+	if (held < POOL_FULL)
+		fprintf(stderr, "path: %s: only %u ports could be filled\n", s->name, held);
+	return held < POOL_FULL;
+}
+
+/* New flows a second into a pool that is 99 % full towards their server: what gets
+ * through, by the time it takes; 256 flows a round, so that 0.4 % more are in use. */
+static int newnat(void)
+{
+	double ratio[ROUNDS_MAX];
+
+	for (int r = 0; r < rounds; r++) {
+		for (int i = 0; i < nsides; i++)
+			if (flush(&sides[i]))
+				return 1;
+		usleep(2000000);
+		for (int j = 0; j < nsides; j++) {
+			struct side *s = &sides[(r + j) % nsides];
+			unsigned int next = 0, got;
+			double ns;
+
+			if (setns(s->ns_fd[ORIG], CLONE_NEWNET))
+				return fail("enter", s->prefix);
+			s->state->gen[ORIG].one_port = 1;
+			if (fill_pool(s, &next))
+				return 1;
+			usleep(500000);
+			ns = offer(s, &next, 256, &got);
+			if (ns < 0 || !got) {
+				fprintf(stderr, "path: %s: nothing gets through\n", s->name);
+				return 1;
+			}
+			s->ns[r] = ns / got;
+		}
+	}
+	for (int i = 0; i < nsides; i++)
+		printf("newnat_99pct_%s_ns %.0f ns\n", sides[i].name, median(sides[i].ns, rounds));
+	for (int i = 1; i < nsides; i++) {
+		for (int r = 0; r < rounds; r++)
+			ratio[r] = sides[0].ns[r] / sides[i].ns[r];
+		printf("newnat_99pct_ratio %.2f x\n", median(ratio, rounds));
+	}
+	return 0;
+}
+
 static int newflow(void)
 {
 	double ratio[ROUNDS_MAX];
@@ -455,9 +539,10 @@ static int parse_side(char *arg)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: path [-O objdir] [-r rounds] [-p packets] [-n flows] [-f fresh] "
-			"[-c clients] [-C cpu] masq|newflow|spin1|spin|spin1-reply|spin-reply "
-			"NAME:PREFIX[:FLUSH]...\n");
+	fprintf(stderr,
+		"usage: path [-O objdir] [-r rounds] [-p packets] [-n flows] [-f fresh] "
+		"[-c clients] [-C cpu] masq|newflow|newnat|spin1|spin|spin1-reply|spin-reply "
+		"NAME:PREFIX[:FLUSH]...\n");
 	return 2;
 }
 
@@ -509,6 +594,8 @@ int main(int argc, char **argv)
 		ret = masq();
 	else if (!strcmp(what, "newflow"))
 		ret = newflow();
+	else if (!strcmp(what, "newnat"))
+		ret = newnat();
 	else if (!strncmp(what, "spin1", 5))
 		ret = spin(1, strstr(what, "reply") ? REPLY : ORIG, 10);
 	else if (!strncmp(what, "spin", 4))

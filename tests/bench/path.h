@@ -24,8 +24,8 @@ struct path_gen {
 	__u32 first; /* flows first .. first + flows - 1, in turn */
 	__u32 flows;
 	__u32 clients;
-	__u32 next; /* written by the generator: offset of the next flow */
-	__u32 pad;
+	__u32 next;	/* written by the generator: offset of the next flow */
+	__u32 one_port; /* all flows to the server's port 7000: external ports run out */
 	__u64 begun_ns; /* set to 0 by user space; the generator notes its first frame */
 	__u8 dmac[6];
 	__u8 smac[6];

@@ -19,6 +19,7 @@
 
 #define POLL_SECS    0.25
 #define CPU_SHARE    0.05 /* of one CPU, at most, for polling */
+#define OVERLOADED   64	  /* used ports leased again, a ring */
 #define LEASED_LEAST 4096 /* a pool: what may be opened while there is no ctd */
 
 static uint32_t *slots(const struct nat *n, uint32_t index, uint32_t ring)
@@ -198,11 +199,15 @@ static void fill_parity(struct ctd *d, uint32_t index, uint32_t parity)
 
 	if (!want)
 		return;
-	if (can < want && !own->alloc.conf.one_owner) {
-		f.least = calloc(want - can, sizeof(*f.least));
+	/* Used ports only when none is free, and few: towards the destinations that they
+	 * are used for their claim fails, and ports that come free wait behind them. */
+	if (!can && !own->alloc.conf.one_owner) {
+		uint32_t few = want < OVERLOADED * rings ? want : OVERLOADED * rings;
+
+		f.least = calloc(few, sizeof(*f.least));
 		if (f.least)
 			f.leasts = nat_alloc_take_least(&own->alloc, nat_maps_use(&n->m, index),
-							sets_of(p, parity), want - can, f.least);
+							sets_of(p, parity), few, f.least);
 		can += f.leasts;
 	}
 	if (can < want)
