@@ -295,6 +295,31 @@ static __always_inline int frag_evict(__u32 now)
 			ct_before(now, now - age) ? CT_DROP_FRAG_TOTAL : CT_DROP_FRAG_TIMEOUT);
 }
 
+/* What has timed out goes, of the next slots: the quota of a source or zone may be
+ * full of it while ctd is away. */
+__noinline int frag_reap(__u32 now)
+{
+	struct frag_table *t = frag_table();
+	__u32 hand, n, i, slot;
+	struct frag_slot *h;
+
+	if (!t)
+		return 0;
+	n = t->heads_used < t->slots ? t->heads_used : t->slots;
+	if (!n)
+		return 0;
+	hand = __sync_fetch_and_add(&t->hand, FRAG_LOOK);
+	for (i = 0; i < FRAG_LOOK; i++) {
+		slot = (hand + i) % n;
+		h = frag_slot(slot);
+		if (!h || (h->state != FRAG_HOLDING && h->state != FRAG_DEAD))
+			continue;
+		if ((__s32)(now - h->expires) >= 0)
+			frag_end(slot, h->serial, CT_DROP_FRAG_TIMEOUT);
+	}
+	return 0;
+}
+
 #define FRAG_EVICT_TRIES 4
 
 /* Counts a datagram (datagrams 1) or a fragment's bytes for all it counts for. 0,
@@ -314,11 +339,17 @@ __noinline int frag_count(__u32 datagrams, __u32 bytes)
 	source = bpf_map_lookup_elem(&frag_source_v1, &at);
 	if (!zone || !source)
 		return -CT_DROP_MAP_MISSING;
-	if (frag_over(source, &t->source, datagrams, bytes))
-		return -CT_DROP_FRAG_SOURCE;
+	if (frag_over(source, &t->source, datagrams, bytes)) {
+		frag_reap(w->now);
+		if (frag_over(source, &t->source, datagrams, bytes))
+			return -CT_DROP_FRAG_SOURCE;
+	}
 	if (frag_over(zone, &t->zone, datagrams, bytes)) {
-		frag_uncount(source, datagrams, bytes);
-		return -CT_DROP_FRAG_ZONE;
+		frag_reap(w->now);
+		if (frag_over(zone, &t->zone, datagrams, bytes)) {
+			frag_uncount(source, datagrams, bytes);
+			return -CT_DROP_FRAG_ZONE;
+		}
 	}
 	for (i = 0; i < FRAG_EVICT_TRIES; i++) {
 		if (!frag_over(&t->use, &t->total, datagrams, bytes)) {
