@@ -20,7 +20,12 @@
  *   8       1: endpoint 1 of the key is the originator
  *   7..0    timeout policy: index into ct_timeout_v1
  */
-#define CT_W_GEN_SHIFT	  32
+#define CT_W_GEN_SHIFT 32
+/* The generation's low bits are the record's slot in the half-open rings, so that
+ * who ends its being half-open empties the slot; the others are random. Where
+ * the rings are larger than this tells, the slot's own look-up decides. */
+#define CT_GEN_SLOT_MASK  0x1fffffU
+#define CT_GEN_VALID	  0x80000000U /* 0 is no generation */
 #define CT_W_STATUS_SHIFT 16
 #define CT_W_STATE_SHIFT  12
 #define CT_W_STATE_MASK	  (0xfULL << CT_W_STATE_SHIFT)

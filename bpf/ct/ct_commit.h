@@ -23,19 +23,20 @@ static __always_inline void ct_give_back(struct ct_hold *h)
 	ct_add(&h->tab->half_open, -1);
 }
 
-/* Takes quota, share, ring slot and node for one more half-open record. 0 or a
- * drop reason, with nothing held. */
+/* Takes quota, share, ring slot and node for one more half-open record. *gen is
+ * its generation then. 0 or a drop reason, with nothing held. */
 static __always_inline int ct_take_room(const struct ct_settings *set, const struct ct_pkt *pkt,
 					const struct ct_result *res,
 					const struct ct_commit_args *args, struct ct_hold *h,
-					__u32 gen, __u8 family)
+					__u32 *gen, __u8 family)
 {
 	struct ct_table *tab = h->tab;
 	__u32 zone = pkt->tuple.zone, side = args->inside ? CT_SIDE_INSIDE : CT_SIDE_OUTSIDE, n;
 
 	if (!ct_room(tab, family))
 		return -CT_DROP_TABLE_FULL;
-	ct_grave_sweep(res->now, family);
+	if (ct_grave_due(set, tab))
+		ct_grave_sweep(res->now, family);
 	h->zone = bpf_map_lookup_elem(&ct_zone_v1, &zone);
 	h->prefix = ct_prefix_count(set, pkt->tuple.saddr, family, args->inside);
 	if (!h->zone || !h->prefix)
@@ -61,12 +62,14 @@ static __always_inline int ct_take_room(const struct ct_settings *set, const str
 	}
 	ct_high(&tab->nodes_high, n);
 	ct_high(&tab->half_high, ct_add(&tab->half_open, 1));
-	if (ct_half_take(&res->key, gen, res->now, side, family))
+	*gen = ct_half_take(&res->key, res->now, side, family);
+	if (*gen)
 		return 0;
 	/* No prefix may take the small ring for itself. */
 	if (*(volatile __u32 *)h->prefix <= set->half_size[CT_SIDE_RETRY] / 16 &&
-	    ct_half_retry(set, &pkt->tuple, res->now) &&
-	    ct_half_take(&res->key, gen, res->now, CT_SIDE_RETRY, family)) {
+	    ct_half_retry(set, &pkt->tuple, res->now))
+		*gen = ct_half_take(&res->key, res->now, CT_SIDE_RETRY, family);
+	if (*gen) {
 		ct_stat(CT_STAT_RETRY_ADMITTED);
 		return 0;
 	}
@@ -215,9 +218,13 @@ __noinline int ct_meet6(struct ct_conn6 *conn, const struct ct_pkt *pkt, struct 
 	return ct_meet(&conn->c, pkt, res, word, 6);
 }
 
-static __always_inline int ct_stub_live(const union ct_key *key, __u32 now, __u8 family)
+/* Is there a live stub under the key of the record in ct_build? */
+static __always_inline int ct_stub_live(const struct ct_build *b, __u32 now, __u8 family)
 {
-	return family == 4 ? nat_stub_live4(&key->k4, now) : nat_stub_live6(&key->k6, now);
+	if (family == 4)
+		return bpf_map_lookup_elem(&ct_stub4_v1, &b->key.k4) &&
+		       nat_stub_live4(&b->key.k4, now);
+	return bpf_map_lookup_elem(&ct_stub6_v1, &b->key.k6) && nat_stub_live6(&b->key.k6, now);
 }
 
 /* Puts the built record under its key: 0 it is in, 1 the winner's is used, or a
@@ -325,7 +332,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 {
 	struct ct_build *b = ct_build();
 	struct ct_hold h = {};
-	__u32 gen = bpf_get_prandom_u32() | 1, src;
+	__u32 gen = 0, src;
 	__u64 word;
 	int v, took, shared, nat;
 
@@ -336,21 +343,24 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 		src = ct_key4_make(&res->key.k4, &pkt->tuple, 0);
 	else
 		src = ct_key6_make(&res->key.k6, &pkt->tuple, 0);
-	word = CT_W_GEN(gen) | CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
+	word = CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
 	       CT_W_STATUS(CT_S_CONFIRMED | (args->inside ? CT_S_INSIDE : 0) |
 			   (args->set_label ? CT_S_LABEL : 0)) |
 	       (src ? CT_W_ORIG_HI : 0);
 	v = ct_build_record(ctx, set, b, pkt, res, args, &word);
 	if (v < 0)
 		return v;
-	v = ct_take_room(set, pkt, res, args, &h, gen, family);
+	v = ct_take_room(set, pkt, res, args, &h, &gen, family);
 	if (v < 0)
 		return v;
+	word |= CT_W_GEN(gen);
+	b->c.word = word;
 	/* Our own tuple answers to another connection: take another port, as
 	 * netfilter's null binding does. Packets in our direction are ours then,
 	 * those the other way the other's: both stay under this key. */
 	nat = args->nat.flags & (CT_NAT_SRC | CT_NAT_DST);
-	shared = (!nat || args->local) && ct_stub_live(&res->key, res->now, family);
+	b->key = res->key;
+	shared = (!nat || args->local) && ct_stub_live(b, res->now, family);
 	if (args->nat.flags & CT_NAT_LIMIT) {
 		v = nat_sub_take(&pkt->tuple, &args->nat);
 		if (v < 0)
@@ -383,12 +393,13 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 			ct_label_drop(&res->key, word, family);
 		goto undo;
 	}
-	if (took)
+	if (took) {
 		ct_add(&h.tab->nodes, -1);
+		b->key = res->key;
+	}
 	ct_event(set, &b->c, &res->key, word, family, CT_EVENT_NEW);
 	ct_barrier(b);
-	if (!(shared && (word & CT_W_STATUS(CT_S_NAT))) &&
-	    ct_stub_live(&res->key, res->now, family)) {
+	if (!(shared && (word & CT_W_STATUS(CT_S_NAT))) && ct_stub_live(b, res->now, family)) {
 		ct_withdraw(&res->key, gen, family);
 		return -CT_DROP_TUPLE_CLASH;
 	}

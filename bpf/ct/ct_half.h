@@ -22,12 +22,13 @@
 #define CT_REAP_STEPS	 16 /* of the clock, by a commit that finds the table full */
 #define CT_GRAVE_STEPS	 4
 
-/* Takes the next slot of a ring. 1 taken, 0 refused. */
-__noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32 side, __u8 family)
+/* Takes the next slot of a ring. The generation for the record, which tells its
+ * slot (CT_GEN_SLOT_MASK), or 0: refused. */
+__noinline __u32 ct_half_take(const union ct_key *key, __u32 now, __u32 side, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
-	__u32 base = 0, size, at;
+	__u32 base = 0, size, at, gen;
 
 	if (!set || !tab || !key)
 		return 0;
@@ -42,6 +43,7 @@ __noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32
 		side = CT_SIDE_RETRY;
 	}
 	at = base + (__sync_fetch_and_add(&tab->half_head[side], 1) & (size - 1));
+	gen = (bpf_get_prandom_u32() & ~CT_GEN_SLOT_MASK) | (at & CT_GEN_SLOT_MASK) | CT_GEN_VALID;
 	if (family == 4) {
 		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
 
@@ -61,7 +63,7 @@ __noinline int ct_half_take(const union ct_key *key, __u32 gen, __u32 now, __u32
 		s->born = now;
 		*(volatile __u32 *)&s->gen = gen;
 	}
-	return 1;
+	return gen;
 }
 
 /*
@@ -103,6 +105,7 @@ __noinline int ct_promoted(const union ct_key *key, __u64 word, __u32 now, __u8 
 		return 0;
 	ct_add(&tab->half_open, -1);
 	ct_share_back(set, key, word, family);
+	ct_half_leave(gen, family);
 	ct_high(&tab->confirmed_high, ct_add(&tab->confirmed, 1));
 	ct_stat(CT_STAT_PROMOTED);
 	hand = __sync_fetch_and_add(&tab->clock_hand, 1);
@@ -161,6 +164,17 @@ __noinline int ct_clock_reap(__u8 family)
 	return 0;
 }
 
+/* Is the grave a commit's business? While ctd lives its sweep frees nodes; a
+ * commit then helps when they get short. */
+static __always_inline int ct_grave_due(const struct ct_settings *set, struct ct_table *tab)
+{
+	if (*(volatile __u32 *)&tab->grave_head == *(volatile __u32 *)&tab->grave_tail)
+		return 0;
+	return !ct_ctd_alive(set) ||
+	       *(volatile __u32 *)&tab->nodes > tab->nodes_limit - tab->nodes_limit / 4 ||
+	       *(volatile __u32 *)&tab->stubs > tab->stub_limit - tab->stub_limit / 4;
+}
+
 /* Frees nodes of records that died more than a second ago. */
 __noinline int ct_grave_sweep(__u32 now, __u8 family)
 {
@@ -172,12 +186,12 @@ __noinline int ct_grave_sweep(__u32 now, __u8 family)
 		return 0;
 	for (i = 0; i < CT_GRAVE_STEPS; i++) {
 		tail = *(volatile __u32 *)&tab->grave_tail;
-		if ((__s32)(*(volatile __u32 *)&tab->grave_head - tail) <= 0)
+		if (*(volatile __u32 *)&tab->grave_head == tail)
 			return 0;
 		/* More deaths than the FIFO holds: the oldest are ctd's now. */
 		if (*(volatile __u32 *)&tab->grave_head - tail > set->grave_size) {
 			__sync_val_compare_and_swap(&tab->grave_tail, tail,
-						    tab->grave_head - set->grave_size / 2);
+						    tab->grave_head - set->grave_size / 8 * 7);
 			return 0;
 		}
 		at = tail & (set->grave_size - 1);

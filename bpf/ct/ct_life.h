@@ -178,6 +178,25 @@ static __always_inline void ct_share_back(const struct ct_settings *set, const u
 		ct_add(n, -1);
 }
 
+/* Empties the slot of a record that is half-open no more: the next to come there
+ * need not look whose it was. */
+static __always_inline void ct_half_leave(__u32 gen, __u8 family)
+{
+	__u32 at = gen & CT_GEN_SLOT_MASK;
+
+	if (family == 4) {
+		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
+
+		if (s && *(volatile __u32 *)&s->gen == gen)
+			__sync_val_compare_and_swap(&s->gen, gen, 0);
+	} else {
+		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
+
+		if (s && *(volatile __u32 *)&s->gen == gen)
+			__sync_val_compare_and_swap(&s->gen, gen, 0);
+	}
+}
+
 /* Remembers a death, so that commits can free the node a second later even when
  * ctd does not sweep. An entry overwritten before its time is left to ctd. */
 static __always_inline void ct_bury(const struct ct_settings *set, struct ct_table *tab,
@@ -270,13 +289,11 @@ static __always_inline int ct_kill(struct ct_conn *conn, const union ct_key *key
 }
 
 /* The key of the reply tuple, canonical. */
-__noinline int ct_reply_key4(union ct_key *out, const struct ct_conn4 *conn,
-			     const union ct_key *key)
+static __always_inline int ct_reply_key4_body(union ct_key *out, const struct ct_conn4 *conn,
+					      const union ct_key *key)
 {
 	struct ct_tuple t = {};
 
-	if (!out || !conn || !key)
-		return 0;
 	t.family = 4;
 	t.sport = conn->c.reply_sport;
 	t.dport = conn->c.reply_dport;
@@ -285,6 +302,12 @@ __noinline int ct_reply_key4(union ct_key *out, const struct ct_conn4 *conn,
 	t.zone = key->k4.zone;
 	t.proto = key->k4.proto;
 	return ct_key4_make(&out->k4, &t, 1);
+}
+
+__noinline int ct_reply_key4(union ct_key *out, const struct ct_conn4 *conn,
+			     const union ct_key *key)
+{
+	return out && conn && key ? ct_reply_key4_body(out, conn, key) : 0;
 }
 
 /* As ct_key6_make() of the reply tuple, without the tuple: the deepest stacks of all
@@ -440,6 +463,9 @@ static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct
 	if (word & CT_W_STATUS(CT_S_SHARE))
 		ct_share_back(set, key, word, family);
 	ct_label_drop(key, word, family);
+	/* Never confirmed: it kept its slot while it was dead. */
+	if (!(word & CT_W_STATUS(CT_S_ASSURED)))
+		ct_half_leave(ct_w_gen(word), family);
 	ct_add(&tab->nodes, -1);
 	ct_stat(CT_STAT_DELETED);
 	return 1;

@@ -284,9 +284,11 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	v = ct_sane(ctx, pkt, set);
 	if (v < 0)
 		return v;
+	b->found.stub_first = 0;
 	if (pkt->flags & CT_PKT_ICMP_ERROR)
 		return ct_lookup_error(ctx, pkt, res);
 	v = CT_NEW;
+	ct_guess(b, ctx_ifindex(ctx));
 	if (res->family == 4) {
 		struct ct_conn4 *c4 =
 			ct_find4(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
@@ -295,6 +297,7 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 		if (c4) {
 			res->dir = b->found.dir;
 			res->word = b->found.word;
+			ct_guess_learn(b);
 			v = ct_known4(ctx, c4, pkt, res);
 		}
 	} else {
@@ -305,6 +308,7 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 		if (c6) {
 			res->dir = b->found.dir;
 			res->word = b->found.word;
+			ct_guess_learn(b);
 			v = ct_known6(ctx, c6, pkt, res);
 		}
 	}
@@ -339,6 +343,7 @@ __noinline int ct_peek(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_result 
 	__builtin_memset(res, 0, sizeof(*res));
 	res->family = pkt->tuple.family;
 	res->now = b->found.now = ct_now(set);
+	b->found.stub_first = 0;
 	if (pkt->flags & CT_PKT_ICMP_ERROR) {
 		ct_lookup_error(ctx, pkt, res);
 		return 0;

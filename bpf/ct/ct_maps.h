@@ -73,10 +73,18 @@ struct ct_found {
 	__u64 word;
 	__u32 now; /* tick */
 	__u32 dir;
+	__u32 stub_first;
+	__u32 slot; /* of guess[] */
 };
+
+/* Interfaces whose packets were replies of translated connections lately are
+ * looked up in the stub map first. By index & 63; a wrong guess costs a look-up. */
+#define CT_GUESSES   64
+#define CT_GUESS_MAX 3
 
 struct ct_build {
 	struct ct_found found;
+	__u8 guess[CT_GUESSES]; /* 0 to CT_GUESS_MAX; from half of that on: stub first */
 	struct ct_track tr;
 	union ct_key
 		key; /* for map calls: an argument of a global function cannot be a key on 6.1 */

@@ -17,18 +17,15 @@
 #define CT_EPOCH_ALONE	  0x80000 /* epochs that the datapath counts without ctd */
 #define CT_NEXTHOP_BUSY	  (1u << 31)
 #define CT_NEXTHOP_PROBES 4
-/* Without a sign of life from ctd for this long, epochs follow the clock: a
- * cached route is trusted for 1024 jiffies (1 to 10 s). */
-#define CT_HEARTBEAT_SECS 5
-#define CT_ALONE_SHIFT	  10
+/* Without ctd epochs follow the clock: a cached route is trusted for 1024
+ * jiffies (1 to 10 s). */
+#define CT_ALONE_SHIFT 10
 
 static __always_inline __u32 ct_epoch(const struct ct_settings *set)
 {
-	__u64 now = bpf_jiffies64();
-
-	if (now - set->heartbeat < (__u64)CT_HEARTBEAT_SECS * set->hz)
+	if (ct_ctd_alive(set))
 		return set->route_epoch & (CT_EPOCH_ALONE - 1);
-	return CT_EPOCH_ALONE | ((now >> CT_ALONE_SHIFT) & (CT_EPOCH_ALONE - 1));
+	return CT_EPOCH_ALONE | ((bpf_jiffies64() >> CT_ALONE_SHIFT) & (CT_EPOCH_ALONE - 1));
 }
 
 /* The next hop a record remembers, copied to *out. 1 if it still holds. */

@@ -23,6 +23,14 @@ static __always_inline __u32 ct_ticks(const struct ct_settings *set, __u32 secs)
 	return ((__u64)secs * set->hz + (1 << CT_TICK_SHIFT) - 1) >> CT_TICK_SHIFT;
 }
 
+/* Without a sign of life for this long ctd is taken for dead. */
+#define CT_HEARTBEAT_SECS 5
+
+static __always_inline int ct_ctd_alive(const struct ct_settings *set)
+{
+	return bpf_jiffies64() - set->heartbeat < (__u64)CT_HEARTBEAT_SECS * set->hz;
+}
+
 static __always_inline int ct_before(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) < 0;

@@ -38,6 +38,12 @@ static __always_inline __u32 ctx_linear(struct ct_ctx *ctx)
 	return n;
 }
 
+/* The interface whose hook this is. */
+static __always_inline __u32 ctx_ifindex(struct ct_ctx *ctx)
+{
+	return ctx->ifindex;
+}
+
 /* Makes the first len bytes directly readable. Invalidates data pointers. */
 static __always_inline int ctx_pull(struct ct_ctx *ctx, __u32 len)
 {

@@ -34,6 +34,12 @@ static __always_inline __u32 ctx_len(struct ct_ctx *ctx)
 	return ctx_linear(ctx);
 }
 
+/* The interface whose hook this is. */
+static __always_inline __u32 ctx_ifindex(struct ct_ctx *ctx)
+{
+	return ctx->ingress_ifindex;
+}
+
 /* XDP frames are linear where we look. */
 static __always_inline int ctx_pull(struct ct_ctx *ctx, __u32 len)
 {

@@ -11,6 +11,7 @@
  * fw_rule_v1   ARRAY[2 * FW_RULES]            struct fw_rule, half 0 | half 1
  * fw_nat_v2    ARRAY[2 * FW_NATS]             struct fw_nat_rule, half 0 | half 1
  * fw_iface_v1  HASH   __u32 ifindex ->        struct fw_iface
+ * fw_near_v1   ARRAY[FW_NEAR]                 struct fw_iface; the same for low indexes
  * fw_hit_v1    PERCPU_ARRAY[2 * FW_HITS]      struct fw_hit, half 0 | half 1
  *
  * A rule set is loaded into the half that is not active, then fw_config.active
@@ -135,7 +136,8 @@ struct fw_half {
 	__u32 nats;
 	__u32 nats_dst;	   /* FW_NAT_DST among them: none, and no packet is asked for it */
 	__u8 default_pass; /* what `in` packets get that no rule matches; 0: drop */
-	__u8 pad[3];
+	__u8 judges_out;   /* there are `out` rules: none, and no packet is asked for it */
+	__u8 pad[2];
 };
 _Static_assert(sizeof(struct fw_half) == 16, "fw_half");
 
@@ -154,6 +156,7 @@ _Static_assert(sizeof(struct fw_config) == 48, "fw_config");
 #define FW_IF_MASQ4    0x04 /* masq4 is valid */
 #define FW_IF_MASQ6    0x08
 #define FW_IF_NO_L2    0x10 /* frames start with the IP header */
+#define FW_IF_KNOWN    0x80 /* in fw_near_v1: the entry is one */
 
 /* Written by ctd on every link or address change. */
 struct fw_iface {
@@ -167,6 +170,7 @@ struct fw_iface {
 _Static_assert(sizeof(struct fw_iface) == 32, "fw_iface");
 
 #define FW_IFACES 1024
+#define FW_NEAR	  1024 /* interface indexes that an array serves: several looks a packet */
 
 struct fw_hit {
 	__u64 packets; /* that opened a connection or were judged alone */

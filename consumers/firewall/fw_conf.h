@@ -234,6 +234,7 @@ struct fw_fds {
 	int nat;
 	int hit;
 	int iface;
+	int near; /* fw_near_v1 */
 };
 
 /* Writes the rules into the half that is not active, zeroes its counters, and

@@ -57,7 +57,7 @@ static uint32_t fw_highest_number(const struct fw_rules *rules)
 int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds)
 {
 	struct fw_config config;
-	uint32_t zero = 0, half, dst = 0;
+	uint32_t zero = 0, half, dst = 0, out = 0;
 	int ret = 0;
 
 	if (bpf_map_lookup_elem(fds->config, &zero, &config))
@@ -74,13 +74,16 @@ int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds)
 		return ret;
 	for (uint32_t i = 0; i < rules->n_nats; i++)
 		dst += rules->nat[i].kind == FW_NAT_DST;
+	for (uint32_t i = 0; i < rules->n_rules; i++)
+		out |= rules->rule[i].dir == FW_OUT;
 	/* The counts first: updating an array element is a plain copy, and a
 	 * packet in the middle of it must not pair the new half with old counts. */
 	config.abi_version = FW_ABI_VERSION;
 	config.half[half] = (struct fw_half){.rules = rules->n_rules,
 					     .nats = rules->n_nats,
 					     .nats_dst = dst,
-					     .default_pass = rules->default_pass};
+					     .default_pass = rules->default_pass,
+					     .judges_out = out};
 	ret = fw_put(fds->config, 0, &config);
 	if (ret)
 		return ret;
@@ -95,6 +98,21 @@ static bool fw_has_index(const struct fw_ifs *ifs, uint32_t ifindex)
 		if (ifs->v[i].ifindex == ifindex)
 			return true;
 	return false;
+}
+
+static int fw_near_drop_stale(const struct fw_ifs *ifs, int fd)
+{
+	const struct fw_iface none = {0};
+	struct fw_iface value;
+	int ret = 0;
+
+	for (uint32_t i = 0; i < FW_NEAR && !ret; i++) {
+		if (bpf_map_lookup_elem(fd, &i, &value))
+			return -errno;
+		if (value.flags && !fw_has_index(ifs, i))
+			ret = fw_put(fd, i, &none);
+	}
+	return ret;
 }
 
 /* Deleting while walking restarts a hash map's walk, so the next key is taken first. */
@@ -127,12 +145,17 @@ int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, const
 {
 	int ret = fw_drop_stale(ifs, fds->iface);
 
+	if (!ret)
+		ret = fw_near_drop_stale(ifs, fds->near);
 	for (unsigned int i = 0; i < ifs->n && !ret; i++) {
 		const struct fw_if *iface = &ifs->v[i];
 		struct fw_iface value;
 
 		fw_rules_iface(rules, iface, fw_is_attached(iface, attached, n_attached), &value);
 		ret = fw_put(fds->iface, iface->ifindex, &value);
+		value.flags |= FW_IF_KNOWN;
+		if (!ret && iface->ifindex < FW_NEAR)
+			ret = fw_put(fds->near, iface->ifindex, &value);
 	}
 	return ret;
 }

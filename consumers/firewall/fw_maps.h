@@ -36,10 +36,28 @@ struct {
 } fw_iface_v1 SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FW_NEAR);
+	__type(key, __u32);
+	__type(value, struct fw_iface);
+} fw_near_v1 SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2 * FW_HITS);
 	__type(key, __u32);
 	__type(value, struct fw_hit);
 } fw_hit_v1 SEC(".maps");
+
+/* An interface of this namespace, NULL if ctd has not told of it. */
+static __inline __attribute__((always_inline)) const struct fw_iface *fw_iface(__u32 ifindex)
+{
+	const struct fw_iface *iface;
+
+	if (ifindex >= FW_NEAR)
+		return bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
+	iface = bpf_map_lookup_elem(&fw_near_v1, &ifindex);
+	return iface && (iface->flags & FW_IF_KNOWN) ? iface : 0;
+}
 
 #endif

@@ -82,10 +82,12 @@ __attribute__((noinline)) __u32 fw_walk_nat(const struct ct_pkt *pkt, const stru
 /* Address of an interface, for masquerading and redirects. */
 static __always_inline int fw_own_addr(__u32 ifindex, __u8 family, __be32 out[4])
 {
-	const struct fw_iface *iface = bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
+	/* 16 bytes of an array's element may change under a reader, 4 do not. */
+	const struct fw_iface *iface =
+		family == 4 ? fw_iface(ifindex) : bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
 	__u8 valid = family == 4 ? FW_IF_MASQ4 : FW_IF_MASQ6;
 
-	if (!iface || !(iface->flags & valid))
+	if (!iface || !(iface->flags & valid) || (family == 4 && !iface->masq4))
 		return -CT_DROP_NAT_NO_ADDRESS;
 	if (family == 4) {
 		out[0] = iface->masq4;

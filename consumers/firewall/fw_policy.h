@@ -162,6 +162,14 @@ static __always_inline const struct fw_half *fw_active(__u32 *half)
 	return *half ? &config->half[1] : &config->half[0];
 }
 
+static __always_inline int fw_judges_out(void)
+{
+	__u32 half;
+	const struct fw_half *active = fw_active(&half);
+
+	return active && active->judges_out;
+}
+
 __attribute__((noinline)) int fw_walk_rules(const struct ct_pkt *pkt, const struct fw_query *query,
 					    struct fw_verdict *verdict)
 {
@@ -215,6 +223,8 @@ static __always_inline int fw_judge(const struct ct_pkt *pkt, __u32 in_ifindex, 
 
 	v->action = FW_NO_MATCH;
 	v->rule = 0;
+	if (dir == FW_OUT && !fw_judges_out())
+		return 0;
 	return fw_walk_rules(pkt, &query, v);
 }
 

@@ -185,12 +185,12 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	struct ct_work *w = ct_work();
 	struct fw_work *f = fw_work();
 	__u32 in = skb->ifindex;
-	struct fw_iface *iface;
+	const struct fw_iface *iface;
 	int v;
 
 	if (!w || !f)
 		return -CT_DROP_MAP_MISSING;
-	iface = bpf_map_lookup_elem(&fw_iface_v1, &in);
+	iface = fw_iface(in);
 	__builtin_memset(&w->args, 0, sizeof(w->args));
 	w->args.inside = iface && (iface->flags & FW_IF_INSIDE);
 	v = fw_route(skb, &w->pkt, &w->res, &f->hop);
@@ -301,11 +301,11 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 static __always_inline int fw_from_ours(struct __sk_buff *skb)
 {
 	__u32 in = skb->ingress_ifindex;
-	struct fw_iface *iface;
+	const struct fw_iface *iface;
 
 	if (!in)
 		return 1;
-	iface = bpf_map_lookup_elem(&fw_iface_v1, &in);
+	iface = fw_iface(in);
 	return iface && (iface->flags & FW_IF_ATTACHED);
 }
 

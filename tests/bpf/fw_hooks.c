@@ -325,6 +325,7 @@ static void load_rules(void)
 		.nat = bpf_object__find_map_fd_by_name(hooks, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(hooks, "fw_hit_v1"),
 		.iface = bpf_object__find_map_fd_by_name(hooks, "fw_iface_v1"),
+		.near = bpf_object__find_map_fd_by_name(hooks, "fw_near_v1"),
 	};
 	struct fw_rules rules;
 	struct fw_conf *conf;

@@ -29,8 +29,9 @@ static int find_maps(struct firewall *fw)
 	fw->fds.nat = map_fd(fw, "fw_nat_v2");
 	fw->fds.hit = map_fd(fw, "fw_hit_v1");
 	fw->fds.iface = map_fd(fw, "fw_iface_v1");
+	fw->fds.near = map_fd(fw, "fw_near_v1");
 	if (fw->fds.config < 0 || fw->fds.rule < 0 || fw->fds.nat < 0 || fw->fds.hit < 0 ||
-	    fw->fds.iface < 0)
+	    fw->fds.iface < 0 || fw->fds.near < 0)
 		return -ENOENT;
 	return 0;
 }

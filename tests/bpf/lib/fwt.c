@@ -112,6 +112,7 @@ int fwt_open(void **state)
 		.nat = bpf_object__find_map_fd_by_name(obj, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(obj, "fw_hit_v1"),
 		.iface = bpf_object__find_map_fd_by_name(obj, "fw_iface_v1"),
+		.near = bpf_object__find_map_fd_by_name(obj, "fw_near_v1"),
 	};
 	add_if("eth0", ETH0, "203.0.113.5", "2001:db8:1::5");
 	add_if("eth1", ETH1, "192.168.1.1", "fd00:1::1");
