@@ -23,12 +23,13 @@ static __always_inline void ct_give_back(struct ct_hold *h)
 	ct_add(&h->tab->half_open, -1);
 }
 
-/* Takes quota, share, ring slot and node for one more half-open record. *gen is
- * its generation then. 0 or a drop reason, with nothing held. */
+/* Takes quota, share, ring slot and node for one more half-open record, and
+ * enters its generation into the word in ct_build. 0 or a drop reason, with nothing
+ * held. */
 static __always_inline int ct_take_room(const struct ct_settings *set, const struct ct_pkt *pkt,
 					const struct ct_result *res,
 					const struct ct_commit_args *args, struct ct_hold *h,
-					__u32 *gen, __u8 family)
+					struct ct_build *b, __u8 family)
 {
 	struct ct_table *tab = h->tab;
 	__u32 zone = pkt->tuple.zone, side = args->inside ? CT_SIDE_INSIDE : CT_SIDE_OUTSIDE, n;
@@ -62,14 +63,16 @@ static __always_inline int ct_take_room(const struct ct_settings *set, const str
 	}
 	ct_high(&tab->nodes_high, n);
 	ct_high(&tab->half_high, ct_add(&tab->half_open, 1));
-	*gen = ct_half_take(&res->key, res->now, side, family);
-	if (*gen)
+	n = ct_half_take(&res->key, res->now, side, family);
+	b->c.word |= CT_W_GEN(n);
+	if (n)
 		return 0;
 	/* No prefix may take the small ring for itself. */
 	if (*(volatile __u32 *)h->prefix <= set->half_size[CT_SIDE_RETRY] / 16 &&
 	    ct_half_retry(set, &pkt->tuple, res->now))
-		*gen = ct_half_take(&res->key, res->now, CT_SIDE_RETRY, family);
-	if (*gen) {
+		n = ct_half_take(&res->key, res->now, CT_SIDE_RETRY, family);
+	if (n) {
+		b->c.word |= CT_W_GEN(n);
 		ct_stat(CT_STAT_RETRY_ADMITTED);
 		return 0;
 	}
@@ -332,7 +335,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 {
 	struct ct_build *b = ct_build();
 	struct ct_hold h = {};
-	__u32 gen = 0, src;
+	__u32 src;
 	__u64 word;
 	int v, took, shared, nat;
 
@@ -350,11 +353,10 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	v = ct_build_record(ctx, set, b, pkt, res, args, &word);
 	if (v < 0)
 		return v;
-	v = ct_take_room(set, pkt, res, args, &h, &gen, family);
+	v = ct_take_room(set, pkt, res, args, &h, b, family);
 	if (v < 0)
 		return v;
-	word |= CT_W_GEN(gen);
-	b->c.word = word;
+	word = b->c.word;
 	/* Our own tuple answers to another connection: take another port, as
 	 * netfilter's null binding does. Packets in our direction are ours then,
 	 * those the other way the other's: both stay under this key. */
@@ -369,7 +371,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 		b->c.word = word;
 	}
 	if (shared || nat) {
-		v = nat_choose(ctx, pkt, args, &res->key, gen);
+		v = nat_choose(ctx, pkt, args, &res->key, ct_w_gen(word));
 		if (v == -CT_DROP_COMMIT_BUSY)
 			v = ct_join(pkt, res);
 		if (v)
@@ -379,28 +381,26 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 		/* Claimed its own plain tuple (source is the external address already):
 		 * the record alone answers for that. */
 		if (!(word & CT_W_STATUS(CT_S_NAT)))
-			ct_unclaim(&res->key, gen, family);
+			ct_unclaim(&res->key, ct_w_gen(word), family);
 		if (word & CT_W_STATUS(CT_S_LIMITED))
 			ct_count_port(&res->key, word, family);
 	}
 	if (args->set_label)
-		ct_add_label(&res->key, args, gen, family);
+		ct_add_label(&res->key, args, ct_w_gen(word), family);
 	v = ct_insert(pkt, res, b, word, &took, family);
 	if (v) {
 		if (word & CT_W_STATUS(CT_S_NAT))
-			ct_unclaim(&res->key, gen, family);
+			ct_unclaim(&res->key, ct_w_gen(word), family);
 		if (args->set_label)
 			ct_label_drop(&res->key, word, family);
 		goto undo;
 	}
-	if (took) {
+	if (took)
 		ct_add(&h.tab->nodes, -1);
-		b->key = res->key;
-	}
 	ct_event(set, &b->c, &res->key, word, family, CT_EVENT_NEW);
 	ct_barrier(b);
 	if (!(shared && (word & CT_W_STATUS(CT_S_NAT))) && ct_stub_live(b, res->now, family)) {
-		ct_withdraw(&res->key, gen, family);
+		ct_withdraw(&res->key, ct_w_gen(word), family);
 		return -CT_DROP_TUPLE_CLASH;
 	}
 	res->word = word;

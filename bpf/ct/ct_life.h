@@ -180,7 +180,7 @@ static __always_inline void ct_share_back(const struct ct_settings *set, const u
 
 /* Empties the slot of a record that is half-open no more: the next to come there
  * need not look whose it was. */
-static __always_inline void ct_half_leave(__u32 gen, __u8 family)
+__noinline int ct_half_leave(__u32 gen, __u8 family)
 {
 	__u32 at = gen & CT_GEN_SLOT_MASK;
 
@@ -195,6 +195,7 @@ static __always_inline void ct_half_leave(__u32 gen, __u8 family)
 		if (s && *(volatile __u32 *)&s->gen == gen)
 			__sync_val_compare_and_swap(&s->gen, gen, 0);
 	}
+	return 0;
 }
 
 /* Remembers a death, so that commits can free the node a second later even when
