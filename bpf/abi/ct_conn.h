@@ -21,11 +21,13 @@
  *   7..0    timeout policy: index into ct_timeout_v1
  */
 #define CT_W_GEN_SHIFT 32
-/* The generation's low bits are the record's slot in the half-open rings, so that
- * who ends its being half-open empties the slot; the others are random. Where
- * the rings are larger than this tells, the slot's own look-up decides. */
-#define CT_GEN_SLOT_MASK  0x1fffffU
-#define CT_GEN_VALID	  0x80000000U /* 0 is no generation */
+/* The generation counts the entries of a half-open ring, so that who ends a
+ * record's being half-open knows its slot and empties it, and no two lives of half a
+ * thousand million share one. Those that ctctl enters have a random one without
+ * CT_GEN_RING. */
+#define CT_GEN_RING	  0x80000000U
+#define CT_GEN_SIDE_SHIFT 29 /* two bits: CT_SIDE_* */
+#define CT_GEN_COUNT	  0x1fffffffU
 #define CT_W_STATUS_SHIFT 16
 #define CT_W_STATE_SHIFT  12
 #define CT_W_STATE_MASK	  (0xfULL << CT_W_STATE_SHIFT)

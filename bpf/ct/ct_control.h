@@ -388,7 +388,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 					     __u8 family)
 {
 	struct ct_table *tab = ct_table(family);
-	__u32 now = ct_now(set), gen = bpf_get_prandom_u32() | 1;
+	__u32 now = ct_now(set), gen = (bpf_get_prandom_u32() & ~CT_GEN_RING) | 1;
 	__u16 status = ct_w_status(req->flow.c.word);
 	__u32 zone = family == 4 ? key->k4.zone : key->k6.zone;
 	union ct_key skey = {};

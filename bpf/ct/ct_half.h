@@ -22,28 +22,21 @@
 #define CT_REAP_STEPS	 16 /* of the clock, by a commit that finds the table full */
 #define CT_GRAVE_STEPS	 4
 
-/* Takes the next slot of a ring. The generation for the record, which tells its
- * slot (CT_GEN_SLOT_MASK), or 0: refused. */
+/* Takes the next slot of a ring. The generation for the record, or 0: refused. */
 __noinline __u32 ct_half_take(const union ct_key *key, __u32 now, __u32 side, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
-	__u32 base = 0, size, at, gen;
+	__u32 size, at, gen;
 
 	if (!set || !tab || !key)
 		return 0;
-	if (side == CT_SIDE_OUTSIDE) {
-		size = set->half_size[0];
-	} else if (side == CT_SIDE_INSIDE) {
-		base = set->half_size[0];
-		size = set->half_size[1];
-	} else {
-		base = set->half_size[0] + set->half_size[1];
-		size = set->half_size[2];
+	if (side > CT_SIDE_RETRY)
 		side = CT_SIDE_RETRY;
-	}
-	at = base + (__sync_fetch_and_add(&tab->half_head[side], 1) & (size - 1));
-	gen = (bpf_get_prandom_u32() & ~CT_GEN_SLOT_MASK) | (at & CT_GEN_SLOT_MASK) | CT_GEN_VALID;
+	gen = __sync_fetch_and_add(&tab->half_head[side], 1) & CT_GEN_COUNT;
+	at = ct_half_ring(set, side, &size);
+	at += gen & (size - 1);
+	gen |= CT_GEN_RING | side << CT_GEN_SIDE_SHIFT;
 	if (family == 4) {
 		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
 

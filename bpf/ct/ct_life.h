@@ -178,12 +178,32 @@ static __always_inline void ct_share_back(const struct ct_settings *set, const u
 		ct_add(n, -1);
 }
 
+/* A side's part of the rings: *size slots, a power of two, from the one returned. */
+static __always_inline __u32 ct_half_ring(const struct ct_settings *set, __u32 side, __u32 *size)
+{
+	if (side == CT_SIDE_OUTSIDE) {
+		*size = set->half_size[0];
+		return 0;
+	}
+	if (side == CT_SIDE_INSIDE) {
+		*size = set->half_size[1];
+		return set->half_size[0];
+	}
+	*size = set->half_size[2];
+	return set->half_size[0] + set->half_size[1];
+}
+
 /* Empties the slot of a record that is half-open no more: the next to come there
  * need not look whose it was. */
 __noinline int ct_half_leave(__u32 gen, __u8 family)
 {
-	__u32 at = gen & CT_GEN_SLOT_MASK;
+	const struct ct_settings *set = ct_settings();
+	__u32 at, size;
 
+	if (!set || !(gen & CT_GEN_RING))
+		return 0;
+	at = ct_half_ring(set, gen >> CT_GEN_SIDE_SHIFT & 3, &size);
+	at += gen & CT_GEN_COUNT & (size - 1);
 	if (family == 4) {
 		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
 
