@@ -484,9 +484,6 @@ static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct
 	if (word & CT_W_STATUS(CT_S_SHARE))
 		ct_share_back(set, key, word, family);
 	ct_label_drop(key, word, family);
-	/* Never confirmed: it kept its slot while it was dead. */
-	if (!(word & CT_W_STATUS(CT_S_ASSURED)))
-		ct_half_leave(ct_w_gen(word), family);
 	ct_add(&tab->nodes, -1);
 	ct_stat(CT_STAT_DELETED);
 	return 1;
@@ -518,12 +515,16 @@ static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *ke
 		if (!ct_reap4((struct ct_conn4 *)conn, key, word, now))
 			return 0;
 		bpf_map_delete_elem(&ct_conn4_v1, &key->k4);
+		/* It kept its slot while it was dead, unless it was promoted. */
+		ct_half_leave(ct_w_gen(word), 4);
 		return 1;
 	}
 	if (life == CT_LIFE_DYING) {
 		if (!ct_reap6((struct ct_conn6 *)conn, key, word, now))
 			return 0;
 		bpf_map_delete_elem(&ct_conn6_v1, &key->k6);
+		/* It kept its slot while it was dead, unless it was promoted. */
+		ct_half_leave(ct_w_gen(word), 6);
 		return 1;
 	}
 	if ((life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
