@@ -91,7 +91,8 @@ def covers_several(c):
 
 def contained(c):
     start(c)
-    a = c.rng.choice([s for s in c.pieces(0) if s.more and s.end - s.off >= 16])
+    # not of the first: a small one there is refused by itself, as RFC 1858 and 3128 want
+    a = c.rng.choice([s for s in c.pieces(0) if s.more and s.off and s.end - s.off >= 16])
     n = (a.end - a.off) // 8
     lo = c.rng.randrange(n)
     hi = c.rng.randrange(lo + 1, n + 1) if lo else c.rng.randrange(1, n)
@@ -251,7 +252,7 @@ def dead_stays_dead(c):
     """What overlapped once is not revived by sending it again, properly."""
     start(c)
     pieces = c.pieces(0)
-    a = c.rng.choice([s for s in pieces if s.more and s.end - s.off >= 16])
+    a = c.rng.choice([s for s in pieces[1:] if s.end + 8 <= pieces[-1].end and s.end - s.off >= 16])
     c.steps = [a, a.copy(off=a.off + 8, end=a.end + 8)]
     c.rng.shuffle(c.steps)
     c.rng.shuffle(pieces)
