@@ -73,6 +73,8 @@ static __always_inline int frag_complete(struct ct_ctx *ctx, struct ct_pkt *pkt,
 		v = frag_describe(ctx, pkt, slot);
 	if (v >= 0)
 		v = frag_transport(ctx, pkt);
+	if (v == -CT_DROP_FRAG_TINY)
+		frag_stat(pkt->tuple.family, FRAG_STAT_TOO_SMALL, 1);
 	if (v < 0) {
 		pkt->flags = CT_PKT_GATHERED;
 		pkt->frag_slot = slot;
@@ -135,13 +137,16 @@ static __always_inline int frag_hold(struct ct_ctx *ctx, struct ct_pkt *pkt, __u
 	if (v < 0)
 		return v;
 	v = frag_store(ctx, pkt);
-	if (v < 0)
-		return v;
-	v = frag_place();
+	if (v >= 0) {
+		v = frag_place();
+		if (v < 0)
+			frag_unstore();
+	}
 	if (v < 0) {
 		if (v == -CT_DROP_FRAG_DUPLICATE)
 			frag_stat(family, FRAG_STAT_DUPLICATE, 1);
-		frag_unstore();
+		else if (v == -CT_DROP_FRAG_HEADER)
+			frag_stat(family, FRAG_STAT_MALFORMED, 1);
 		return v;
 	}
 	frag_stat(family, FRAG_STAT_ACCEPTED, 1);

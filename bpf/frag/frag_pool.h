@@ -85,9 +85,12 @@ static __always_inline __u32 frag_add(__u32 *counter, __u32 n)
 	return __sync_fetch_and_add(counter, n) + n;
 }
 
-/* A lost race between two CPUs costs the smaller of two maxima. */
-static __always_inline void frag_high(__u32 *high, __u32 now)
+/* A lost race between two CPUs costs the smaller of two maxima. Above the limit it
+ * is only what another CPU has asked for, and does not get. */
+static __always_inline void frag_high(__u32 *high, __u32 now, __u32 limit)
 {
+	if (limit && now > limit)
+		now = limit;
 	if (now > *high)
 		*high = now;
 }
@@ -259,40 +262,62 @@ static __always_inline int frag_end(__u32 slot, __u32 serial, __u32 reason)
 	return h ? frag_finish(slot, frag_take(h, serial), reason) : 0;
 }
 
-/* Slots looked at for the oldest, whose turn it is to give way. */
+/* Slots looked at for what is expired. */
 #define FRAG_LOOK 16
+/* Slots looked at for the oldest, whose turn it is to give way: until so many held
+ * ones have been seen. A flood of large datagrams leaves most slots empty. */
+#define FRAG_LOOK_FAR  128
+#define FRAG_LOOK_HELD 16
+
+struct frag_look {
+	__u32 hand;
+	__u32 slots;
+	__u32 now;
+	__u32 held; /* seen */
+	__u32 slot; /* the oldest of them */
+	__u32 serial;
+	__u32 age;
+};
+
+/* bpf_loop callback: one slot. */
+static long frag_look_at(__u32 i, struct frag_look *p)
+{
+	__u32 slot = (p->hand + i) % p->slots, age;
+	struct frag_slot *h = frag_slot(slot);
+
+	if (!h || (h->state != FRAG_HOLDING && h->state != FRAG_DEAD))
+		return 0;
+	/* Expiry lies ahead by the same time-out for all. */
+	age = p->now - h->expires;
+	if (!p->held || (__s32)(age - p->age) > 0) {
+		p->slot = slot;
+		p->serial = h->serial;
+		p->age = age;
+	}
+	p->held++;
+	return p->held >= FRAG_LOOK_HELD;
+}
 
 /* Makes room: of a few datagrams the oldest ends. With newest refused instead, a
  * handful of packets a second would shut out everybody for the time-out. */
 static __always_inline int frag_evict(__u32 now)
 {
+	struct frag_look p = {.now = now};
 	struct frag_table *t = frag_table();
-	__u32 hand, n, i, slot, best = 0, serial = 0, age = 0;
-	struct frag_slot *h;
-	int found = 0;
+	int looked;
 
 	if (!t)
 		return 0;
-	n = t->heads_used < t->slots ? t->heads_used : t->slots;
-	if (!n)
+	p.slots = t->heads_used < t->slots ? t->heads_used : t->slots;
+	if (!p.slots)
 		return 0;
-	hand = __sync_fetch_and_add(&t->hand, FRAG_LOOK);
-	for (i = 0; i < FRAG_LOOK; i++) {
-		slot = (hand + i) % n;
-		h = frag_slot(slot);
-		if (!h || (h->state != FRAG_HOLDING && h->state != FRAG_DEAD))
-			continue;
-		/* Expiry lies ahead by the same time-out for all. */
-		if (found && (__s32)(now - h->expires) <= (__s32)age)
-			continue;
-		found = 1;
-		best = slot;
-		serial = h->serial;
-		age = now - h->expires;
-	}
-	return found &&
-	       frag_end(best, serial,
-			ct_before(now, now - age) ? CT_DROP_FRAG_TOTAL : CT_DROP_FRAG_TIMEOUT);
+	p.hand = *(volatile __u32 *)&t->hand;
+	looked = bpf_loop(FRAG_LOOK_FAR, frag_look_at, &p, 0);
+	__sync_fetch_and_add(&t->hand, looked);
+	if (!p.held)
+		return 0;
+	return frag_end(p.slot, p.serial,
+			(__s32)p.age < 0 ? CT_DROP_FRAG_TOTAL : CT_DROP_FRAG_TIMEOUT);
 }
 
 /* What has timed out goes, of the next slots: the quota of a source or zone may be
@@ -353,8 +378,8 @@ __noinline int frag_count(__u32 datagrams, __u32 bytes)
 	}
 	for (i = 0; i < FRAG_EVICT_TRIES; i++) {
 		if (!frag_over(&t->use, &t->total, datagrams, bytes)) {
-			frag_high(&t->high.datagrams, t->use.datagrams);
-			frag_high(&t->high.bytes, t->use.bytes);
+			frag_high(&t->high.datagrams, t->use.datagrams, t->total.datagrams);
+			frag_high(&t->high.bytes, t->use.bytes, t->total.bytes);
 			return 0;
 		}
 		frag_evict(w->now);

@@ -239,6 +239,8 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	v = ct_parse(skb, &w->pkt, 0, l2);
 	if (v == CT_PARSE_OTHER)
 		return FW_NEXT;
+	if (v == -CT_DROP_FRAG_TINY)
+		frag_stat(w->pkt.tuple.family, FRAG_STAT_TOO_SMALL, 1);
 	if (v >= 0 && (w->pkt.flags & CT_PKT_FRAGMENT)) {
 		v = fw_fragment_in(skb);
 		if (v > 0)

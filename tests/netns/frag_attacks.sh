@@ -70,7 +70,13 @@ good()
 	read -r sent got _ <<<"$out"
 	echo "$out" >"$TMP/flow.$1"
 	echo "sent $sent, came back $got"
-	[ "$sent" -ge 50 ] && [ $((got * 100)) -ge $((sent * $3)) ]
+	[ "$sent" -ge 20 ] && [ $((got * 100)) -ge $((sent * $3)) ]
+}
+# What must come back, in percent. 40,000 pieces a second of 8 bytes take 80 MB a second of
+# chunks: then what is held lives for 50 ms, and who is slower loses.
+least()
+{
+	[ "$1" = smack ] && echo 75 || echo 98
 }
 # beside KIND FAMILY [SOURCE] : 100,000 fragments at 40,000 a second
 beside()
@@ -78,7 +84,7 @@ beside()
 	local pid rc=0
 	flood "$1" "$2" 100000 40000 "${3:-}" >"$TMP/flood" 2>&1 &
 	pid=$!
-	good "$2" 2.2 "${PERCENT:-98}" || rc=1
+	good "$2" 2.2 "$(least "$1")" || rc=1
 	wait "$pid" || { cat "$TMP/flood"; rc=1; }
 	return "$rc"
 }
