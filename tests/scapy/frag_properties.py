@@ -130,7 +130,7 @@ class Played:
             p = parse(ip)
             at = d.header - d.l4.header
             # two sources of one case: their datagrams' lengths tell them apart
-            if p and not p.off and p.nh == d.nh and (d.l4.proto != UDP or p.data[at + 2:at + 6] == d.part[at + 2:at + 6]):
+            if p and not p.off and (p.fragment or d.fam == 4) and p.nh == d.nh and (d.l4.proto != UDP or p.data[at + 2:at + 6] == d.part[at + 2:at + 6]):
                 return port_of(d.fam, d.l4.proto, p.data[at:])
         r = Receiver()  # the kernel may have cut elsewhere in the chain of headers
         for ip in self.got:
