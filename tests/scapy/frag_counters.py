@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from ctlab import BUILD, BpfctSide, Lab
 from ctpkt import ICMP, ICMP6, SCTP, TCP, UDP, Flow
 from fragpkt import L4, Datagram
-from packets import Drops, Wrong, check, quiet
+from pktlab import Drops, Wrong, check, quiet
 
 TESTS = []
 rng = random.Random(4)
