@@ -130,12 +130,14 @@ class Played:
             p = parse(ip)
             at = d.header - d.l4.header
             # two sources of one case: their datagrams' lengths tell them apart
-            if p and not p.off and (p.fragment or d.fam == 4) and p.nh == d.nh and (d.l4.proto != UDP or p.data[at + 2:at + 6] == d.part[at + 2:at + 6]):
+            if p and not p.off and p.ident is not None and p.nh == d.nh and (d.l4.proto != UDP or p.data[at + 2:at + 6] == d.part[at + 2:at + 6]):
                 return port_of(d.fam, d.l4.proto, p.data[at:])
         r = Receiver()  # the kernel may have cut elsewhere in the chain of headers
         for ip in self.got:
             r.take(ip)
         for w in r.finish()[0]:
+            if not w[3].endswith(d.part[d.header:]):
+                continue
             return port_of(d.fam, d.l4.proto, w[3][len(w[3]) - len(d.part) + d.header - d.l4.header:])
         return None
 
