@@ -64,7 +64,7 @@ __noinline int frag_find(__u32 slot, __u32 off, __u32 from)
 		return FRAG_PIECES;
 	for (i = 0; i < FRAG_PIECES; i++) {
 		at = (from + i) & (FRAG_PIECES - 1);
-		if (h->piece[at].off == off && at < h->pieces)
+		if (at < h->pieces && h->piece[at].off == off)
 			return at;
 	}
 	return FRAG_PIECES;

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <net/if.h>
+#include <netinet/ether.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,16 +62,15 @@ int main(int argc, char **argv)
 	struct synflood_conf conf = {0};
 	struct bpf_object *obj;
 	struct bpf_map *map;
-	unsigned char *m = conf.mac;
+	const struct ether_addr *mac;
 	double rate;
 
-	if (argc != 8 ||
-	    sscanf(argv[3], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", m, m + 1, m + 2, m + 3, m + 4,
-		   m + 5) != 6 ||
-	    inet_pton(AF_INET, argv[4], &conf.daddr) != 1) {
+	mac = argc == 8 ? ether_aton(argv[3]) : NULL;
+	if (!mac || inet_pton(AF_INET, argv[4], &conf.daddr) != 1) {
 		fprintf(stderr, "usage: synflood OBJECT DEVICE MAC ADDRESS PORT RATE SECONDS\n");
 		return 2;
 	}
+	memcpy(conf.mac, mac, sizeof(conf.mac));
 	conf.ifindex = if_nametoindex(argv[2]);
 	conf.dport = htons(atoi(argv[5]));
 	rate = atof(argv[6]);

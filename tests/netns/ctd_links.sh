@@ -32,7 +32,11 @@ $1 egress $how fw_egress" ]
 }
 bare()
 {
-	[ -z "$(on "$R" tests/lib/hooks "$1" | grep fw_)" ]
+	! on "$R" tests/lib/hooks "$1" | grep -q fw_
+}
+nothing_on_away()
+{
+	[ -z "$(on "$C" tests/lib/hooks away0)" ]
 }
 # flag DEV 0|1 : FW_IF_ATTACHED in the firewall's map of interfaces
 flag()
@@ -194,7 +198,7 @@ foreign_filter()
 	local side
 	for side in ingress egress; do
 		on "$R" tc qdisc add dev wan0 clsact
-		on "$R" tc filter add dev wan0 $side bpf direct-action object-file "$O/tests/netns/drop.bpf.o" section tc || return
+		on "$R" tc filter add dev wan0 "$side" bpf direct-action object-file "$O/tests/netns/drop.bpf.o" section tc || return
 		fails on "$R" ping -qc 1 -W 1 "$S4" || { echo "$side: not asked"; return 1; }
 		on "$R" tc qdisc del dev wan0 clsact
 		on "$R" ping -qc 1 -W 1 "$S4" || return
@@ -241,7 +245,7 @@ moved_away()
 	on "$R" ip link add away0 type veth peer name away1
 	is_routed away0 || return
 	on "$R" ip link set away0 netns "$C"
-	poll_until 5 eval '[ -z "$(on "$C" tests/lib/hooks away0)" ]' || { on "$C" tests/lib/hooks away0; return 1; }
+	poll_until 5 nothing_on_away || { on "$C" tests/lib/hooks away0; return 1; }
 	on "$C" ip link del away0
 }
 t interface_that_moves_away_is_let_go moved_away

@@ -91,6 +91,9 @@ class Report:
             print("# and %d more kinds (--limit)" % (len(ranked) - limit))
 
 
+AGAIN = 2  # times that a difference is played again
+
+
 def batches(seqs):
     # long ones together, so that short batches stay short
     for i in range(0, len(seqs), BATCH):
@@ -110,10 +113,17 @@ def randoms(seed, count):
 
 
 def play_all(player, seqs, label, subject_settings=None, watch=None):
+    """The differences. Both trackers look at the clock (UDP is assured after 2 s), and a busy machine may stop one side for that long:
+    what differs is played again by itself, and counts if it differs each time."""
     settings, base = SETTINGS[label]
     out = []
     for b in batches(seqs):
-        out += player.play(b, settings, base, subject_settings, watch=watch)
+        d = player.play(b, settings, base, subject_settings, watch=watch)
+        for _ in range(AGAIN):
+            if d:
+                differ = {x.seq.name for x in d}
+                d = player.play([s for s in b if s.name in differ], settings, base, subject_settings, watch=watch)
+        out += d
     return out
 
 

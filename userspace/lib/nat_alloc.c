@@ -228,7 +228,8 @@ int nat_alloc_take(struct nat_alloc *a, unsigned int classes, uint16_t *port)
 	if (!n)
 		return -ENOSPC;
 	r = below(a, n);
-	for (c = 0; c < NAT_SETS; c++) {
+	/* r is below the sum over these sets: the last of them needs no look. */
+	for (c = 0; c < NAT_SETS - 1; c++) {
 		if (!(classes & NAT_SET_BIT(c)))
 			continue;
 		if (r < a->free[c].n)
