@@ -469,10 +469,10 @@ __noinline int ct_share_drop(const union ct_key *key, __u64 word, __u8 family)
 static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct_conn *conn,
 					const union ct_key *key, __u64 word, __u32 now, __u8 family)
 {
-	struct ct_table *tab = ct_table(family);
 	union ct_key skey = {};
+	struct ct_table *tab;
 
-	if (ct_w_life(word) != CT_LIFE_DYING || !tab ||
+	if (ct_w_life(word) != CT_LIFE_DYING ||
 	    ct_before(now, conn->expires + ct_ticks(set, CT_DYING_SECS) + 1))
 		return 0;
 	if (!ct_cas(conn, word, ct_w_with_life(word, CT_LIFE_DEAD)))
@@ -484,7 +484,10 @@ static __always_inline int ct_reap_body(const struct ct_settings *set, struct ct
 	if (word & CT_W_STATUS(CT_S_SHARE))
 		ct_share_back(set, key, word, family);
 	ct_label_drop(key, word, family);
-	ct_add(&tab->nodes, -1);
+	/* Late, as all else: this frame is part of the deepest stack. */
+	tab = ct_table(family);
+	if (tab)
+		ct_add(&tab->nodes, -1);
 	ct_stat(CT_STAT_DELETED);
 	return 1;
 }

@@ -101,9 +101,9 @@ CASES["forward_udp"] = inward("udp", e("10.2.0.9", 999), e("203.0.113.9", 6000),
 CASES["forward_v6"] = inward("tcp", e("fd02::9", 999), e("2001:db8:1::9", 8080), e("fd01::9:5", 80))
 CASES["redirect_udp"] = [("c", udp(e("10.1.7.5", 1234), e("10.2.0.9", 53)))]
 CASES["redirect_tcp"] = [("c", tcp(e("10.1.7.5", 1234), e("10.2.0.9", 80)))]
-CASES["icmp_errors"] = errors(e("10.1.1.6", 1234), e("203.0.113.1", 1234), B4)
-CASES["icmp_errors_masqueraded"] = errors(e("10.1.3.6", 1234), e("10.0.2.1", 1234), B4)
-CASES["icmp_errors_prefix"] = errors(e("10.1.4.21", 1234), e("203.0.113.69", 1234), B4)
+CASES["icmp_errors"] = errors(e("10.1.1.6", 1240), e("203.0.113.1", 1240), B4)
+CASES["icmp_errors_masqueraded"] = errors(e("10.1.3.6", 1241), e("10.0.2.1", 1241), B4)
+CASES["icmp_errors_prefix"] = errors(e("10.1.4.21", 1242), e("203.0.113.69", 1242), B4)
 
 
 def played(side, pkts):

@@ -139,25 +139,38 @@ static bool among(uint32_t x, const uint32_t *v, unsigned int n)
 	return false;
 }
 
-void tcx_detach_others(const char *instance, const uint32_t *ifindex, unsigned int n)
+/* The interface of a pin that is not in ifindex[0..n); 0: there is none. */
+static uint32_t find_other(const char *instance, const uint32_t *ifindex, unsigned int n)
 {
 	char path[BPFCT_PATH_MAX];
+	uint32_t index, found = 0;
 	struct dirent *entry;
-	uint32_t index;
 	DIR *dir;
 	int i;
 
 	bpfct_pin_path(path, instance, NULL);
 	dir = opendir(path);
 	if (!dir)
-		return;
-	while ((entry = readdir(dir)))
+		return 0;
+	while (!found && (entry = readdir(dir)))
 		for (i = 0; i < 2; i++) {
 			if (strncmp(entry->d_name, side[i], strlen(side[i])))
 				continue;
 			index = strtoul(entry->d_name + strlen(side[i]), NULL, 10);
 			if (!among(index, ifindex, n))
-				drop_side(instance, index, i);
+				found = index;
 		}
 	closedir(dir);
+	return found;
+}
+
+/* One look at the directory a pin: a walk may skip entries while others go. */
+void tcx_detach_others(const char *instance, const uint32_t *ifindex, unsigned int n)
+{
+	uint32_t index, last = 0;
+
+	while ((index = find_other(instance, ifindex, n)) && index != last) {
+		tcx_detach(instance, index);
+		last = index;
+	}
 }
