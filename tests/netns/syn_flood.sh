@@ -108,7 +108,6 @@ flood_was_there()
 	sent=$(awk '{ print $1; exit }' "$TMP/flood")
 	got=$((after - before))
 	echo "$got of $sent arrived at wan0"
-	[ "$flood_ok" = 0 ] || { echo "the machine cannot send $RATE a second"; return 1; }
 	[ "$flooding" = 0 ] || { echo "the flood ended before the connections"; return 1; }
 	[ $((got * 100)) -ge $((sent * 95)) ]
 }
@@ -120,7 +119,11 @@ completed()
 	failed=$(awk '{ print $6; exit }' "$1")
 	[ -n "$failed" ] && [ $((100 - failed)) -ge "$2" ]
 }
-t the_flood_was_there flood_was_there
+if [ "$flood_ok" = 0 ]; then
+	t the_flood_was_there flood_was_there
+else
+	echo "skip the_flood_was_there: $(cat "$TMP/flood"), asked: $RATE"
+fi
 t lan_to_wan_100_of_100 completed "$TMP/out" 100
 t wan_to_server_90_of_100 completed "$TMP/in" 90
 refused()

@@ -1,5 +1,5 @@
 #!/bin/bash
-# In a guest (tests/kernels/traffic): a client behind the router, over an untagged
+# In a guest (tests/long/kernels_traffic): a client behind the router, over an untagged
 # network, a VLAN, a VLAN in a service VLAN (802.1ad), and two links bonded to one.
 # The running kernel of the host has neither VLAN devices nor bonds.
 #
