@@ -198,6 +198,11 @@ listed()
 	ctctl -L -q "$1" 2>/dev/null | grep -q "dst=$1"
 }
 
+no_pool()
+{
+	[ -z "$(pool "$1" tcp index)" ]
+}
+
 # Masquerade follows the address; connections of the old one end with it.
 address_changes()
 {
@@ -207,7 +212,7 @@ address_changes()
 	on "$R" ip addr del "$RW4/24" dev wan0
 	on "$R" ip addr replace 203.0.113.77/24 dev wan0
 	poll_until 5 pool_is 203.0.113.77 tcp size 64512 || return
-	[ -z "$(pool "$RW4" tcp index)" ] || { echo "the old pool is still live"; return 1; }
+	poll_until 5 no_pool "$RW4" || { echo "the old pool is still live"; return 1; }
 	page "$C" "http://$S4/page" || return
 	poll_until 5 fails listed "$RW4" || return
 	grep -q 'event=nat_address_gone.*address=203.0.113.1' "$CTD_LOG"
