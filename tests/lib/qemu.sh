@@ -27,7 +27,7 @@ qemu_start()
 	local series=$1 log=$2 initramfs=$3 kernel
 	shift 3
 	kernel=$(fetch_kernel "$series") || return
-	timeout -k 5 "${QEMU_SECONDS:-240}" "${QEMU[@]}" -accel tcg -cpu max -m 1024 -nographic -no-reboot -nodefaults \
+	timeout -k 5 "${QEMU_SECONDS:-900}" "${QEMU[@]}" -accel tcg -cpu max -m 1024 -nographic -no-reboot -nodefaults \
 		-net none -serial stdio -kernel "$kernel/vmlinuz" -initrd "$initramfs" \
 		-append "console=ttyS0 quiet panic=-1 oops=panic rdinit=/init" "$@" \
 		>"$log" 2>"$log.err" </dev/null &

@@ -166,12 +166,18 @@ detach()
 {
 	/usr/sbin/bpftool link detach pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/tcx_$2_$(index_of "$1")"
 }
-link_removed()
+# It is said once in a second or two, and trip0's journey may just have been.
+said_of_wan0()
 {
+	grep -q 'level=warning event=programs_removed .*interface=wan0' "$CTD_LOG" && return
 	detach wan0 in
 	is_routed wan0 || return
-	grep -q 'level=warning event=programs_removed .*interface=wan0' "$CTD_LOG" || return
-	through
+	grep -q 'level=warning event=programs_removed .*interface=wan0' "$CTD_LOG"
+}
+link_removed()
+{
+	poll_until 10 said_of_wan0 || return
+	attached wan0 && through
 }
 t link_that_somebody_detaches_is_put_back link_removed
 pin_removed()
