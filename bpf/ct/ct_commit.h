@@ -96,6 +96,9 @@ static __always_inline int ct_build_record(struct ct_ctx *ctx, const struct ct_s
 	tr->word = *word;
 	tr->now = res->now;
 	tr->fresh = 1;
+	tr->proto = t->proto;
+	tr->class = ct_tcp_class(pkt->tcp_flags);
+	tr->family = t->family;
 	v = ct_track(ctx, &b->c, pkt, set, tr);
 	if (v < 0)
 		return v;

@@ -206,6 +206,9 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 	tr->dir = res->dir;
 	tr->now = res->now;
 	tr->state = ct_w_state(res->word);
+	tr->proto = pkt->tuple.proto;
+	tr->class = ct_tcp_class(pkt->tcp_flags);
+	tr->family = family;
 	v = ct_track(ctx, conn, pkt, set, tr);
 	if (v < 0)
 		return v;
@@ -221,8 +224,7 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 		tr->state = ct_w_state(res->word);
 		tr->assured = 0;
 	}
-	word = ct_touch_word(conn, &res->key, tr, pkt->tuple.proto, ct_tcp_class(pkt->tcp_flags),
-			     family);
+	word = ct_touch_word(conn, &res->key, tr);
 	if (word == 1)
 		return -CT_DROP_TABLE_FULL;
 	if (!word)

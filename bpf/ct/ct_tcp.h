@@ -190,7 +190,7 @@ __noinline int ct_tcp_track(struct ct_ctx *ctx, struct ct_conn *conn, const stru
 		return -CT_DROP_MAP_MISSING;
 	t = &conn->tcp;
 	dir = tr->dir & 1;
-	class = ct_tcp_class(pkt->tcp_flags);
+	class = tr->class;
 	state = tr->state & 0xf;
 	if (tr->fresh && ct_tcp_first(ctx, t, pkt, class))
 		return -CT_DROP_PKT_ACCESS;
@@ -207,7 +207,7 @@ __noinline int ct_tcp_track(struct ct_ctx *ctx, struct ct_conn *conn, const stru
 	if (next == CT_TCP_IGNORE) {
 		if (!ct_tcp_ignored(ctx, t, pkt, dir, state, class))
 			return CT_TRACK_IGNORE;
-		state = CT_TCP_SYN_SENT;
+		state = tr->state = CT_TCP_SYN_SENT;
 		next = CT_TCP_SYN_RECV;
 	}
 	if (next == CT_TCP_TIME_WAIT && state == CT_TCP_LAST_ACK && class == CT_TCP_ACK &&
@@ -228,7 +228,7 @@ __noinline int ct_tcp_track(struct ct_ctx *ctx, struct ct_conn *conn, const stru
 			return v;
 	}
 	if (!v) {
-		v = ct_tcp_window(ctx, t, pkt, set, dir, state, class);
+		v = ct_tcp_window(ctx, t, pkt, tr);
 		if (v == CT_WIN_IGNORE)
 			return CT_TRACK_IGNORE;
 		if (v != CT_WIN_OK) {

@@ -163,21 +163,31 @@ static __always_inline int ct_tcp_init_sender(struct ct_ctx *ctx, struct ct_tcp 
 }
 
 /*
- * Checks a packet against the windows and updates them. state is the state
+ * Checks a packet against the windows and updates them. tr->state is the state
  * before the packet. Returns CT_WIN_*; what a liberal connection forgives is
- * CT_WIN_OK without an update.
+ * CT_WIN_OK without an update. A global function: the verifier would go through it
+ * once for each way on which the state machine can come to it.
  */
-static __always_inline int ct_tcp_window(struct ct_ctx *ctx, struct ct_tcp *t,
-					 const struct ct_pkt *pkt, const struct ct_settings *set,
-					 __u32 dir, __u8 state, __u8 class)
+__noinline int ct_tcp_window(struct ct_ctx *ctx, struct ct_tcp *t, const struct ct_pkt *pkt,
+			     const struct ct_track *tr)
 {
+	const struct ct_settings *set = ct_settings();
+	__u32 seq, ack, sack, end, win, swin, ackwin, has_ack, syn, dir;
 	struct ct_tcp_dir *s, *r;
-	__u32 seq = pkt->tcp_seq, ack = pkt->tcp_ack, sack = ack, end = ct_tcp_end(pkt);
-	__u32 win = pkt->tcp_win, swin, ackwin;
-	__u32 has_ack = pkt->tcp_flags & CT_TH_ACK, syn = pkt->tcp_flags & CT_TH_SYN;
 	int liberal, in_window;
+	__u8 state, class;
 
-	dir &= 1;
+	if (!t || !pkt || !tr || !set)
+		return CT_WIN_SEQ;
+	dir = tr->dir & 1;
+	state = tr->state;
+	class = tr->class;
+	seq = pkt->tcp_seq;
+	ack = sack = pkt->tcp_ack;
+	end = ct_tcp_end(pkt);
+	win = pkt->tcp_win;
+	has_ack = pkt->tcp_flags & CT_TH_ACK;
+	syn = pkt->tcp_flags & CT_TH_SYN;
 	s = &t->dir[dir];
 	r = &t->dir[!dir];
 	if ((t->flags[!dir] & CT_TCP_F_SACK_PERM) && has_ack && pkt->tcp_optlen >= 10) {

@@ -28,13 +28,80 @@ static __always_inline int ct_is_confirmed(__u8 proto, __u16 status)
 	return !!(status & CT_S_SEEN_REPLY);
 }
 
+static __always_inline int ct_has_room(struct ct_table *tab)
+{
+	return *(volatile __u32 *)&tab->confirmed < tab->confirmed_limit;
+}
+
 /* Is there room for one more confirmed record? Looks for expired ones if not. */
 static __always_inline int ct_room(struct ct_table *tab, __u8 family)
 {
-	if (*(volatile __u32 *)&tab->confirmed < tab->confirmed_limit)
+	if (ct_has_room(tab))
 		return 1;
 	ct_clock_reap(family);
-	return *(volatile __u32 *)&tab->confirmed < tab->confirmed_limit;
+	return ct_has_room(tab);
+}
+
+/* The word with this packet's state and flags in it. */
+static __always_inline __u64 ct_touch_new(const struct ct_track *tr, __u64 old, __u8 state)
+{
+	__u16 status = ct_w_status(old);
+
+	status |= tr->dir == CT_REPLY ? CT_S_SEEN_REPLY : 0;
+	status |= tr->assured ? CT_S_ASSURED : 0;
+	return (old & ~(CT_W_STATE_MASK | CT_W_STATUS(0xffffULL))) | CT_W_STATE(state) |
+	       CT_W_STATUS(status);
+}
+
+/* See ct_touch_word(). tr->promoted is the word before a promotion that we won. A
+ * global function, so that the verifier goes through its tries once and not once for
+ * each way on which a tracker can come to it; a leaf, as frames are scarce below. */
+__noinline __u64 ct_touch_swap(struct ct_conn *conn, struct ct_track *tr)
+{
+	struct ct_table *tab;
+	__u64 old, new;
+	__u8 state;
+	int i;
+
+	if (!conn || !tr)
+		return 0;
+	tab = ct_table(tr->family);
+	if (!tab)
+		return 0;
+	old = tr->word;
+	state = tr->state & 0xf;
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		__u32 life = ct_w_life(old);
+
+		new = ct_touch_new(tr, old, state);
+		if (life == CT_LIFE_HALF_OPEN && ct_is_confirmed(tr->proto, ct_w_status(new))) {
+			if (!ct_has_room(tab))
+				return 1;
+			new = ct_w_with_life(new, CT_LIFE_CONFIRMED);
+		}
+		if (new == old)
+			return old;
+		if (ct_cas(conn, old, new)) {
+			if (ct_w_life(new) != life)
+				tr->promoted = old;
+			tr->changed = ct_w_status(old) != ct_w_status(new) ||
+				      ct_w_state(old) != ct_w_state(new);
+			return new;
+		}
+		old = ct_word(conn);
+		life = ct_w_life(old);
+		if (ct_w_gen(old) != ct_w_gen(tr->word) ||
+		    (life != CT_LIFE_HALF_OPEN && life != CT_LIFE_CONFIRMED))
+			return 0;
+		if (tr->proto == IPPROTO_TCP && ct_w_state(old) != ct_w_state(tr->word)) {
+			state = ct_tcp_next[tr->dir & 1][tr->class & 7][ct_w_state(old) & 0xf];
+			if (state >= CT_TCP_IGNORE)
+				state = ct_w_state(old);
+			tr->timeout =
+				ct_timeout_secs(ct_w_policy(old), CT_TIMEOUT_tcp_none + state);
+		}
+	}
+	return old;
 }
 
 /*
@@ -47,52 +114,21 @@ static __always_inline int ct_room(struct ct_table *tab, __u8 family)
  * promoted and the table is full.
  */
 static __always_inline __u64 ct_touch_word(struct ct_conn *conn, const union ct_key *key,
-					   struct ct_track *tr, __u8 proto, __u8 class, __u8 family)
+					   struct ct_track *tr)
 {
-	struct ct_table *tab = ct_table(family);
-	__u64 old = tr->word, new;
-	__u8 state = tr->state & 0xf;
-	int i;
+	__u64 word = tr->word;
 
-	if (!tab)
-		return 0;
-	for (i = 0; i < CT_TOUCH_TRIES; i++) {
-		__u16 status = ct_w_status(old), was = status;
-		__u32 life = ct_w_life(old);
-
-		if (tr->dir == CT_REPLY)
-			status |= CT_S_SEEN_REPLY;
-		if (tr->assured)
-			status |= CT_S_ASSURED;
-		new = (old & ~(CT_W_STATE_MASK | CT_W_STATUS(0xffffULL))) | CT_W_STATE(state) |
-		      CT_W_STATUS(status);
-		if (life == CT_LIFE_HALF_OPEN && ct_is_confirmed(proto, status)) {
-			if (!ct_room(tab, family))
-				return 1;
-			new = ct_w_with_life(new, CT_LIFE_CONFIRMED);
-		}
-		if (new == old)
-			return old;
-		if (ct_cas(conn, old, new)) {
-			if (ct_w_life(new) != life)
-				ct_promoted(key, old, tr->now, family);
-			tr->changed = status != was || ct_w_state(old) != ct_w_state(new);
-			return new;
-		}
-		old = ct_word(conn);
-		life = ct_w_life(old);
-		if (ct_w_gen(old) != ct_w_gen(tr->word) ||
-		    (life != CT_LIFE_HALF_OPEN && life != CT_LIFE_CONFIRMED))
-			return 0;
-		if (proto == IPPROTO_TCP && ct_w_state(old) != ct_w_state(tr->word)) {
-			state = ct_tcp_next[tr->dir & 1][class & 7][ct_w_state(old) & 0xf];
-			if (state >= CT_TCP_IGNORE)
-				state = ct_w_state(old);
-			tr->timeout =
-				ct_timeout_secs(ct_w_policy(old), CT_TIMEOUT_tcp_none + state);
-		}
+	/* Most packets change nothing. */
+	if (ct_w_life(word) == CT_LIFE_CONFIRMED && ct_touch_new(tr, word, tr->state & 0xf) == word)
+		return word;
+	word = ct_touch_swap(conn, tr);
+	if (word == 1) {
+		ct_clock_reap(tr->family);
+		word = ct_touch_swap(conn, tr);
 	}
-	return old;
+	if (tr->promoted)
+		ct_promoted(key, tr->promoted, tr->now, tr->family);
+	return word;
 }
 
 /* Counts the packet and, unless the time-out is fixed, starts the timer anew.

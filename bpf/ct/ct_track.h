@@ -14,16 +14,20 @@
 
 /* Passed to a tracker and filled by it. */
 struct ct_track {
-	__u64 word;    /* in: the record's word as read by the lookup */
-	__u32 dir;     /* in: CT_ORIG or CT_REPLY */
-	__u32 now;     /* in: tick */
-	__u32 timeout; /* out: seconds */
-	__u8 state;    /* in: protocol state; out: the new one */
-	__u8 assured;  /* out: set ASSURED */
-	__u8 keep;     /* out: accept and count, but leave the timer alone */
-	__u8 fresh;    /* in: first packet of a connection, conn is all zero */
-	__u8 changed;  /* out: status or state changed: tell who listens */
-	__u8 pad[7];
+	__u64 word;	/* in: the record's word as read by the lookup */
+	__u64 promoted; /* of ct_touch_swap() */
+	__u32 dir;	/* in: CT_ORIG or CT_REPLY */
+	__u32 now;	/* in: tick */
+	__u32 timeout;	/* out: seconds */
+	__u8 state;	/* in: protocol state; out: the new one */
+	__u8 assured;	/* out: set ASSURED */
+	__u8 keep;	/* out: accept and count, but leave the timer alone */
+	__u8 fresh;	/* in: first packet of a connection, conn is all zero */
+	__u8 changed;	/* out: status or state changed: tell who listens */
+	__u8 proto;	/* in */
+	__u8 class;	/* in: CT_TCP_* class of the packet's flags */
+	__u8 family;	/* in: 4 or 6 */
+	__u8 pad[4];
 };
 
 #endif

@@ -52,28 +52,27 @@ static __always_inline void frag_patch6(struct frag_chunk *c, const struct frag_
 		ip->hop_limit--;
 }
 
-/* The packet becomes the fragment whose first chunk c is. */
-static __always_inline int frag_build(const struct frag_send *p, struct frag_chunk *c, __u32 size)
+/* The packet becomes the fragment of `size` bytes from its IP header on, whose
+ * first chunk is `chunk`. A global function: its loop is verified once. */
+__noinline int frag_build(struct ct_ctx *ctx, __u32 off, __u32 chunk, __u32 size)
 {
-	__u32 off = p->l3_off, i;
+	struct frag_chunk *c;
+	__u32 i;
 	__u64 n;
 
-	if (bpf_skb_change_tail(p->ctx, off + size, 0))
+	if (bpf_skb_change_tail(ctx, off + size, 0))
 		return -CT_DROP_PKT_ACCESS;
-	for (i = 0; i < FRAG_PIECE_CHUNKS; i++) {
-		if (!size)
-			break;
+	for (i = 0; i < FRAG_PIECE_CHUNKS && size; i++) {
+		c = frag_chunk(chunk);
+		if (!c)
+			return -CT_DROP_MAP_MISSING;
 		n = size < FRAG_CHUNK ? size : FRAG_CHUNK;
 		size -= n;
 		n = frag_bound(n);
-		if (bpf_skb_store_bytes(p->ctx, off, c->data, n, BPF_F_RECOMPUTE_CSUM))
+		if (bpf_skb_store_bytes(ctx, off, c->data, n, BPF_F_RECOMPUTE_CSUM))
 			return -CT_DROP_PKT_ACCESS;
 		off += n;
-		if (!size)
-			break;
-		c = frag_chunk(c->next);
-		if (!c)
-			return -CT_DROP_MAP_MISSING;
+		chunk = c->next;
 	}
 	return 0;
 }
@@ -105,7 +104,7 @@ static long frag_send_piece(__u32 i, struct frag_send *p)
 	else
 		frag_patch6(c, p);
 	p->want += piece->len;
-	p->error = frag_build(p, c, (__u32)piece->hlen + piece->len);
+	p->error = frag_build(p->ctx, p->l3_off, piece->chunk, (__u32)piece->hlen + piece->len);
 	if (p->error)
 		return 1;
 	if (p->want < h->total || (p->flags & BPF_F_INGRESS))

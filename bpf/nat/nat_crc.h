@@ -20,8 +20,9 @@ static const __u32 nat_crc_power[17] = {
 	0x35d73a62, 0x28461564, 0xbf455269, 0xe2ea32dc, 0xfe7740e6,
 };
 
-/* a * b modulo the polynomial; both reflected: bit 31 is x^0. */
-static __always_inline __u32 nat_crc_mul(__u32 a, __u32 b)
+/* a * b modulo the polynomial; both reflected: bit 31 is x^0. A global function:
+ * its loop is verified once. */
+__noinline __u32 nat_crc_mul(__u32 a, __u32 b)
 {
 	__u32 p = 0, i;
 
