@@ -28,10 +28,15 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 FW_OBJ := $(FW_SRC:%.c=$(O)/%.o) $(FW_GEN:%.c=%.o)
 CTD_OBJ := $(CTD_SRC:%.c=$(O)/%.o)
 CTCTL_OBJ := $(CTCTL_SRC:%.c=$(O)/%.o)
+ALG_SRC := $(wildcard alg/*.c)
+ALG_OBJ := $(ALG_SRC:%.c=$(O)/%.o)
+ALG_LIBS :=
 LIBS := -lbpf -lelf -lz -lmnl -ljson-c
 CTD_LIBS := -levent_core -lsystemd -lseccomp -lcap-ng
 CTCTL_LIBS := -lnetfilter_conntrack
 
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(O)/%)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(O)/%)
 BENCH_SRC := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
@@ -53,7 +58,7 @@ help: ## list the targets
 packages: ## install what packaging/packages.txt names and the machine lacks
 	$(Q)packaging/install-packages
 
-build: $(O)/ctd $(O)/ctctl $(BPF_OBJ) ## compile everything (no tests)
+build: $(O)/ctd $(O)/ctctl $(O)/libalg.a $(BPF_OBJ) ## compile everything (no tests)
 bpf: $(BPF_OBJ) ## compile the BPF objects only
 
 demo: all ## ctd and the firewall between three namespaces, real traffic, the table
@@ -76,7 +81,7 @@ lint: packages ## clang-format, shellcheck, header self-containment, cppcheck
 bench: all $(BENCH_BIN) ## figures against nft; BENCH=pattern picks some
 	$(Q)tests/bench/run '$(BENCH)'
 
-tests-build: $(UNIT_BIN) $(BPFTEST_BIN) $(BENCH_BIN) $(KERNELTEST_BIN) $(TESTLIB_BIN)
+tests-build: $(UNIT_BIN) $(FUZZ_BIN) $(BPFTEST_BIN) $(BENCH_BIN) $(KERNELTEST_BIN) $(TESTLIB_BIN)
 .PHONY: tests-build
 
 $(O)/%.bpf.o: %.bpf.c
@@ -119,6 +124,10 @@ $(O)/libfw.a: $(FW_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
+$(O)/libalg.a: $(ALG_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
 $(O)/ctd: $(CTD_OBJ) $(O)/libfw.a $(O)/libbpfct.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTD_LIBS)
@@ -139,6 +148,18 @@ $(O)/tests/unit/fw_fuzz: tests/unit/fw_fuzz.c $(FW_SRC) $(FW_GEN) $(wildcard con
 	@mkdir -p $(@D)
 	$(Q)$(CC) -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Wno-unused-function \
 		-D_GNU_SOURCE -I. -Iconsumers/firewall -I$(O)/consumers/firewall -o $@ $(filter %.c,$^) -lbpf -lmnl -lcmocka
+
+# The ALG parsers eat what strangers send: with sanitizers, from the sources.
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I.
+$(O)/tests/unit/alg_%: tests/unit/alg_%.c $(ALG_SRC) $(wildcard alg/*.h tests/alg/*.[ch])
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.c,$^) $(ALG_LIBS) -lcmocka
+
+$(O)/tests/fuzz/%: tests/fuzz/%.c $(ALG_SRC) tests/alg/lab.c $(wildcard alg/*.h tests/alg/*.h tests/fuzz/*.h)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.c,$^) $(ALG_LIBS)
 
 $(O)/libbpftest.a: $(BPFTEST_LIB)
 	$(call say,AR,$@)

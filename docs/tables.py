@@ -1,4 +1,4 @@
-"""docs/tables.py [--check] : rewrites the tables of docs/*.md from bpf/abi/*.h.
+"""docs/tables.py [--check] : rewrites the tables of docs/*.md from bpf/abi/*.h and alg/alg.h.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`. With --check
 nothing is written and the exit status says whether all are current."""
@@ -76,6 +76,17 @@ def sizes():
             yield f"| `{pair[0]}` | {pair[1]} |"
 
 
+def alg():
+    whats = {"OFF": "the helper leaves the connection", "PASS": "passes, nothing granted", "NOTE": "-"}
+    yield "| reason | what happens | meaning |"
+    yield "|---|---|---|"
+    with open(os.path.join(TOP, "alg/alg.h"), encoding="utf-8") as f:
+        reasons = list(x_list(f.read(), "ALG_REASONS"))
+    for _, text, what, meaning in reasons:
+        if text != "none":
+            yield f"| `{text}` | {whats[what]} | {meaning} |"
+
+
 def fill(match):
     lines = "\n".join(globals()[match.group(1)]())
     return f"<!-- table: {match.group(1)} -->\n{lines}\n<!-- end -->"
@@ -89,7 +100,7 @@ def main():
         path = os.path.join(TOP, "docs", name)
         with open(path, encoding="utf-8") as f:
             old = f.read()
-        new = re.sub(r"<!-- table: (drops|timeouts|stats|fragstats|maps|sizes) -->\n.*?<!-- end -->", fill, old, flags=re.S)
+        new = re.sub(r"<!-- table: (drops|timeouts|stats|fragstats|maps|sizes|alg) -->\n.*?<!-- end -->", fill, old, flags=re.S)
         if new == old:
             continue
         stale = 1
