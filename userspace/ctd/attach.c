@@ -158,6 +158,24 @@ static int attach_new(struct ctd *d, const struct fw_if *iface)
 	return ret == -ENODEV ? 0 : ret;
 }
 
+bool attach_present(const char *instance, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex);
+	int egress;
+
+	if (tcx_present(instance, ifindex))
+		return true;
+	for (egress = 0; egress < 2; egress++) {
+		LIBBPF_OPTS(bpf_tc_opts, query, .handle = our_handle(instance),
+			    .priority = OUR_PRIORITY);
+
+		hook.attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS;
+		if (bpf_tc_query(&hook, &query))
+			return false;
+	}
+	return true;
+}
+
 static int detach_clsact(const char *instance, uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex);

@@ -37,6 +37,9 @@ bool attach_lost(struct ctd *d, const struct nlmsghdr *nlh);
  * Was one lost? Then a line as above, and a refresh is due. Called every second. */
 bool attach_check(struct ctd *d);
 
+/* Are programs of this instance on both sides of that interface, whoever put them there? */
+bool attach_present(const char *instance, uint32_t ifindex);
+
 /* Programs stay attached. */
 void attach_stop(struct ctd *d);
 

@@ -27,7 +27,9 @@ struct ctd_options {
 	const char *netns; /* NULL: the one we were started in */
 	bool unload;
 	bool check;
-	bool clsact; /* attach by the qdisc though there is TCX */
+	bool guard;    /* only install the guard */
+	bool no_guard; /* leave interfaces without our programs open */
+	bool clsact;   /* attach by the qdisc though there is TCX */
 	bool verbose;
 };
 
@@ -39,6 +41,7 @@ struct ctd {
 	struct bpfct_core core;
 	struct rules *rules;	       /* rules.c: configuration and what is compiled from it */
 	struct firewall *fw;	       /* firewall.c: the consumer's object */
+	struct guard *guard;	       /* guard.c */
 	struct attach *attach;	       /* attach.c */
 	struct sweep *sweep;	       /* sweep.c */
 	struct frag_sweep *frag_sweep; /* frag_sweep.c */

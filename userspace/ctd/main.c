@@ -13,6 +13,7 @@
 #include "events.h"
 #include "firewall.h"
 #include "frag_sweep.h"
+#include "guard.h"
 #include "heartbeat.h"
 #include "nat.h"
 #include "notify.h"
@@ -26,13 +27,16 @@
 #define DEFAULT_CONFIG "/etc/bpfct/ctd.conf"
 
 static const char usage_text[] =
-	"usage: ctd [-f FILE] [--instance NAME] [--netns NAME] [--clsact] [-v]\n"
+	"usage: ctd [-f FILE] [--instance NAME] [--netns NAME] [--clsact] [--no-guard] [-v]\n"
 	"       ctd --check [-f FILE] [--netns NAME]\n"
+	"       ctd --guard [-f FILE] [--instance NAME] [--netns NAME]\n"
 	"       ctd --unload [--instance NAME] [--netns NAME]\n"
 	"  -f, --file FILE       configuration and rules (default " DEFAULT_CONFIG ")\n"
 	"  -i, --instance NAME   which pins and socket (default \"default\")\n"
 	"  -n, --netns NAME      work in that network namespace\n"
 	"      --check           read and compile the configuration, change nothing\n"
+	"      --guard           close all interfaces until a ctd of the instance runs\n"
+	"      --no-guard        leave interfaces open that have no programs yet\n"
 	"      --unload          detach and unpin everything of the instance\n"
 	"      --clsact          attach by tc filters, not by TCX\n"
 	"      --foreground      accepted; there is no other mode\n"
@@ -40,7 +44,7 @@ static const char usage_text[] =
 	"  -h, --help            this\n"
 	"  -V, --version         the version\n";
 
-enum { OPT_CHECK = 256, OPT_UNLOAD, OPT_CLSACT, OPT_FOREGROUND };
+enum { OPT_CHECK = 256, OPT_GUARD, OPT_NO_GUARD, OPT_UNLOAD, OPT_CLSACT, OPT_FOREGROUND };
 
 /* 0 go on, 1 done, 2 usage error */
 static int parse_options(int argc, char **argv, struct ctd_options *opt)
@@ -50,6 +54,8 @@ static int parse_options(int argc, char **argv, struct ctd_options *opt)
 		{"instance", required_argument, NULL, 'i'},
 		{"netns", required_argument, NULL, 'n'},
 		{"check", no_argument, NULL, OPT_CHECK},
+		{"guard", no_argument, NULL, OPT_GUARD},
+		{"no-guard", no_argument, NULL, OPT_NO_GUARD},
 		{"unload", no_argument, NULL, OPT_UNLOAD},
 		{"clsact", no_argument, NULL, OPT_CLSACT},
 		{"foreground", no_argument, NULL, OPT_FOREGROUND},
@@ -73,6 +79,12 @@ static int parse_options(int argc, char **argv, struct ctd_options *opt)
 			break;
 		case OPT_CHECK:
 			opt->check = true;
+			break;
+		case OPT_GUARD:
+			opt->guard = true;
+			break;
+		case OPT_NO_GUARD:
+			opt->no_guard = true;
 			break;
 		case OPT_UNLOAD:
 			opt->unload = true;
@@ -99,8 +111,10 @@ static int parse_options(int argc, char **argv, struct ctd_options *opt)
 		fprintf(stderr, "ctd: unexpected argument '%s' (ctd --help)\n", argv[optind]);
 		return 2;
 	}
-	if (opt->check && opt->unload) {
-		fputs("ctd: --check and --unload exclude each other (ctd --help)\n", stderr);
+	if (opt->check + opt->unload + opt->guard > 1 || (opt->guard && opt->no_guard)) {
+		fputs("ctd: --check, --guard and --unload exclude each other, and --no-guard the "
+		      "second (ctd --help)\n",
+		      stderr);
 		return 2;
 	}
 	if (!bpfct_instance_valid(opt->instance)) {
@@ -200,6 +214,8 @@ static int publish(struct ctd *d)
 	/* Listening before attaching: no change falls between the two. */
 	ret = route_start(d);
 	if (!ret)
+		ret = guard_watch(d);
+	if (!ret)
 		ret = attach_start(d);
 	return ret ? ret : rules_refresh(d);
 }
@@ -273,7 +289,9 @@ static int run(struct ctd *d)
 	ret = take_lock(d);
 	if (ret)
 		goto out_lock;
-	ret = load(d);
+	ret = guard_start(d);
+	if (!ret)
+		ret = load(d);
 	if (ret)
 		goto out_load;
 	d->base = event_base_new();
@@ -287,6 +305,7 @@ static int run(struct ctd *d)
 	if (d->base)
 		event_base_free(d->base);
 out_load:
+	guard_stop(d, ret && !d->core.adopted);
 	firewall_stop(d);
 	bpfct_core_close(&d->core);
 out_lock:
@@ -314,6 +333,25 @@ static int check(struct ctd *d)
 	return ret;
 }
 
+/* Before the network is brought up (bpfct.service). A file that is not right closes as well. */
+static int guard(struct ctd *d)
+{
+	int ret, bad = rules_start(d);
+
+	if (bad)
+		d->rules = rules_none();
+	if (!d->rules)
+		return -ENOMEM;
+	ret = take_lock(d);
+	if (!ret) {
+		ret = guard_start(d);
+		guard_stop(d, false);
+	}
+	run_lock_drop(&d->lock, d->lock.fresh);
+	rules_stop(d);
+	return ret ? ret : bad;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctd d = {
@@ -337,6 +375,8 @@ int main(int argc, char **argv)
 	}
 	if (d.opt.check)
 		ret = check(&d);
+	else if (d.opt.guard)
+		ret = guard(&d);
 	else if (d.opt.unload)
 		ret = unload_run(&d);
 	else

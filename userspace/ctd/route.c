@@ -11,6 +11,7 @@
 #include <linux/rtnetlink.h>
 
 #include "attach.h"
+#include "guard.h"
 #include "rules.h"
 
 #define NEIGHBOURS 4096 /* slots of the memory of neighbours, 2^n */
@@ -28,6 +29,7 @@ struct route {
 	uint64_t neighbour[NEIGHBOURS];
 	bool epoch;	 /* this batch calls for a new epoch */
 	bool interfaces; /* ... and for a look at the interfaces */
+	bool gone;	 /* one went: another may come with its index */
 };
 
 static uint64_t fnv(uint64_t h, const void *data, size_t len)
@@ -85,6 +87,7 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 		link = mnl_nlmsg_get_payload(nlh);
 		if (link->ifi_family == AF_UNSPEC)
 			attach_forget(d, link->ifi_index);
+		r->gone = true;
 		r->interfaces = true;
 		r->epoch = true;
 		break;
@@ -128,7 +131,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	r->epoch = r->interfaces = false;
+	r->epoch = r->interfaces = r->gone = false;
 	for (turn = 0; turn < 64; turn++) {
 		n = mnl_socket_recvfrom(r->nl, buf, sizeof(buf));
 		if (n < 0 && errno == ENOBUFS) { /* some were lost: assume the worst */
@@ -140,6 +143,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			mnl_cb_run(buf, n, 0, 0, on_message, d);
 		}
 	}
+	if (r->gone)
+		guard_sync(d);
 	if (r->epoch)
 		new_epoch(d);
 	if (r->interfaces && !evtimer_pending(r->refresh, NULL))

@@ -9,6 +9,7 @@
 
 #include "attach.h"
 #include "firewall.h"
+#include "guard.h"
 #include "nat.h"
 #include "settings.h"
 
@@ -109,6 +110,16 @@ int rules_start(struct ctd *d)
 	return ret ? ret : compile(conf, &d->rules, stderr);
 }
 
+struct rules *rules_none(void)
+{
+	struct rules *r;
+	struct fw_conf *conf;
+
+	if (fw_conf_parse_text("none", "", 0, &conf, NULL))
+		return NULL;
+	return compile(conf, &r, stderr) ? NULL : r;
+}
+
 void rules_stop(struct ctd *d)
 {
 	rules_free(d->rules);
@@ -204,7 +215,8 @@ int rules_refresh(struct ctd *d)
 	ret = install(d, d->rules, d->opt.config, NULL);
 	if (ret)
 		log_event(LOG_FAULT, "rules", "error=\"%s\"", strerror(-ret));
-	return ret;
+	/* Opened after the programs and what they know of the interfaces are in place. */
+	return guard_sync(d) ? -EIO : ret;
 }
 
 int rules_load(struct ctd *d, const char *text, size_t len, FILE *err)
@@ -238,6 +250,7 @@ int rules_load(struct ctd *d, const char *text, size_t len, FILE *err)
 	settings_apply(d, fw_conf_settings(r->conf));
 	rules_free(d->rules);
 	d->rules = r;
+	guard_sync(d); /* another default */
 	return 0;
 out:
 	rules_free(r);

@@ -10,6 +10,8 @@
 
 /* Reads, parses and compiles; looks at the machine and changes nothing. Lines on stderr. */
 int rules_start(struct ctd *d);
+/* What an empty file says, for who needs settings though there is no right file. */
+struct rules *rules_none(void);
 void rules_stop(struct ctd *d);
 
 /* What the configuration asks for. */

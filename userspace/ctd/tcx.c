@@ -125,6 +125,22 @@ bool tcx_attached(const char *instance, uint32_t ifindex)
 	return true;
 }
 
+bool tcx_present(const char *instance, uint32_t ifindex)
+{
+	char path[BPFCT_PATH_MAX];
+	bool here = true;
+	int egress, link;
+
+	for (egress = 0; egress < 2 && here; egress++) {
+		pin_path(path, instance, ifindex, egress);
+		link = bpf_obj_get(path);
+		here = link >= 0 && link_is_here(link, ifindex, egress);
+		if (link >= 0)
+			close(link);
+	}
+	return here;
+}
+
 void tcx_detach(const char *instance, uint32_t ifindex)
 {
 	drop_side(instance, ifindex, false);

@@ -20,6 +20,10 @@ int tcx_attach(const char *instance, uint32_t ifindex, bool egress, int prog);
 /* Are both sides attached to that interface still? */
 bool tcx_attached(const char *instance, uint32_t ifindex);
 
+/* The same, and the interface is in our network namespace: one that moved away may
+ * have left its index to another. */
+bool tcx_present(const char *instance, uint32_t ifindex);
+
 /* Takes both sides off, wherever the interface is by now. No pin is no error. */
 void tcx_detach(const char *instance, uint32_t ifindex);
 

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "guard.h"
 
-static int remove_all(struct ctd *d, bool in_namespace)
+static int remove_all(struct ctd *d, bool in_namespace, bool open)
 {
 	char path[RUN_PATH_MAX], err[256];
 	int ret = 0, one;
@@ -16,6 +17,11 @@ static int remove_all(struct ctd *d, bool in_namespace)
 		ret = attach_remove(d->opt.instance, &d->lock);
 	if (ret)
 		log_fail("cannot detach all programs: %s", strerror(-ret));
+	one = in_namespace && open ? guard_remove(d->opt.instance) : 0;
+	if (one)
+		log_fail("cannot remove the nft table: %s", strerror(-one));
+	if (one && !ret)
+		ret = one;
 	one = bpfct_unpin(d->opt.instance, err, sizeof(err));
 	if (one)
 		log_fail("%s", err);
@@ -55,10 +61,11 @@ int unload_run(struct ctd *d)
 	/* A namespace that is gone has taken its programs and qdiscs with it. */
 	if (!d->opt.netns && d->lock.netns[0])
 		in_namespace = !netns_enter(d->lock.netns, err, sizeof(err));
-	return remove_all(d, in_namespace);
+	return remove_all(d, in_namespace, true);
 }
 
 void unload_failed_start(struct ctd *d)
 {
-	remove_all(d, true);
+	/* The guard that was there before stays; guard_stop() removes our own. */
+	remove_all(d, true, false);
 }

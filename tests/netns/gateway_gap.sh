@@ -1,0 +1,210 @@
+#!/bin/bash
+# No gap: of an interface that appears, not one packet passes before our programs
+# are on it, whatever ctd does at that moment; nor out of it.
+#
+#   client ── lan0 router wan0 ── server
+#   stranger x0 ── new0 router            made and removed all the time
+#
+# The stranger sends without a pause, v4 and v6, to the router itself and to the
+# server through it. Counters stand in the receivers' namespaces.
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+need nft
+
+X=$T-x
+MAC=02:00:00:00:66:01
+FAR4=198.51.100.2 FAR6=2001:db8:66::2
+net_router
+net_ns "$X"
+for ns in "$R" "$S" "$X"; do
+	on "$ns" sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0
+	on "$ns" nft -f - <<-END || exit 1
+		table inet count {
+			counter v4 { }
+			counter v6 { }
+			counter met { }
+			chain first {
+				type filter hook prerouting priority -600;
+				udp dport 7000 counter name met
+			}
+			chain last {
+				type filter hook input priority 300;
+				meta nfproto ipv4 udp dport 9000 counter name v4
+				meta nfproto ipv6 udp dport 9000 counter name v6
+			}
+		}
+	END
+done
+conf=$(gateway_config)
+serve "$X" tests/lib/blast.py x0 $MAC 9000 $RW4 $S4 $RW6 $S6
+
+counted()
+{
+	on "$1" nft -j list counter inet count "$2" | jq '.nftables[] | .counter // empty | .packets'
+}
+sent()
+{
+	on "$X" ip -j -s link show dev x0 | jq '.[0].stats64.tx.packets'
+}
+sent_some()
+{
+	[ "$(sent)" -ge "${1:-400}" ]
+}
+appear()
+{
+	on "$R" ip link add new0 address $MAC "$@" type veth peer name x0 netns "$X" || return
+	on "$R" ip link set new0 up && on "$X" ip link set x0 up
+}
+vanish()
+{
+	on "$R" ip link del new0
+}
+# Nothing of what the stranger sends has come to anybody
+none_passed()
+{
+	local ns family
+	for ns in "$R" "$S"; do
+		for family in v4 v6; do
+			[ "$(counted "$ns" $family)" = 0 ] ||
+				{ echo "$(counted "$ns" $family) packets $family came through to $ns"; return 1; }
+		done
+	done
+}
+# appears_under ROUNDS [ip link ARGS] : under traffic; and while that goes on
+appears_under()
+{
+	local i rounds=$1
+	shift
+	for ((i = 0; i < rounds; i++)); do
+		appear "$@" || return
+		poll_until 20 sent_some || return
+		vanish
+		none_passed || return
+	done
+}
+open_to()
+{
+	on "$R" nft list set inet "bpfct_guard_$T" open | tr -d '\n' | grep -qE "[{ ]\"?$1[\", ]"
+}
+
+# Before ctd starts, as the unit does it; and all the while that it starts
+t guard_is_made_before_ctd_starts "$CTD" --guard -f "$conf" --instance "$T" --netns "$R"
+t guard_leaves_no_lock_file test ! -e "/run/bpfct/$T.lock"
+t closed_before_ctd_starts appears_under 2
+closed_lan()
+{
+	fails on "$C" ping -qc 1 -W 1 $RL4
+}
+t everything_is_closed_before_ctd_starts closed_lan
+appear
+start_ctd "$R" "$conf"
+t closed_while_ctd_starts none_passed
+t lan_is_open_once_ctd_runs on "$C" ping -qc 1 -W 2 $RL4
+t new_interface_is_opened_for_our_programs_to_judge poll_until 10 open_to new0
+t and_these_deny none_passed
+closes_again()
+{
+	vanish && poll_until 10 fails open_to new0
+}
+t interface_that_went_is_taken_off_the_list closes_again
+
+t closed_with_ctd_alive appears_under 6
+kill -STOP "$CTD_PID"
+t closed_with_ctd_stopped appears_under 3
+
+# Out of it: a client that may go anywhere, to a network that nobody translates for yet
+appear
+on "$R" ip addr add 198.51.100.1/24 dev new0
+on "$R" ip addr add 2001:db8:66::1/64 dev new0 nodad
+on "$X" ip addr add $FAR4/24 dev x0
+on "$X" ip addr add $FAR6/64 dev x0 nodad
+mac=$(on "$X" ip -j link show dev x0 | jq -r '.[0].address')
+on "$R" ip neigh replace $FAR4 lladdr "$mac" dev new0
+on "$R" ip neigh replace $FAR6 lladdr "$mac" dev new0
+knock()
+{
+	local i
+	for ((i = 0; i < ${1:-1}; i++)); do
+		echo_from "$C" udp $FAR4 9000 0 quiet
+		echo_from "$C" udp $FAR6 9000 0 quiet
+	done
+	[ "$(counted "$X" v4)" != 0 ] && [ "$(counted "$X" v6)" != 0 ]
+}
+nothing_leaves()
+{
+	knock 5 || [ "$(counted "$X" v4) $(counted "$X" v6)" = "0 0" ]
+}
+t nothing_is_forwarded_to_it_with_ctd_stopped nothing_leaves
+kill -CONT "$CTD_PID"
+t forwarded_to_it_once_our_programs_are_there poll_until 20 knock
+vanish
+
+# Taken away by somebody else
+flushed()
+{
+	kill -STOP "$CTD_PID"
+	on "$R" nft delete table inet "bpfct_guard_$T"
+	kill -CONT "$CTD_PID"
+	poll_until 10 open_to lan0 || return
+	grep -q guard_changed "$CTD_LOG" && appears_under 2
+}
+t guard_that_somebody_removed_is_put_back flushed
+
+# Packets that our programs redirect do not meet netfilter at all
+serve_echo "$S" 7000
+redirected()
+{
+	local before
+	echo_from "$C" udp $S4 7000 7777 && echo_from "$C" udp $S6 7000 7777 || return
+	before=$(counted "$R" met)
+	for _ in 1 2 3 4 5; do
+		echo_from "$C" udp $S4 7000 7777 && echo_from "$C" udp $S6 7000 7777 || return
+	done
+	[ "$(counted "$R" met)" = "$before" ] || { echo "met: $before, then $(counted "$R" met)"; return 1; }
+}
+t redirected_packets_never_meet_it redirected
+
+kill_ctd
+t closed_with_ctd_killed appears_under 3
+t lan_stays_open_with_ctd_killed on "$C" ping -qc 1 -W 2 $RL4
+appear
+start_ctd "$R" "$conf"
+t closed_while_ctd_starts_again none_passed
+t known_interfaces_were_open_all_the_time open_to lan0
+
+# Another default, and back
+load()
+{
+	ctctl fw load "$1"
+}
+{ cat "$conf" && echo 'set default pass'; } | grep -v 'default deny' >"$TMP/pass.conf"
+no_guard()
+{
+	! on "$R" nft list table inet "bpfct_guard_$T" >/dev/null 2>&1
+}
+passing()
+{
+	vanish
+	load "$TMP/pass.conf" && no_guard
+}
+t default_pass_has_no_guard passing
+denying()
+{
+	load "$conf" && poll_until 10 open_to lan0 && appears_under 2
+}
+t default_deny_has_it_again denying
+stop_ctd
+t guard_outlives_ctd open_to lan0
+
+# And the counters count: without it all of that passes.
+unload_ctd "$T" "$R"
+t unload_opens no_guard
+all_pass()
+{
+	local ns
+	for ns in "$R" "$S"; do
+		[ "$(counted "$ns" v4)" != 0 ] && [ "$(counted "$ns" v6)" != 0 ] || return
+	done
+}
+t then_everything_passes eval 'appear && poll_until 20 all_pass'
+finish
