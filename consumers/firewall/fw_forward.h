@@ -24,6 +24,13 @@ struct fw_hop {
 	__u32 where; /* FW_TO_* */
 };
 
+static __always_inline int fw_attached(__u32 ifindex)
+{
+	const struct fw_iface *iface = fw_iface(ifindex);
+
+	return iface && (iface->flags & FW_IF_ATTACHED);
+}
+
 /* Asks the kernel's FIB for the packet as it is after destination translation. */
 __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 			const struct ct_result *res, struct fw_hop *hop)
@@ -74,6 +81,10 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 	__builtin_memcpy(hop->nh.smac, p.smac, 6);
 	/* A device without link addresses (tun, wireguard): the stack knows how. */
 	if (!(p.dmac[0] | p.dmac[1] | p.dmac[2] | p.dmac[3] | p.dmac[4] | p.dmac[5]))
+		return 0;
+	/* Where our programs are not (yet) nobody would translate or judge; the stack's way
+	 * there is closed by ctd's guard. */
+	if (!fw_attached(p.ifindex))
 		return 0;
 	hop->where = FW_TO_HOP;
 	hop->route = ct_route_put(&hop->nh, epoch);

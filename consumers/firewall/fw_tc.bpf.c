@@ -302,13 +302,7 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 /* Came through ingress of one of ours, or never crossed an ingress? */
 static __always_inline int fw_from_ours(struct __sk_buff *skb)
 {
-	__u32 in = skb->ingress_ifindex;
-	const struct fw_iface *iface;
-
-	if (!in)
-		return 1;
-	iface = fw_iface(in);
-	return iface && (iface->flags & FW_IF_ATTACHED);
+	return !skb->ingress_ifindex || fw_attached(skb->ingress_ifindex);
 }
 
 /* A packet that ingress sent up the stack with its source still to translate. */

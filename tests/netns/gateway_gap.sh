@@ -65,8 +65,8 @@ none_passed()
 	local ns family
 	for ns in "$R" "$S"; do
 		for family in v4 v6; do
-			[ "$(counted "$ns" $family)" = 0 ] ||
-				{ echo "$(counted "$ns" $family) packets $family came through to $ns"; return 1; }
+			[ "$(counted "$ns" "$family")" = 0 ] ||
+				{ echo "$(counted "$ns" "$family") packets $family came through to $ns"; return 1; }
 		done
 	done
 }
@@ -93,7 +93,7 @@ t guard_leaves_no_lock_file test ! -e "/run/bpfct/$T.lock"
 t closed_before_ctd_starts appears_under 2
 closed_lan()
 {
-	fails on "$C" ping -qc 1 -W 1 $RL4
+	fails on "$C" ping -qc 1 -W 1 "$RL4"
 }
 t everything_is_closed_before_ctd_starts closed_lan
 appear
@@ -125,14 +125,15 @@ knock()
 {
 	local i
 	for ((i = 0; i < ${1:-1}; i++)); do
-		echo_from "$C" udp $FAR4 9000 0 quiet
-		echo_from "$C" udp $FAR6 9000 0 quiet
+		echo_from "$C" udp "$FAR4" 9000 0 quiet
+		echo_from "$C" udp "$FAR6" 9000 0 quiet
 	done
 	[ "$(counted "$X" v4)" != 0 ] && [ "$(counted "$X" v6)" != 0 ]
 }
 nothing_leaves()
 {
-	knock 5 || [ "$(counted "$X" v4) $(counted "$X" v6)" = "0 0" ]
+	knock 5
+	[ "$(counted "$X" v4) $(counted "$X" v6)" = "0 0" ] || { echo "some left"; return 1; }
 }
 t nothing_is_forwarded_to_it_with_ctd_stopped nothing_leaves
 kill -CONT "$CTD_PID"
@@ -155,10 +156,10 @@ serve_echo "$S" 7000
 redirected()
 {
 	local before
-	echo_from "$C" udp $S4 7000 7777 && echo_from "$C" udp $S6 7000 7777 || return
+	echo_from "$C" udp "$S4" 7000 7777 && echo_from "$C" udp "$S6" 7000 7777 || return
 	before=$(counted "$R" met)
 	for _ in 1 2 3 4 5; do
-		echo_from "$C" udp $S4 7000 7777 && echo_from "$C" udp $S6 7000 7777 || return
+		echo_from "$C" udp "$S4" 7000 7777 && echo_from "$C" udp "$S6" 7000 7777 || return
 	done
 	[ "$(counted "$R" met)" = "$before" ] || { echo "met: $before, then $(counted "$R" met)"; return 1; }
 }
