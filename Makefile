@@ -32,7 +32,7 @@ ALG_SRC := $(wildcard alg/*.c)
 ALG_OBJ := $(ALG_SRC:%.c=$(O)/%.o)
 ALG_LIBS :=
 LIBS := -lbpf -lelf -lz -lmnl -ljson-c
-CTD_LIBS := -lnftnl -levent_core -lsystemd -lseccomp -lcap-ng
+CTD_LIBS := -lnetfilter_conntrack -lnftnl -levent_core -lsystemd -lseccomp -lcap-ng
 CTCTL_LIBS := -lnetfilter_conntrack
 
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)

@@ -37,12 +37,20 @@ enum ct_control_op {
 	CT_CONTROL_DELETE = 1, /* kill the record of flow.key if gen is 0 or equal */
 	CT_CONTROL_UPDATE = 2, /* set what `set` names from flow.c and flow.label */
 	CT_CONTROL_CLOCK = 3,  /* answer jiffies64 and ktime_ns */
-	CT_CONTROL_CREATE = 4, /* insert flow as a new record (ctctl -I) */
+	/*
+	 * Insert flow as a new record (import, ctctl -I): key, and of the record status,
+	 * protocol state, ORIG_HI, reply tuple, counters, mark, tcp or sctp. expires holds
+	 * seconds from now. Of a source translation route[0] names the port that it
+	 * holds (NAT_REF, a live pool of its external endpoint; 0: none) and route[1]
+	 * the pool_base of the rule, for pools with bindings (0: not known).
+	 */
+	CT_CONTROL_CREATE = 4,
 };
 #define CT_SET_MARK    1
 #define CT_SET_TIMEOUT 2 /* flow.c.expires holds seconds from now */
 #define CT_SET_LABEL   4
-#define CT_SET_STATUS  8 /* only ASSURED, SEEN_REPLY, FIXED_TIMEOUT can be set */
+#define CT_SET_START   16 /* CREATE: flow.c.start holds seconds ago; else it begins now */
+#define CT_SET_STATUS  8  /* only ASSURED, SEEN_REPLY, FIXED_TIMEOUT can be set */
 
 struct ct_control {
 	__u32 op;

@@ -5,6 +5,7 @@
 #include <linux/errno.h>
 
 #include "../nat/nat_claim.h"
+#include "../nat/nat_enter.h"
 #include "ct_touch.h"
 
 /*
@@ -116,7 +117,7 @@ static __always_inline int ct_control_stub_live(const union ct_key *key, __u32 n
 
 /* There is a stub under the reply tuple: this connection's former life's is taken over. */
 static __always_inline int ct_control_stub_take(const union ct_key *skey, const union ct_key *key,
-						__u32 gen, __u32 now, __u8 family)
+						__u32 gen, __u32 nat, __u32 now, __u8 family)
 {
 	const union ct_key *conn;
 	__u32 *at, was, held[2];
@@ -143,10 +144,11 @@ static __always_inline int ct_control_stub_take(const union ct_key *skey, const 
 	*(volatile __u32 *)&at[1] = now;
 	if (__sync_val_compare_and_swap(at, was, gen) != was)
 		return -EAGAIN;
-	/* The former life's port goes back: what user space enters holds none. */
+	/* The former life's ports go back, ours is counted already. */
 	held[0] = at[2];
 	held[1] = at[3];
-	at[2] = at[3] = 0;
+	at[2] = nat;
+	at[3] = 0;
 	if (held[0])
 		nat_give_ref(held[0], zone);
 	if (held[1])
@@ -155,11 +157,12 @@ static __always_inline int ct_control_stub_take(const union ct_key *skey, const 
 }
 
 static __always_inline int ct_control_claim(const union ct_key *at, const union ct_key *key,
-					    __u32 gen, __u8 family)
+					    __u32 gen, __u32 nat, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
 	union ct_key skey = *at;
+	__u32 zone = family == 4 ? key->k4.zone : key->k6.zone;
 	int v, live = 0;
 	__u32 now;
 
@@ -168,20 +171,24 @@ static __always_inline int ct_control_claim(const union ct_key *at, const union 
 	now = ct_now(set);
 	if (ct_add(&tab->stubs, 1) > tab->stub_limit) {
 		ct_add(&tab->stubs, -1);
+		if (nat)
+			nat_give_use(nat, zone);
 		return -ENOSPC;
 	}
 	if (family == 4) {
-		struct ct_stub4 stub = {.conn = key->k4, .gen = gen, .born = now};
+		struct ct_stub4 stub = {.conn = key->k4, .gen = gen, .born = now, .nat = nat};
 
 		v = bpf_map_update_elem(&ct_stub4_v1, &skey.k4, &stub, BPF_NOEXIST);
 	} else {
-		struct ct_stub6 stub = {.conn = key->k6, .gen = gen, .born = now};
+		struct ct_stub6 stub = {.conn = key->k6, .gen = gen, .born = now, .nat = nat};
 
 		v = bpf_map_update_elem(&ct_stub6_v1, &skey.k6, &stub, BPF_NOEXIST);
 	}
 	if (v) {
 		ct_add(&tab->stubs, -1);
-		v = ct_control_stub_take(&skey, key, gen, now, family);
+		v = ct_control_stub_take(&skey, key, gen, nat, now, family);
+		if (v && nat)
+			nat_give_use(nat, zone);
 	}
 	if (v)
 		return v;
@@ -202,15 +209,16 @@ static __always_inline int ct_control_claim(const union ct_key *at, const union 
 	return live ? -EEXIST : 0;
 }
 
-/* Claims the reply tuple as nat_claim4() does (I2). 0, -EEXIST, -ENOSPC or -EAGAIN. */
+/* Claims the reply tuple as nat_claim4() does (I2). nat: the port that the stub holds, counted
+ * by the caller; it has been given back when this fails. 0, -EEXIST, -ENOSPC or -EAGAIN. */
 __noinline int ct_control_stub(const union ct_key *skey, const union ct_key *key, __u32 gen,
-			       __u8 family)
+			       __u32 nat, __u8 family)
 {
 	if (!skey || !key)
 		return -EAGAIN;
 	if (family == 4)
-		return ct_control_claim(skey, key, gen, 4);
-	return ct_control_claim(skey, key, gen, 6);
+		return ct_control_claim(skey, key, gen, nat, 4);
+	return ct_control_claim(skey, key, gen, nat, 6);
 }
 
 /*
@@ -261,6 +269,40 @@ __noinline int ct_control_over6(struct ct_conn6 *conn, const union ct_key *key, 
 	return conn && key ? ct_control_over(&conn->c, key, word, old, 6) : -EAGAIN;
 }
 
+/*
+ * Counts the port that the request says its source translation holds, see CT_CONTROL_CREATE.
+ * 0 with the NAT_REF for the stub in *ref, or -EINVAL. (Frame and context: as below.)
+ */
+static __noinline int ct_control_hold(const struct ct_control *req, const struct ct_settings *set,
+				      const union ct_key *key, __u32 *ref, __u8 family)
+{
+	struct nat_entry e = {.ref = req->flow.c.route[0], .base = req->flow.c.route[1]};
+	__be16 sport = req->flow.c.reply_sport, dport = req->flow.c.reply_dport;
+	struct ct_tuple orig;
+	int v;
+
+	*ref = 0;
+	if (!e.ref || !(req->flow.c.word & CT_W_STATUS(CT_S_SRC_NAT)))
+		return 0;
+	ct_tuple_orig(&orig, key, req->flow.c.word, family);
+	__builtin_memcpy(e.inside, orig.saddr, 16);
+	e.port = orig.sport;
+	e.bound.family = family;
+	e.bound.class = nat_class(&orig);
+	e.bound.zone = orig.zone;
+	if (family == 4)
+		e.bound.addr[0] = req->flow.conn4.reply_daddr;
+	else
+		__builtin_memcpy(e.bound.addr, req->flow.conn6.reply_daddr, 16);
+	/* Both are read: of one or the other clang would make a pointer into the context. */
+	asm volatile("" : "+r"(sport), "+r"(dport));
+	e.bound.port = e.bound.class == NAT_ICMP ? sport : dport;
+	e.expires = ct_now(set) + ct_ticks(set, NAT_ENTER_SECS);
+	v = nat_enter(&e);
+	*ref = e.ref;
+	return v;
+}
+
 /* A record is 152 bytes: these two have frames of their own, which are gone when the deep
  * calls come. (Static: a request may be the program's context.) */
 static __noinline int ct_control_reply(const struct ct_control *req, const union ct_key *key,
@@ -277,6 +319,8 @@ static __always_inline void ct_control_times(struct ct_conn *c, const struct ct_
 {
 	c->start = c->last = ct_now(set);
 	c->expires = c->start + ct_ticks(set, req->flow.c.expires);
+	if (req->set & CT_SET_START)
+		c->start -= ct_ticks(set, req->flow.c.start);
 	c->route[0] = c->route[1] = 0;
 }
 
@@ -358,7 +402,7 @@ static __always_inline int ct_control_book(struct ct_table *tab, __u32 zone)
 {
 	struct ct_zone *z = bpf_map_lookup_elem(&ct_zone_v1, &zone);
 
-	if (!z || tab->confirmed >= tab->confirmed_limit)
+	if (!z || tab->confirmed >= tab->confirmed_limit || (z->limit && z->count >= z->limit))
 		return -ENOSPC;
 	if (ct_add(&tab->nodes, 1) > tab->nodes_limit) {
 		ct_add(&tab->nodes, -1);
@@ -381,8 +425,7 @@ static __always_inline void ct_control_unbook(struct ct_table *tab, __u32 zone)
 		ct_add(&z->count, -1);
 }
 
-/* ctctl -I: flow's key and record, expires in seconds from now. The word says
- * status, state and ORIG_HI; generation and life are ours. */
+/* ctctl -I, import: see CT_CONTROL_CREATE. Of the word generation and life are ours. */
 static __always_inline int ct_control_create(const struct ct_settings *set,
 					     const struct ct_control *req, const union ct_key *key,
 					     __u8 family)
@@ -392,6 +435,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 	__u16 status = ct_w_status(req->flow.c.word);
 	__u32 zone = family == 4 ? key->k4.zone : key->k6.zone;
 	union ct_key skey = {};
+	__u32 held = 0;
 	__u64 word;
 	int v, nat;
 
@@ -408,7 +452,9 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 		return v;
 	if (nat) {
 		ct_control_reply(req, key, &skey, family);
-		v = ct_control_stub(&skey, key, gen, family);
+		v = ct_control_hold(req, set, key, &held, family);
+		if (!v)
+			v = ct_control_stub(&skey, key, gen, held, family);
 	}
 	if (v)
 		goto undo;

@@ -103,6 +103,7 @@ struct fw_settings {
 	bool tcp_ignore_invalid_rst;		  /* false */
 	uint8_t tcp_max_retrans;		  /* 3 */
 	bool checksum;				  /* true */
+	bool import;				  /* true */
 	const struct fw_port_range *nat_reserved; /* never handed out, beside the host's own */
 	unsigned int nat_reserveds;
 	uint32_t nat_hold_down; /* seconds, 120: RFC 6888 REQ-8 */

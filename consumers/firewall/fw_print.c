@@ -201,6 +201,8 @@ static void fw_print_settings(const struct fw_conf *conf, FILE *out)
 		fprintf(out, "set tcp max-retrans %u\n", s->tcp_max_retrans);
 	if (once[FW_ONCE_CHECKSUM])
 		fprintf(out, "set checksum %s\n", fw_yes(s->checksum));
+	if (once[FW_ONCE_IMPORT])
+		fprintf(out, "set import %s\n", fw_yes(s->import));
 	fw_print_fragments(conf, out);
 	if (once[FW_ONCE_RESERVED]) {
 		fputs("set nat reserved ", out);

@@ -53,6 +53,7 @@ void fw_settings_init(struct fw_settings *s)
 	s->tcp_loose = true;
 	s->tcp_max_retrans = 3;
 	s->checksum = true;
+	s->import = true;
 	s->nat_hold_down = FW_HOLD_DOWN;
 	s->nat_pools = FW_POOLS;
 	s->fragments[0] = s->fragments[1] = FRAG_MODE_REASSEMBLE;
@@ -186,6 +187,11 @@ static void fw_set_bool(struct fw_parser *ps, const struct fw_args *args, unsign
 static void fw_set_checksum(struct fw_parser *ps, const struct fw_args *args)
 {
 	fw_set_bool(ps, args, 1, FW_ONCE_CHECKSUM, &ps->conf->settings.checksum);
+}
+
+static void fw_set_import(struct fw_parser *ps, const struct fw_args *args)
+{
+	fw_set_bool(ps, args, 1, FW_ONCE_IMPORT, &ps->conf->settings.import);
 }
 
 /* What takes a number, in one or two words; second level as fw_frag_text(). */
@@ -440,10 +446,10 @@ static void fw_set_nat(struct fw_parser *ps, const struct fw_args *args)
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args)
 {
 	static const char *const words[] = {"default", "timeout",  "limit",	"zone", "tcp",
-					    "inside",  "checksum", "fragments", "nat"};
+					    "inside",  "checksum", "fragments", "nat",	"import"};
 	static void (*const set[])(struct fw_parser *, const struct fw_args *) = {
 		fw_set_default, fw_set_timeout,	 fw_set_limit,	   fw_set_zone, fw_set_tcp,
-		fw_set_inside,	fw_set_checksum, fw_set_fragments, fw_set_nat,
+		fw_set_inside,	fw_set_checksum, fw_set_fragments, fw_set_nat,	fw_set_import,
 	};
 	int i;
 

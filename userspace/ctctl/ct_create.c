@@ -8,18 +8,12 @@
 
 #include <bpf/bpf.h>
 
+#include "../lib/flow_make.h"
 #include "ct_cmd.h"
-
-struct side {
-	uint8_t src[16];
-	uint8_t dst[16];
-	uint16_t sport; /* host order */
-	uint16_t dport;
-};
 
 static bool is_icmp(const struct ct_cmd *cmd)
 {
-	return cmd->proto == IPPROTO_ICMP || cmd->proto == IPPROTO_ICMPV6;
+	return ct_flow_is_icmp(cmd->proto);
 }
 
 static bool has(const struct ct_cmd *cmd, enum ct_l4_field field)
@@ -27,33 +21,11 @@ static bool has(const struct ct_cmd *cmd, enum ct_l4_field field)
 	return cmd->l4_set & 1U << field;
 }
 
-static bool is_query(const struct ct_cmd *cmd)
-{
-	switch (cmd->l4[CT_L4_ICMP_TYPE]) {
-	case 8:
-	case 13:
-	case 15:
-	case 17:
-		return cmd->proto == IPPROTO_ICMP;
-	case 128:
-		return cmd->proto == IPPROTO_ICMPV6;
-	}
-	return false;
-}
-
-static void invert(struct side *out, const struct side *in)
-{
-	memcpy(out->src, in->dst, sizeof(out->src));
-	memcpy(out->dst, in->src, sizeof(out->dst));
-	out->sport = in->dport;
-	out->dport = in->sport;
-}
-
 /* Original direction, from its own options or by turning the reply's round. */
-static void read_orig(const struct ct_cmd *cmd, struct side *orig)
+static void read_orig(const struct ct_cmd *cmd, struct ct_side *orig)
 {
-	struct side reply = {.sport = cmd->l4[CT_L4_REPLY_SPORT],
-			     .dport = cmd->l4[CT_L4_REPLY_DPORT]};
+	struct ct_side reply = {.sport = cmd->l4[CT_L4_REPLY_SPORT],
+				.dport = cmd->l4[CT_L4_REPLY_DPORT]};
 
 	if (cmd->src.set && cmd->dst.set) {
 		memcpy(orig->src, cmd->src.addr, sizeof(orig->src));
@@ -64,12 +36,12 @@ static void read_orig(const struct ct_cmd *cmd, struct side *orig)
 	}
 	memcpy(reply.src, cmd->reply_src.addr, sizeof(reply.src));
 	memcpy(reply.dst, cmd->reply_dst.addr, sizeof(reply.dst));
-	invert(orig, &reply);
+	ct_side_invert(orig, &reply, IPPROTO_TCP);
 }
 
-static void read_reply(const struct ct_cmd *cmd, const struct side *orig, struct side *reply)
+static void read_reply(const struct ct_cmd *cmd, const struct ct_side *orig, struct ct_side *reply)
 {
-	invert(reply, orig);
+	ct_side_invert(reply, orig, IPPROTO_TCP);
 	if (cmd->reply_src.set)
 		memcpy(reply->src, cmd->reply_src.addr, sizeof(reply->src));
 	if (cmd->reply_dst.set)
@@ -88,72 +60,10 @@ static void read_reply(const struct ct_cmd *cmd, const struct side *orig, struct
 		reply->dport = cmd->snat.port;
 }
 
-static uint32_t nat_bits(const struct side *orig, const struct side *reply)
-{
-	uint32_t bits = 0;
-
-	if (memcmp(orig->src, reply->dst, sizeof(orig->src)) || orig->sport != reply->dport)
-		bits |= CT_S_SRC_NAT;
-	if (memcmp(orig->dst, reply->src, sizeof(orig->dst)) || orig->dport != reply->sport)
-		bits |= CT_S_DST_NAT;
-	return bits;
-}
-
-/* The key's order (ct_key.h): words as they lie in memory, then ports. */
-static bool source_is_high(const struct side *s, int family, __be16 sport, __be16 dport)
-{
-	uint32_t a, b;
-
-	for (int i = 0; i < (family == 6 ? 4 : 1); i++) {
-		memcpy(&a, s->src + 4 * i, 4);
-		memcpy(&b, s->dst + 4 * i, 4);
-		if (a != b)
-			return a > b;
-	}
-	return sport > dport;
-}
-
-static void put_key(const struct ct_cmd *cmd, const struct side *orig, struct ct_flow *flow)
-{
-	__be16 sport = htons(orig->sport), dport = htons(orig->dport);
-	bool icmp = is_icmp(cmd);
-	int hi = !icmp && source_is_high(orig, flow->family, sport, dport);
-	__be16 *port = flow->family == 6 ? flow->key6.port : flow->key4.port;
-
-	if (flow->family == 6) {
-		memcpy(flow->key6.addr[hi], orig->src, 16);
-		memcpy(flow->key6.addr[!hi], orig->dst, 16);
-		flow->key6.zone = cmd->zone;
-		flow->key6.proto = cmd->proto;
-	} else {
-		memcpy(&flow->key4.addr[hi], orig->src, 4);
-		memcpy(&flow->key4.addr[!hi], orig->dst, 4);
-		flow->key4.zone = cmd->zone;
-		flow->key4.proto = cmd->proto;
-	}
-	port[hi] = sport;
-	port[!hi] = dport;
-	if (hi)
-		flow->c.word |= CT_W_ORIG_HI;
-}
-
-static void put_reply(const struct side *reply, struct ct_flow *flow)
-{
-	flow->c.reply_sport = htons(reply->sport);
-	flow->c.reply_dport = htons(reply->dport);
-	if (flow->family == 6) {
-		memcpy(flow->conn6.reply_saddr, reply->src, 16);
-		memcpy(flow->conn6.reply_daddr, reply->dst, 16);
-	} else {
-		memcpy(&flow->conn4.reply_saddr, reply->src, 4);
-		memcpy(&flow->conn4.reply_daddr, reply->dst, 4);
-	}
-}
-
 /* ICMP: id and type stand where they stand, whichever way the packet goes. */
-static int icmp_ports(const struct ct_cmd *cmd, struct side *orig, struct side *reply)
+static int icmp_ports(const struct ct_cmd *cmd, struct ct_side *orig, struct ct_side *reply)
 {
-	if (!is_query(cmd))
+	if (!ct_flow_is_query(cmd->proto, cmd->l4[CT_L4_ICMP_TYPE]))
 		return -EINVAL;
 	orig->sport = cmd->l4[CT_L4_ICMP_ID];
 	orig->dport = cmd->l4[CT_L4_ICMP_TYPE] << 8 | cmd->l4[CT_L4_ICMP_CODE];
@@ -164,19 +74,15 @@ static int icmp_ports(const struct ct_cmd *cmd, struct side *orig, struct side *
 
 int ct_create_flow(const struct ct_cmd *cmd, struct ct_flow *flow)
 {
-	struct side orig, reply;
-	uint32_t status;
+	struct ct_side orig = {0}, reply = {0};
 
 	memset(flow, 0, sizeof(*flow));
-	flow->family = cmd->family == 6 ? 6 : 4;
 	read_orig(cmd, &orig);
 	read_reply(cmd, &orig, &reply);
-	status = cmd->status | CT_S_CONFIRMED | nat_bits(&orig, &reply);
 	if (is_icmp(cmd) && icmp_ports(cmd, &orig, &reply))
 		return -EINVAL;
-	flow->c.word = CT_W_STATUS(status) | CT_W_STATE(cmd->l4[CT_L4_STATE]);
-	put_key(cmd, &orig, flow);
-	put_reply(&reply, flow);
+	flow->c.word = CT_W_STATUS(cmd->status | CT_S_CONFIRMED) | CT_W_STATE(cmd->l4[CT_L4_STATE]);
+	ct_flow_tuples(flow, cmd->family, cmd->zone, cmd->proto, &orig, &reply);
 	flow->c.mark = cmd->mark;
 	flow->c.expires = cmd->timeout;
 	flow->label = cmd->label_add;
@@ -184,6 +90,18 @@ int ct_create_flow(const struct ct_cmd *cmd, struct ct_flow *flow)
 		for (int dir = 0; dir < 2; dir++)
 			flow->c.sctp.vtag[dir] = htonl(cmd->l4[CT_L4_ORIG_VTAG + dir]);
 	return 0;
+}
+
+/* Its external port is counted as used, if a pool has it; else it holds none. */
+static void name_port(struct ct_cmd *cmd, struct ct_flow *flow)
+{
+	struct nat_maps m;
+
+	if (!(flow->c.word & CT_W_STATUS(CT_S_SRC_NAT)))
+		return;
+	if (!nat_maps_open(&m, cmd->pins, false))
+		flow->c.route[0] = ct_flow_nat_ref(flow, &m);
+	nat_maps_close(&m);
 }
 
 static int control(struct ct_cmd *cmd, struct ct_control *req)
@@ -227,8 +145,10 @@ int ct_cmd_create(struct ct_cmd *cmd)
 	struct ct_control req = {.op = CT_CONTROL_CREATE};
 	int ret = ct_create_flow(cmd, &req.flow);
 
-	if (!ret)
+	if (!ret) {
+		name_port(cmd, &req.flow);
 		ret = create(cmd, &req);
+	}
 	if (!ret && cmd->options & CT_BIT(LABEL_ADD)) {
 		req.op = CT_CONTROL_UPDATE;
 		req.set = CT_SET_LABEL;

@@ -37,6 +37,8 @@ struct ctctl_verb {
 int ctctl_flow_list(struct ctctl *c, int argc, char **argv);
 int ctctl_flow_count(struct ctctl *c, int argc, char **argv);
 int ctctl_flow_flush(struct ctctl *c, int argc, char **argv);
+int ctctl_flow_import(struct ctctl *c, int argc, char **argv);
+int ctctl_flow_export(struct ctctl *c, int argc, char **argv);
 int ctctl_zone_show(struct ctctl *c, int argc, char **argv);
 int ctctl_zone_limit(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_check(struct ctctl *c, int argc, char **argv);

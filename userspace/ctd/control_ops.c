@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../lib/nfct_export.h"
 #include "attach.h"
 #include "control.h"
 #include "events.h"
+#include "import.h"
 #include "rules.h"
 #include "sweep.h"
 
@@ -210,13 +212,53 @@ static int op_events(struct ctd *d, struct control_request *req)
 	return 0;
 }
 
+/* {"op":"import"}: nf_conntrack's connections and the host's sockets, now. */
+static int op_import(struct ctd *d, struct control_request *req)
+{
+	struct import_stats s;
+	int ret = import_now(d, &s);
+
+	if (ret) {
+		snprintf(req->error, sizeof(req->error), "cannot read nf_conntrack: %s",
+			 strerror(-ret));
+		return ret;
+	}
+	put_int(req->out, "connections", s.flows);
+	put_int(req->out, "sockets", s.sockets);
+	put_int(req->out, "known", s.known);
+	put_int(req->out, "no_room", s.refused);
+	put_int(req->out, "foreign", s.foreign);
+	put_int(req->out, "failed", s.failed);
+	return 0;
+}
+
+/* {"op":"export"}: our connections into nf_conntrack. */
+static int op_export(struct ctd *d, struct control_request *req)
+{
+	struct nfct_exported s;
+	int ret = nfct_export(&d->core.pins, &s);
+
+	if (ret) {
+		snprintf(req->error, sizeof(req->error), "cannot write nf_conntrack: %s",
+			 strerror(-ret));
+		return ret;
+	}
+	put_int(req->out, "connections", s.flows);
+	put_int(req->out, "replaced", s.replaced);
+	put_int(req->out, "failed", s.failed);
+	if (s.failed)
+		put_text(req->out, "reason", strerror(-s.first));
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	bool writes;
 	int (*run)(struct ctd *d, struct control_request *req);
 } ops[] = {
-	{"ping", false, op_ping}, {"status", false, op_status}, {"load", true, op_load},
-	{"show", false, op_show}, {"events", false, op_events},
+	{"ping", false, op_ping},    {"status", false, op_status}, {"load", true, op_load},
+	{"show", false, op_show},    {"events", false, op_events}, {"import", true, op_import},
+	{"export", true, op_export},
 };
 
 int control_run(struct ctd *d, struct control_request *req)
@@ -245,7 +287,6 @@ int control_run(struct ctd *d, struct control_request *req)
 		return ret;
 	}
 	snprintf(req->error, sizeof(req->error),
-		 "unknown op, expected one of ping, status, load, "
-		 "show, events");
+		 "unknown op, expected one of ping, status, load, show, events, import, export");
 	return -EINVAL;
 }

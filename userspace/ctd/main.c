@@ -15,6 +15,7 @@
 #include "frag_sweep.h"
 #include "guard.h"
 #include "heartbeat.h"
+#include "import.h"
 #include "nat.h"
 #include "notify.h"
 #include "route.h"
@@ -186,6 +187,7 @@ static int load(struct ctd *d)
 /* From here on the instance is changed. New maps are filled before anybody can see them. */
 static int publish(struct ctd *d)
 {
+	struct import_stats imported;
 	char err[256];
 	int ret;
 
@@ -215,9 +217,14 @@ static int publish(struct ctd *d)
 	ret = route_start(d);
 	if (!ret)
 		ret = guard_watch(d);
-	if (!ret)
-		ret = attach_start(d);
-	return ret ? ret : rules_refresh(d);
+	if (ret)
+		return ret;
+	import_begin(d, &imported);
+	ret = attach_start(d);
+	if (ret)
+		return ret;
+	import_end(d, &imported);
+	return rules_refresh(d);
 }
 
 static int start_duties(struct ctd *d)

@@ -6,13 +6,11 @@
 #include <string.h>
 
 #include <arpa/inet.h>
-#include <libmnl/libmnl.h>
-#include <linux/inet_diag.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include "rules.h"
+#include "sock_dump.h"
 
 /* A socket that is bound between two looks is not unprotected: BPF asks the socket
  * table for ports that are kept or drawn; only a leased one could be its port. */
@@ -134,44 +132,10 @@ static bool loopback(const struct inet_diag_msg *m)
 	return !memcmp(a, one, 16) || (!memcmp(a, mapped, 12) && a[12] == 127);
 }
 
-static int on_socket(const struct nlmsghdr *nlh, void *arg)
+static void on_socket(const struct inet_diag_msg *m, void *arg)
 {
-	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(nlh);
-
-	if (mnl_nlmsg_get_payload_len(nlh) >= sizeof(*m) && m->id.idiag_sport && !loopback(m))
+	if (m->id.idiag_sport && !loopback(m))
 		set(arg, ntohs(m->id.idiag_sport));
-	return MNL_CB_OK;
-}
-
-/* One protocol and family. A kernel without it says ENOENT: no such sockets then. */
-static int dump(struct mnl_socket *nl, int family, int proto, uint32_t states, struct bitmap *out)
-{
-	char buf[32768];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct inet_diag_req_v2 *req;
-	static unsigned int seq;
-	unsigned int port = mnl_socket_get_portid(nl);
-	ssize_t n;
-	int ret;
-
-	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = ++seq;
-	req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
-	req->sdiag_family = family;
-	req->sdiag_protocol = proto;
-	req->idiag_states = states;
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		ret = mnl_cb_run(buf, n, seq, port, on_socket, out);
-		if (ret < 0 && errno != EPROTO && errno != ESRCH)
-			return errno == ENOENT || errno == EPROTONOSUPPORT ? 0 : -errno;
-	} while (ret > 0);
-	return 0;
 }
 
 /* Listening sockets; of UDP all that are bound: any of them takes what comes. */
@@ -192,11 +156,11 @@ static int look(struct nat_reserve *r)
 
 	memset(r->seen, 0, sizeof(r->seen));
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !ret; i++) {
-		ret = dump(r->nl, AF_INET, kinds[i].proto, kinds[i].states,
-			   &r->seen[kinds[i].class]);
+		ret = sock_dump(r->nl, AF_INET, kinds[i].proto, kinds[i].states, on_socket,
+				&r->seen[kinds[i].class]);
 		if (!ret)
-			ret = dump(r->nl, AF_INET6, kinds[i].proto, kinds[i].states,
-				   &r->seen[kinds[i].class]);
+			ret = sock_dump(r->nl, AF_INET6, kinds[i].proto, kinds[i].states, on_socket,
+					&r->seen[kinds[i].class]);
 	}
 	if (!ret)
 		memcpy(r->sockets, r->seen, sizeof(r->sockets));
@@ -225,8 +189,8 @@ int nat_reserve_start(struct ctd *d)
 	if (!r)
 		return -ENOMEM;
 	d->nat->reserve = r;
-	r->nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
-	if (!r->nl || mnl_socket_bind(r->nl, 0, MNL_SOCKET_AUTOPID) < 0)
+	r->nl = sock_open();
+	if (!r->nl)
 		return -errno;
 	nat_reserve_config(d, rules_settings(d));
 	on_timer(-1, 0, d);
