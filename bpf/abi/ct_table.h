@@ -54,7 +54,7 @@ struct ct_settings {
 	__u8 tcp_ignore_invalid_rst; /* default 0 */
 	__u8 checksum;		     /* verify ICMP and SCTP checksums; default 1 */
 	__u8 fragments[2];	     /* enum frag_mode of IPv4, IPv6 */
-	__u8 imported;	  /* 1: what lived before the first activation is in the table */
+	__u8 imported;		     /* 1: what lived before the first activation is in the table */
 	__u8 pad[5];
 	__u32 half_size[CT_SIDES]; /* slots of each half-open ring, a power of two each */
 	__u32 half_share;	   /* half-open a source prefix may hold on one side */

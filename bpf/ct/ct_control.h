@@ -425,6 +425,20 @@ static __always_inline void ct_control_unbook(struct ct_table *tab, __u32 zone)
 		ct_add(&z->count, -1);
 }
 
+/* Does a record live under this very key? At a full table that is what has to be said. */
+static __always_inline int ct_control_there(const union ct_key *key, __u32 now, __u8 family)
+{
+	if (family == 4) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+
+		return c4 && ct_alive(&c4->c, ct_word(&c4->c), now);
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
+
+		return c6 && ct_alive(&c6->c, ct_word(&c6->c), now);
+	}
+}
+
 /* ctctl -I, import: see CT_CONTROL_CREATE. Of the word generation and life are ours. */
 static __always_inline int ct_control_create(const struct ct_settings *set,
 					     const struct ct_control *req, const union ct_key *key,
@@ -449,7 +463,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 		return -EEXIST;
 	v = ct_control_book(tab, zone);
 	if (v)
-		return v;
+		return ct_control_there(key, now, family) ? -EEXIST : v;
 	if (nat) {
 		ct_control_reply(req, key, &skey, family);
 		v = ct_control_hold(req, set, key, &held, family);
