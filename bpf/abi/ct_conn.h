@@ -210,9 +210,10 @@ _Static_assert(sizeof(struct ct_stub6) == 56, "ct_stub6");
  * says where to look, never what is true: the record's word decides. */
 struct ct_slot4 {
 	struct ct_key4 key;
-	__u32 gen; /* 0: empty */
-	__u32 born;
+	__u32 gen;  /* 0: empty */
+	__u32 born; /* tick of the entry; in the clock: not worth a look before */
 };
+#define CT_SLOT_BUSY 0xffffffffU /* gen of a slot of the clock while it is written */
 struct ct_slot6 {
 	struct ct_key6 key;
 	__u32 gen;

@@ -127,7 +127,7 @@ struct ct_table {
 	__u32 half_high;
 	__u32 pad2[11];
 	__u32 half_head[CT_SIDES]; /* next slot of each half-open ring */
-	__u32 clock_hand;	   /* next slot of the clock */
+	__u32 clock_hand;	   /* slot of the clock that is looked at next */
 	__u32 grave_head;	   /* next slot that a death takes */
 	__u32 grave_tail;	   /* oldest death not yet looked after */
 	__u32 pad3[10];

@@ -396,8 +396,7 @@ static __always_inline void ct_control_new(const struct ct_settings *set, const 
 }
 
 /* Room and counts of a record that user space enters. It counts as confirmed
- * whatever its status: who may enter records is no flood. It takes no slot of
- * the clock; ctd's sweep ends it. */
+ * whatever its status: who may enter records is no flood. */
 static __always_inline int ct_control_book(struct ct_table *tab, __u32 zone)
 {
 	struct ct_zone *z = bpf_map_lookup_elem(&ct_zone_v1, &zone);
@@ -479,6 +478,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 		goto undo;
 	if (v)
 		ct_add(&tab->nodes, -1);
+	ct_clock_enter(key, gen, family);
 	ct_stat(CT_STAT_INSERT);
 	ct_control_new(set, key, word, family);
 	/* The second look: a packet may have claimed our tuple while we entered it. */

@@ -13,13 +13,15 @@
  *    for those that were refused and came again: real clients repeat a SYN,
  *    spoofed floods do not (see ct_half_retry).
  *  - the clock over confirmed records: promotion takes a slot, and a commit
- *    that finds the table at its limit looks at the next few for expired ones.
+ *    that finds the table at its limit, or near it with ctd dead, looks at the
+ *    next few for expired ones.
  *  - the grave, FIFO of deaths: each commit frees the nodes of a few records
  *    that have been dead for a second.
  */
 #define CT_HALF_MIN_SECS 3
-#define CT_CLOCK_STEPS	 8
-#define CT_REAP_STEPS	 16 /* of the clock, by a commit that finds the table full */
+#define CT_CLOCK_PROBES	 24  /* of a promotion, for a slot that no living record holds */
+#define CT_REAP_STEPS	 128 /* slots of the clock that a commit passes when the table is full */
+#define CT_REAP_LOOK	 8   /* as many as a look at a record counts for: 16 looks at most */
 #define CT_GRAVE_STEPS	 4
 
 /* Takes the next slot of a ring. The generation for the record, or 0: refused. */
@@ -85,75 +87,122 @@ static __always_inline int ct_half_retry(const struct ct_settings *set, const st
 	return 0;
 }
 
-/* Books a promotion that this CPU won (word as it was before) and gives the
- * record its slot of the clock. After CT_CLOCK_STEPS live ones in a row it goes
- * without: ctd's sweep sees it all the same. */
-__noinline int ct_promoted(const union ct_key *key, __u64 word, __u32 now, __u8 family)
+/* Books a promotion that this CPU won; word as it was before. */
+__noinline int ct_promoted(const union ct_key *key, __u64 word, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
-	__u32 i, at, hand, gen = ct_w_gen(word);
 
 	if (!set || !tab || !key)
 		return 0;
 	ct_add(&tab->half_open, -1);
 	ct_share_back(set, key, word, family);
-	ct_half_leave(gen, family);
+	ct_half_leave(ct_w_gen(word), family);
 	ct_high(&tab->confirmed_high, ct_add(&tab->confirmed, 1));
 	ct_stat(CT_STAT_PROMOTED);
-	hand = __sync_fetch_and_add(&tab->clock_hand, 1);
-	for (i = 0; i < CT_CLOCK_STEPS; i++) {
-		at = (hand + i) & (set->clock_size - 1);
+	return 0;
+}
+
+/* Takes an empty slot of the clock. Another CPU that tries the same one sees it BUSY until key
+ * and generation are there. */
+static __always_inline int ct_slot_claim(__u32 *gen)
+{
+	return !__sync_val_compare_and_swap(gen, 0, CT_SLOT_BUSY);
+}
+
+/*
+ * Lists a confirmed record in the clock. The clock has at least two slots for each record that
+ * the limit admits, and the probes go where the hash of generation and number sends them, so
+ * that the living do not stand in rows: all of them meet one of the living with a chance of
+ * 2^-24 at most. Such a record would be ended by ctd's sweep only.
+ * (Few variables here and in ct_clock_reap(): both frames are part of the deepest stack.)
+ */
+__noinline int ct_clock_enter(const union ct_key *key, __u32 gen, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	__u32 i, at, was;
+
+	if (!set || !key)
+		return 0;
+	for (i = 0; i < CT_CLOCK_PROBES; i++) {
+		asm volatile("" : "+r"(gen)); /* no copy of what is made of it */
+		at = ct_mix(set->secret[0], (__u64)gen << 8 | i) & (set->clock_size - 1);
 		if (family == 4) {
 			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);
 
 			if (!s)
 				return 0;
-			if (s->gen && !ct_slot4_free(s, CT_LIFE_CONFIRMED, 0))
+			was = *(volatile __u32 *)&s->gen;
+			if (was == CT_SLOT_BUSY ||
+			    (was && !ct_slot4_free(s, CT_LIFE_CONFIRMED, 0)) ||
+			    !ct_slot_claim(&s->gen))
 				continue;
 			s->key = key->k4;
-			s->born = now;
+			s->born = ct_now(set);
 			*(volatile __u32 *)&s->gen = gen;
 		} else {
 			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_clock6_v1, &at);
 
 			if (!s)
 				return 0;
-			if (s->gen && !ct_slot6_free(s, CT_LIFE_CONFIRMED, 0))
+			was = *(volatile __u32 *)&s->gen;
+			if (was == CT_SLOT_BUSY ||
+			    (was && !ct_slot6_free(s, CT_LIFE_CONFIRMED, 0)) ||
+			    !ct_slot_claim(&s->gen))
 				continue;
 			s->key = key->k6;
-			s->born = now;
+			s->born = ct_now(set);
 			*(volatile __u32 *)&s->gen = gen;
 		}
-		break;
+		return 1;
 	}
 	return 0;
 }
 
-/* At a limit: ends what has expired among the next slots of the clock. */
+/*
+ * At the limit, or near it with nobody else to do it: ends what has expired among the next
+ * slots of the clock. Those of records that have long to live cost a glance: their slot says
+ * when to look again. So a thousand commits a second pass 128,000 slots.
+ */
 __noinline int ct_clock_reap(__u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
-	__u32 i, at, hand;
+	__u32 i, at, hand, now, was;
 
-	if (!set || !tab)
+	if (!set || !tab ||
+	    (*(volatile __u32 *)&tab->confirmed < tab->confirmed_limit && ct_ctd_alive(set)))
 		return 0;
-	hand = __sync_fetch_and_add(&tab->clock_hand, CT_REAP_STEPS);
+	now = ct_now(set);
+	hand = *(volatile __u32 *)&tab->clock_hand;
 	for (i = 0; i < CT_REAP_STEPS; i++) {
-		at = (hand + i) & (set->clock_size - 1);
+		at = hand++ & (set->clock_size - 1);
 		if (family == 4) {
 			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);
 
-			if (s && s->gen)
-				ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
+			if (!s)
+				return 0;
+			was = *(volatile __u32 *)&s->gen;
+			if (!was || was == CT_SLOT_BUSY || ct_before(now, s->born))
+				continue;
+			i += CT_REAP_LOOK - 1;
+			ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
 		} else {
 			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_clock6_v1, &at);
 
-			if (s && s->gen)
-				ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
+			if (!s)
+				return 0;
+			was = *(volatile __u32 *)&s->gen;
+			if (!was || was == CT_SLOT_BUSY || ct_before(now, s->born))
+				continue;
+			i += CT_REAP_LOOK - 1;
+			ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
 		}
 	}
+	/* Of two CPUs that pass at a time one may set the other back: those are passed twice. */
+	tab = ct_table(family);
+	if (tab)
+		*(volatile __u32 *)&tab->clock_hand = hand;
 	return 0;
 }
 

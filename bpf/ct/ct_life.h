@@ -558,27 +558,40 @@ static __always_inline int ct_visit_entry(struct ct_conn *conn, const union ct_k
 	return ct_still_under(key, conn, family) ? ct_visit(conn, key, word, now, family) : 0;
 }
 
+/* When a confirmed record is worth the next look (ct_clock_reap): when it expires; or, as one
+ * that closes gets a shorter time-out, when it is twice as old as now, 15 to 30 s from now at
+ * most: not all that were looked at together at the same time. */
+#define CT_REAP_REST 15 /* seconds */
+static __always_inline __u32 ct_look_again(const struct ct_settings *set,
+					   const struct ct_conn *conn, __u32 gen, __u32 now)
+{
+	__u32 rest = ct_ticks(set, CT_REAP_REST + (gen & 15)), age = now - conn->start;
+
+	if (rest > age)
+		rest = age;
+	return ct_before(conn->expires, now + rest) ? conn->expires + 1 : now + rest + 1;
+}
+
 /*
  * Visits what a slot of a ring or clock points to. Returns 1 if the slot can be
  * taken: nothing there, another life, or another class than `life`. With
  * min_age (ticks) a half-open record at least as old gives way, as does what
  * expired unseen (nobody sweeps without ctd); one that was DYING already and
  * never confirmed keeps the slot for its second: that bounds the dead as well.
+ * A slot of the clock whose record lives on learns when to look again, another is empty then.
  */
-__noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_age)
+static __always_inline int ct_slot4_look(struct ct_slot4 *slot, __u32 gen, __u32 life,
+					 __u32 min_age)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_conn4 *conn;
 	union ct_key key = {};
-	__u32 now, gen, was;
+	__u32 now, was;
 	__u64 word;
 
-	if (!slot || !set)
+	if (!set)
 		return 0;
 	key.k4 = slot->key;
-	gen = slot->gen;
-	if (!gen)
-		return 1;
 	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
 	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
 		return 1;
@@ -590,8 +603,11 @@ __noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_
 	word = ct_word(&conn->c);
 	if (ct_w_gen(word) != gen)
 		return 1;
-	if (life == CT_LIFE_CONFIRMED)
+	if (life == CT_LIFE_CONFIRMED) {
+		if (ct_w_life(word) == life)
+			slot->born = ct_look_again(set, &conn->c, gen, now);
 		return ct_w_life(word) != life;
+	}
 	if (ct_w_life(word) == CT_LIFE_DYING &&
 	    (was != CT_LIFE_DYING || (word & CT_W_STATUS(CT_S_ASSURED))))
 		return 1;
@@ -600,20 +616,32 @@ __noinline int ct_slot4_free(const struct ct_slot4 *slot, __u32 life, __u32 min_
 	return ct_w_life(word) == CT_LIFE_CONFIRMED;
 }
 
-__noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_age)
+__noinline int ct_slot4_free(struct ct_slot4 *slot, __u32 life, __u32 min_age)
+{
+	__u32 gen;
+	int v;
+
+	if (!slot)
+		return 0;
+	gen = *(volatile __u32 *)&slot->gen;
+	v = gen ? ct_slot4_look(slot, gen, life, min_age) : 1;
+	if (v && life == CT_LIFE_CONFIRMED)
+		__sync_val_compare_and_swap(&slot->gen, gen, 0);
+	return v;
+}
+
+static __always_inline int ct_slot6_look(struct ct_slot6 *slot, __u32 gen, __u32 life,
+					 __u32 min_age)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_conn6 *conn;
 	union ct_key key = {};
-	__u32 now, gen, was;
+	__u32 now, was;
 	__u64 word;
 
-	if (!slot || !set)
+	if (!set)
 		return 0;
 	key.k6 = slot->key;
-	gen = slot->gen;
-	if (!gen)
-		return 1;
 	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
 	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
 		return 1;
@@ -625,14 +653,31 @@ __noinline int ct_slot6_free(const struct ct_slot6 *slot, __u32 life, __u32 min_
 	word = ct_word(&conn->c);
 	if (ct_w_gen(word) != gen)
 		return 1;
-	if (life == CT_LIFE_CONFIRMED)
+	if (life == CT_LIFE_CONFIRMED) {
+		if (ct_w_life(word) == life)
+			slot->born = ct_look_again(set, &conn->c, gen, now);
 		return ct_w_life(word) != life;
+	}
 	if (ct_w_life(word) == CT_LIFE_DYING &&
 	    (was != CT_LIFE_DYING || (word & CT_W_STATUS(CT_S_ASSURED))))
 		return 1;
 	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
 		return ct_kill(&conn->c, &key, word, 6, CT_STAT_EARLY_DROP);
 	return ct_w_life(word) == CT_LIFE_CONFIRMED;
+}
+
+__noinline int ct_slot6_free(struct ct_slot6 *slot, __u32 life, __u32 min_age)
+{
+	__u32 gen;
+	int v;
+
+	if (!slot)
+		return 0;
+	gen = *(volatile __u32 *)&slot->gen;
+	v = gen ? ct_slot6_look(slot, gen, life, min_age) : 1;
+	if (v && life == CT_LIFE_CONFIRMED)
+		__sync_val_compare_and_swap(&slot->gen, gen, 0);
+	return v;
 }
 
 /* Our own insert lost against a live stub under the same key: undo it, also when

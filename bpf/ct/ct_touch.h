@@ -33,10 +33,11 @@ static __always_inline int ct_has_room(struct ct_table *tab)
 	return *(volatile __u32 *)&tab->confirmed < tab->confirmed_limit;
 }
 
-/* Is there room for one more confirmed record? Looks for expired ones if not. */
+/* Is there room for one more confirmed record? Looks for expired ones if not, and
+ * from three quarters on if ctd does not. */
 static __always_inline int ct_room(struct ct_table *tab, __u8 family)
 {
-	if (ct_has_room(tab))
+	if (*(volatile __u32 *)&tab->confirmed < tab->confirmed_limit - tab->confirmed_limit / 4)
 		return 1;
 	ct_clock_reap(family);
 	return ct_has_room(tab);
@@ -126,8 +127,10 @@ static __always_inline __u64 ct_touch_word(struct ct_conn *conn, const union ct_
 		ct_clock_reap(tr->family);
 		word = ct_touch_swap(conn, tr);
 	}
-	if (tr->promoted)
-		ct_promoted(key, tr->promoted, tr->now, tr->family);
+	if (tr->promoted) {
+		ct_promoted(key, tr->promoted, tr->family);
+		ct_clock_enter(key, ct_w_gen(tr->promoted), tr->family);
+	}
 	return word;
 }
 

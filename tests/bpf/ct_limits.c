@@ -59,6 +59,132 @@ static void a_full_table_refuses_and_then_reaps(void **state)
 	fail_msg("an expired record fills the table for ever");
 }
 
+/* A TCP connection with its own client port, established; `reset`: and broken off. */
+static void tcp_exchange(int six, uint16_t port, bool reset_it)
+{
+	struct packet c = {.src = C[six],
+			   .dst = S[six],
+			   .proto = IPPROTO_TCP,
+			   .sport = port,
+			   .dport = 80,
+			   .tcp = CT_TH_SYN,
+			   .seq = 1000},
+		      s = {.src = S[six],
+			   .dst = C[six],
+			   .proto = IPPROTO_TCP,
+			   .sport = 80,
+			   .dport = port,
+			   .tcp = CT_TH_SYN | CT_TH_ACK,
+			   .seq = 7000,
+			   .ack = 1001};
+
+	SAME(&c, NEW);
+	SAME(&s, REPLIED);
+	c.tcp = CT_TH_ACK;
+	c.seq = 1001;
+	c.ack = 7001;
+	SAME(&c, ESTABLISHED);
+	if (!reset_it)
+		return;
+	c.tcp = CT_TH_RST | CT_TH_ACK;
+	SAME(&c, ESTABLISHED);
+}
+
+/* A clock of this size with nothing in it. */
+static void new_clock(int six, uint32_t size)
+{
+	const struct ct_slot6 none = {0};
+
+	for (uint32_t i = 0; i < size; i++)
+		assert_int_equal(bpf_map_update_elem(core.pins.clock_fd[six], &i, &none, BPF_ANY),
+				 0);
+	core.pins.settings->clock_size = size;
+}
+
+/* How many slots of the clock lead to a record that is confirmed and lives; twice the same: twice.
+ */
+static unsigned int listed(int six, uint32_t size)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < size; i++) {
+		union {
+			struct ct_slot4 s4;
+			struct ct_slot6 s6;
+		} slot = {0};
+		union {
+			struct ct_conn4 c4;
+			struct ct_conn6 c6;
+		} conn;
+		uint32_t gen;
+
+		assert_int_equal(bpf_map_lookup_elem(core.pins.clock_fd[six], &i, &slot), 0);
+		gen = six ? slot.s6.gen : slot.s4.gen;
+		if (gen && !bpf_map_lookup_elem(core.pins.conn_fd[six], &slot, &conn))
+			n += ct_w_gen(conn.c4.c.word) == gen &&
+			     ct_w_life(conn.c4.c.word) == CT_LIFE_CONFIRMED;
+	}
+	return n;
+}
+
+/*
+ * ctd is dead, and three quarters of the places are held by connections that live long: each of
+ * a thousand short ones is listed in the clock, so that its place is free for another. (Long
+ * ones that stood in a row left the promoted without a slot, and their node was lost till ctd
+ * came.)
+ */
+static void without_ctd_each_promoted_record_is_found_again(void **state)
+{
+	enum { CLOCK = 64, LIMIT = CLOCK / 2, KEPT = LIMIT / 4 * 3 };
+
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+
+		reset(NULL);
+		new_clock(six, CLOCK);
+		core.pins.timeouts[0].secs[CT_TIMEOUT_tcp_close] = 1;
+		core.pins.settings->heartbeat = 0;
+		tab->confirmed_limit = LIMIT;
+		for (unsigned int i = 0; i < KEPT; i++)
+			tcp_exchange(six, 2000 + i, false);
+		assert_int_equal(listed(six, CLOCK), KEPT);
+		for (unsigned int i = 0; i < 1000; i++) {
+			tcp_exchange(six, 3000 + i, true);
+			assert_int_equal(listed(six, CLOCK), tab->confirmed);
+			age(1);
+		}
+		assert_in_range(tab->confirmed, KEPT, LIMIT);
+		assert_in_range(tab->nodes, KEPT, LIMIT + 4);
+	}
+	bpfct_default_timeouts(&core.pins.timeouts[0]);
+}
+
+/* ... and while ctd is dead, expired ones do not stay till the table is full. */
+static void without_ctd_room_is_made_before_the_limit(void **state)
+{
+	struct ct_control clock = {.op = CT_CONTROL_CLOCK};
+	struct ct_table *tab = &core.pins.table[0];
+	unsigned int left;
+
+	(void)state;
+	new_clock(0, 64);
+	tab->confirmed_limit = 32;
+	for (unsigned int i = 0; i < 24; i++)
+		tcp_exchange(0, 2000 + i, true);
+	age(11);
+	assert_int_equal(bpfct_control(&core.pins, &clock), 0);
+	core.pins.settings->heartbeat = clock.jiffies; /* it lives */
+	play_numbered(0, 1, NEW);
+	assert_int_equal(tab->confirmed, 24);
+	core.pins.settings->heartbeat = 0;
+	play_numbered(0, 2, NEW);
+	left = tab->confirmed;
+	assert_in_range(left, 8, 16); /* 16 looks, less for what lies between */
+	play_numbered(0, 3, NEW);
+	assert_int_equal(tab->confirmed, left); /* below three quarters again */
+}
+
 static void nodes_are_never_more_than_the_map_holds(void **state)
 {
 	(void)state;
@@ -194,6 +320,8 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		TEST(a_zone_keeps_to_its_quota),
 		TEST(a_full_table_refuses_and_then_reaps),
+		TEST(without_ctd_each_promoted_record_is_found_again),
+		TEST(without_ctd_room_is_made_before_the_limit),
 		TEST(nodes_are_never_more_than_the_map_holds),
 		TEST(a_full_ring_refuses_the_young_and_gives_way_to_who_comes_again),
 		TEST(a_prefix_has_its_share_of_the_retry_ring),

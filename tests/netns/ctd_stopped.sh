@@ -1,15 +1,19 @@
 #!/bin/bash
 # Without ctd nobody sweeps: what has expired must make room by itself (I6). Short
 # time-outs, small tables, ctd killed, then 1,000 new connections a second for
-# several table-fulls: none is refused.
+# several table-fulls: none is refused, nor when much of the table is held by
+# connections that live on.
 #
 #   client ── lan0 router wan0 ── server
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/hold.sh
+. "$(dirname "$0")/../lib/hold.sh"
 
 LIMIT=4096
 COUNT=$((3 * LIMIT))
+KEPT=$((LIMIT * 3 / 8))
 net_router
 conf=$(
 	config short <<-END
@@ -21,7 +25,7 @@ conf=$(
 		set timeout icmp 1
 		set timeout tcp_syn_sent 10
 		set timeout tcp_syn_recv 10
-		set timeout tcp_established 10
+		set timeout tcp_established 3600
 		set timeout tcp_fin_wait 1
 		set timeout tcp_close_wait 1
 		set timeout tcp_last_ack 1
@@ -34,10 +38,13 @@ conf=$(
 	END
 )
 start_ctd "$R" "$conf"
+ulimit -n "$(ulimit -H -n)" # the server holds both families' connections
 serve_echo "$S" 7000
 lan_mac=$(on "$R" ip -o link show lan0 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)
-echo_from "$C" tcp "$S4" 7000 >/dev/null
-echo_from "$C" tcp "$S6" 7000 >/dev/null
+holder 4 "$S4"
+holder 6 "$S6"
+hold 4 open 1
+hold 6 open 1
 kill_ctd
 
 refusals()
@@ -65,7 +72,12 @@ confirmed()
 }
 t half_open_v4_none_refused half_open 10.0.0.64/26 "$S4"
 t half_open_v6_none_refused half_open fd00:1::/122 "$S6"
-t confirmed_v4_none_refused confirmed "$S4"
-t confirmed_v6_none_refused confirmed "$S6"
+# With many places held: the clock passes by the living.
+t kept_v4 hold 4 open $KEPT
+t kept_v6 hold 6 open $KEPT
+t confirmed_beside_the_kept_v4_none_refused confirmed "$S4"
+t confirmed_beside_the_kept_v6_none_refused confirmed "$S6"
+t kept_v4_live_on hold 4 check
+t kept_v6_live_on hold 6 check
 t table_is_consistent ctctl check
 finish

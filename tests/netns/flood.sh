@@ -10,6 +10,8 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/hold.sh
+. "$(dirname "$0")/../lib/hold.sh"
 
 LIMIT=4096 # a family
 KEPT=4000
@@ -44,29 +46,8 @@ flood()
 flood4() { flood "$1" 198.18.0.0/15 10.0.0.9 7001 "$2" "$3"; }
 flood6() { flood "$1" 2001:db8:f::/48 fd00:1::9 7001 "$2" "$3"; }
 
-# holder FAMILY ADDRESS : tests/lib/hold.py behind two pipes
-holder()
-{
-	mkfifo "$TMP/to$1" "$TMP/from$1"
-	nsenter --net="/run/netns/$C" -- /usr/bin/python3 tests/lib/hold.py "$2" 7000 <"$TMP/to$1" >"$TMP/from$1" 2>&1 &
-	PIDS+=($!)
-}
 holder 4 "$S4"
-# shellcheck disable=SC2034 # used by name
-exec {to4}>"$TMP/to4" {from4}<"$TMP/from4"
 holder 6 "$S6"
-# shellcheck disable=SC2034
-exec {to6}>"$TMP/to6" {from6}<"$TMP/from6"
-
-# hold 4|6 COMMAND...
-hold()
-{
-	local to=to$1 from=from$1 answer
-	shift
-	echo "$*" >&"${!to}"
-	read -r -t 120 answer <&"${!from}" || { echo "no answer to $*"; return 1; }
-	[[ $answer == ok* ]] || { echo "$*: $answer"; return 1; }
-}
 # used TABLE FAMILY: the figure of `ctctl stats`
 used()
 {

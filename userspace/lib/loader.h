@@ -30,7 +30,7 @@ struct bpfct_sizes {
 	uint32_t half[CT_SIDES];
 	uint32_t half_slots; /* sum of half[]: entries of ct_half*_v1 */
 	uint32_t half_share; /* an eighth of the smaller side's ring */
-	uint32_t clock;	     /* entries of ct_clock*_v1: 2^n >= confirmed */
+	uint32_t clock;	     /* entries of ct_clock*_v1: 2^n >= 2 * confirmed */
 	uint32_t grave;	     /* entries of ct_grave*_v1: 2^n >= records dying at a time */
 	uint32_t slack;	     /* nodes that the LRU's free lists hold back (FACTS.md) */
 	uint32_t conn;	     /* entries of ct_conn*_v1 */

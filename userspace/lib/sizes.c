@@ -105,7 +105,7 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 	s.half_slots = s.half[0] + s.half[1] + s.half[2];
 	s.half_share =
 		(s.half[0] < s.half[1] ? s.half[CT_SIDE_OUTSIDE] : s.half[CT_SIDE_INSIDE]) / 8;
-	s.clock = pow2_at_least(s.confirmed);
+	s.clock = pow2_at_least(2 * s.confirmed); /* half of it empty: ct_clock_enter() */
 	s.slack = LRU_SLACK * (cpus + 1);
 
 	dying = max_u32(s.confirmed < SMALL_CONFIRMED ? DYING_MIN_SMALL : DYING_MIN,
