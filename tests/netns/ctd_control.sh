@@ -8,7 +8,13 @@
 
 net_router
 conf=$(gateway_config)
+# What systemd would be told, line by line; at READY also what was on lan0 by then
+/usr/bin/python3 tests/lib/notified.py "$TMP/notify.sock" nsenter --net="/run/netns/$R" -- tests/lib/hooks lan0 >"$TMP/notified" &
+PIDS+=($!)
+poll_until 5 test -S "$TMP/notify.sock"
+export NOTIFY_SOCKET=$TMP/notify.sock
 start_ctd "$R" "$conf"
+unset NOTIFY_SOCKET
 sock=/run/bpfct/$CTD_INSTANCE.sock
 
 # ask MESSAGE... : the answers, a line each; @N is a message of N bytes
@@ -37,6 +43,14 @@ status()
 	ask '{"op":"status"}' | jq -r "$1"
 }
 
+notified()
+{
+	grep -q "$1" "$TMP/notified" || { cat "$TMP/notified"; return 1; }
+}
+t systemd_is_told_ready poll_until 5 notified '^READY=1 STATUS=2 interfaces'
+t ready_means_attached_inwards poll_until 5 notified '^| lan0 ingress '
+t ready_means_attached_outwards poll_until 5 notified '^| lan0 egress '
+t systemds_watchdog_is_fed poll_until 10 notified '^WATCHDOG=1$'
 t ping_is_answered answers '"ok":true,"pid":' '{"op":"ping"}'
 t socket_is_0660 test "$(stat -c %a "$sock")" = 660
 t status_names_the_interfaces test "$(status '.interfaces | sort | join(" ")')" = "lan0 wan0"
@@ -220,6 +234,7 @@ t bounding_set_is_empty grep -q 'CapBnd:.*0000000000000000' "/proc/$CTD_PID/stat
 t no_new_privileges grep -qE 'NoNewPrivs:.*1' "/proc/$CTD_PID/status"
 t system_calls_are_filtered grep -qE 'Seccomp:.*2' "/proc/$CTD_PID/status"
 stop_ctd
+t systemd_is_told_stopping poll_until 5 notified '^STOPPING=1$'
 t socket_is_gone_when_ctd_ends test ! -e "$sock"
 
 # What the adopted maps cannot hold

@@ -49,7 +49,20 @@ t no_privilege refuses 1 'permitted|privilege|root|CAP' setpriv --reuid 65534 --
 t check_accepts_a_good_file "$CTD" --check -f "$good" --netns "$R"
 t check_refuses_a_broken_file refuses 1 'broken.conf:1:[0-9]+' "$CTD" --check -f "$TMP/broken.conf"
 
+# Killed while it loads: what it leaves is a lock file with nothing in it, no obstacle.
+killed_while_loading()
+{
+	local lock=/run/bpfct/$T.lock pid
+	"${run_ctd[@]}" -f "$good" >"$TMP/killed" 2>&1 &
+	pid=$!
+	poll_until 10 test -e "$lock"
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null
+	[ -e "$lock" ] && [ ! -s "$lock" ] || { ls -l "$lock"; cat "$TMP/killed"; return 1; }
+}
+t killed_while_loading_it_leaves_an_empty_lock killed_while_loading
 start_ctd "$R" "$good"
+t and_the_next_one_starts ctctl -C
 t second_ctd_on_one_instance refuses 1 'already|running|in use|another' "${run_ctd[@]}" -f "$good"
 t first_is_unharmed ctctl -C
 stop_ctd

@@ -111,6 +111,9 @@ int run_lock_take(struct run_lock *lock, const char *instance, char *err, size_t
 			close(lock->fd);
 	}
 	pid = lock->fd >= 0 ? read_lock(lock) : 0;
+	/* Its writer was killed before it had changed anything. */
+	if (!pid)
+		lock->fresh = true;
 	if (ret == -EBUSY)
 		snprintf(err, errlen, "instance '%s' already has a ctd (pid %d)", instance, pid);
 	else if (ret)

@@ -19,7 +19,7 @@
  */
 struct run_lock {
 	int fd;
-	bool fresh; /* the file was not there */
+	bool fresh; /* the file was not there, or nothing in it */
 	char path[RUN_PATH_MAX];
 	char netns[64]; /* "": that of whoever started ctd */
 	uint32_t clsact[RUN_MAX_CLSACT];
