@@ -251,6 +251,12 @@ on "$R" nft flush ruleset
 on "$R" conntrack -F >/dev/null 2>&1 # the kernel forgets: what comes back is ours
 t bpfct_alone_all_go_on all_go_on
 
+kill_ctd
+t ctd_dead_all_go_on all_go_on
+start_ctd "$R" "$conf"
+t ctd_restarted_all_go_on all_go_on
+t import_is_not_repeated fails grep event=import "$CTD_LOG"
+
 # field NAME PATTERN: of the record of a session, as `ctctl -L` prints it
 recorded()
 {
@@ -284,6 +290,20 @@ ports_are_held()
 	ctctl nat -j | jq -e '[.. | objects | select(.tuples?) | .tuples] | add >= 8'
 }
 t external_ports_are_held ports_are_held
+entered_by_hand_holds_its_port()
+{
+	local before
+	ctctl -I -p sctp -s 10.0.0.9 -d 192.0.2.9 --sport 1 --dport 2 -t 900 --src-nat 203.0.113.1:45678 \
+		--state ESTABLISHED --orig-vtag 1 --reply-vtag 2 2>&1 || return
+	before=$(ctctl nat -j | jq '[.. | objects | select(.class? == "sctp") | .used] | add')
+	ctctl -D -p sctp 2>/dev/null
+	[ "$before" = 1 ] && poll_until 10 sctp_unused
+}
+sctp_unused()
+{
+	[ "$(ctctl nat -j | jq '[.. | objects | select(.class? == "sctp") | .used] | add')" = 0 ]
+}
+t entered_by_hand_holds_its_port entered_by_hand_holds_its_port
 t new_connections_begin page "$C" "http://$S4/page"
 nobody_is_refused()
 {
@@ -340,11 +360,14 @@ on "$R" conntrack -F >/dev/null 2>&1
 	          % (i >> 8, i & 255, "SEEN_REPLY,ASSURED" if i % 2 else "SEEN_REPLY"))
 END
 on "$R" conntrack -R "$TMP/many" >/dev/null 2>&1
+on "$R" conntrack -I -p udp -s 10.0.0.2 -d $S4 --sport 6000 --dport 9 -t 900 -u SEEN_REPLY,ASSURED \
+	--src-nat $RW4:6111 >/dev/null 2>&1
 full=$(
 	config full <<-END
 		set default deny
 		set tcp loose no
-		set limit confirmed 5000
+		set limit confirmed 5001
+		nat out on wan0 proto udp from 10.0.0.0/24 -> (wan0) eim
 		pass in on lan0 proto udp
 	END
 )
@@ -357,7 +380,7 @@ kill_ctd
 start_ctd "$R" "$full"
 as_many_as_there_is_room_for()
 {
-	[ "$(ctctl -L -f ipv4 2>/dev/null | wc -l)" = 5000 ] || { ctctl -C; return 1; }
+	[ "$(ctctl -L -f ipv4 2>/dev/null | wc -l)" = 5001 ] || { ctctl -C; return 1; }
 	[ "$(ctctl -L -u ASSURED 2>/dev/null | grep -c sport=9999)" = 5000 ] || { echo "not those that are assured"; return 1; }
 	grep -q 'event=import .*no_room=500[0-9] reason=' "$CTD_LOG" && ctctl check
 }
@@ -366,6 +389,14 @@ t limit_is_kept_and_said_and_assured_ones_come_first as_many_as_there_is_room_fo
 # The host's own sockets, tracked by nobody.
 on "$R" conntrack -F >/dev/null 2>&1
 ctctl -F >/dev/null 2>&1
+mapping_is_kept()
+{
+	local got
+	ctctl nat bindings | grep -q 6111 || { ctctl nat bindings; return 1; }
+	got=$(echo_from "$C" udp "$S4" 7000 6000) || { echo "$got"; return 1; }
+	[ "$got" = "$RW4 6111 hello" ] || { echo "mapped to $got"; return 1; }
+}
+t endpoint_independent_mapping_is_imported poll_until 10 mapping_is_kept
 t unknown_session_is_stopped fails says ssh4 2
 ctctl flow import >"$TMP/by_hand" 2>&1
 t sockets_are_imported_v4 says ssh4 30
