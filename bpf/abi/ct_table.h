@@ -39,6 +39,14 @@
 #define CT_SIDE_RETRY	2 /* refused before and sent again: a spoofed flood does not do that */
 #define CT_SIDES	3
 
+/*
+ * What the kernel does to forwarded packets beside us (xfrm policies, nftables chains,
+ * rules of its routing): found by ctd, obeyed where packets are routed.
+ */
+#define CT_ASIDE_STACK 0x01 /* none is redirected: all go by the stack */
+#define CT_ASIDE_LATE  0x02 /* only the stack knows where: connections open where they leave */
+#define CT_ASIDE_LOOK  0x04 /* packets of a connection may go different ways: no route is kept */
+
 /* Live settings; written by ctd, read by every program. Seconds unless said. */
 struct ct_settings {
 	__u32 abi_version;
@@ -55,7 +63,8 @@ struct ct_settings {
 	__u8 checksum;		     /* verify ICMP and SCTP checksums; default 1 */
 	__u8 fragments[2];	     /* enum frag_mode of IPv4, IPv6 */
 	__u8 imported;		     /* 1: what lived before the first activation is in the table */
-	__u8 pad[5];
+	__u8 route_aside[2];	     /* CT_ASIDE_* of IPv4, IPv6; changed before route_epoch */
+	__u8 pad[3];
 	__u32 half_size[CT_SIDES]; /* slots of each half-open ring, a power of two each */
 	__u32 half_share;	   /* half-open a source prefix may hold on one side */
 	__u32 clock_size;	   /* slots of the clock, a power of two */

@@ -12,20 +12,26 @@
  * which it was filled. ctd counts the epoch up on every change of routes,
  * neighbours, addresses or links. Slots of the current epoch are never
  * rewritten; those of older ones are free for all.
+ *
+ * Without ctd nobody says what has changed, nor that an IPsec policy has been
+ * added: so CT_HEARTBEAT_SECS after its last sign of life no remembered route
+ * holds and everything goes by the stack, which knows.
  */
 #define CT_EPOCH_MASK	  0xfffff
-#define CT_EPOCH_ALONE	  0x80000 /* epochs that the datapath counts without ctd */
 #define CT_NEXTHOP_BUSY	  (1u << 31)
 #define CT_NEXTHOP_PROBES 4
-/* Without ctd epochs follow the clock: a cached route is trusted for 1024
- * jiffies (1 to 10 s). */
-#define CT_ALONE_SHIFT 10
 
 static __always_inline __u32 ct_epoch(const struct ct_settings *set)
 {
-	if (ct_ctd_alive(set))
-		return set->route_epoch & (CT_EPOCH_ALONE - 1);
-	return CT_EPOCH_ALONE | ((bpf_jiffies64() >> CT_ALONE_SHIFT) & (CT_EPOCH_ALONE - 1));
+	return *(volatile __u32 *)&set->route_epoch & CT_EPOCH_MASK;
+}
+
+/* CT_ASIDE_* for packets of this family. */
+static __always_inline __u32 ct_route_aside(const struct ct_settings *set, int family)
+{
+	__u32 aside = *(volatile __u8 *)&set->route_aside[family == 6];
+
+	return ct_ctd_alive(set) ? aside : aside | CT_ASIDE_STACK;
 }
 
 /* The next hop a record remembers, copied to *out. 1 if it still holds. */
@@ -35,7 +41,7 @@ static __always_inline int ct_route_get(const struct ct_settings *set, __u32 rou
 	__u32 slot = route & (CT_NEXTHOPS - 1), epoch = ct_epoch(set);
 	struct ct_nexthop *nh;
 
-	if (!route || route >> 12 != epoch)
+	if (!route || route >> 12 != epoch || !ct_ctd_alive(set))
 		return 0;
 	nh = bpf_map_lookup_elem(&ct_nexthop_v1, &slot);
 	if (!nh || *(volatile __u32 *)&nh->tag != epoch)

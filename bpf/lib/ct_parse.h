@@ -347,6 +347,7 @@ static __always_inline int ct_parse_ip6(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	__builtin_memcpy(pkt->tuple.saddr, &ip->saddr, 16);
 	__builtin_memcpy(pkt->tuple.daddr, &ip->daddr, 16);
 	pkt->ttl = ip->hop_limit;
+	pkt->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
 	pkt->len = total;
 	next = ip->nexthdr;
 	off = pkt->l3_off + sizeof(*ip);

@@ -11,6 +11,7 @@
 #define FW_TO_HOP   0 /* hop is complete: it can be redirected there */
 #define FW_TO_STACK 1 /* forwarded, but by the stack: hop->ifindex is where, if known */
 #define FW_TO_SELF  2 /* for the router itself */
+#define FW_TO_LATE  3 /* opens a connection, and where to only the stack knows */
 
 #define FW_AF_INET  2
 #define FW_AF_INET6 10
@@ -31,13 +32,24 @@ static __always_inline int fw_attached(__u32 ifindex)
 	return iface && (iface->flags & FW_IF_ATTACHED);
 }
 
+/* What routing rules may look at beside addresses. */
+static __always_inline void fw_route_ports(struct bpf_fib_lookup *p, const struct ct_pkt *pkt,
+					   const struct ct_result *res)
+{
+	p->l4_protocol = pkt->tuple.proto;
+	if (p->l4_protocol != IPPROTO_TCP && p->l4_protocol != IPPROTO_UDP)
+		return;
+	p->sport = pkt->tuple.sport;
+	p->dport = res->translate & CT_XLATE_DST ? res->to.dport : pkt->tuple.dport;
+}
+
 /* Asks the kernel's FIB for the packet as it is after destination translation. */
 __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 			const struct ct_result *res, struct fw_hop *hop)
 {
 	const struct ct_settings *set = ct_settings();
 	struct bpf_fib_lookup p = {};
-	__u32 epoch;
+	__u32 epoch, aside;
 	long v;
 
 	if (!pkt || !res || !hop || !set)
@@ -45,8 +57,13 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 	hop->route = 0;
 	hop->nh.ifindex = 0;
 	hop->where = FW_TO_STACK;
+	/* Read before the look-up: a change between the two makes the entry old, not wrong. */
+	epoch = ct_epoch(set);
+	aside = ct_route_aside(set, pkt->tuple.family);
+	if ((aside & CT_ASIDE_STACK) && res->verdict > CT_NEW)
+		return 0;
 	p.ifindex = skb->ifindex;
-	p.l4_protocol = pkt->tuple.proto;
+	fw_route_ports(&p, pkt, res);
 	p.tot_len = 1; /* makes the kernel report the route's MTU */
 	if (pkt->tuple.family == 4) {
 		p.family = FW_AF_INET;
@@ -55,20 +72,21 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 		p.ipv4_dst = res->translate & CT_XLATE_DST ? res->to.daddr[0] : pkt->tuple.daddr[0];
 	} else {
 		p.family = FW_AF_INET6;
+		p.flowinfo = bpf_htonl((__u32)pkt->tos << 20);
 		__builtin_memcpy(p.ipv6_src, pkt->tuple.saddr, 16);
 		if (res->translate & CT_XLATE_DST)
 			__builtin_memcpy(p.ipv6_dst, res->to.daddr, 16);
 		else
 			__builtin_memcpy(p.ipv6_dst, pkt->tuple.daddr, 16);
 	}
-	/* Read first: a change between the two makes the entry old, not wrong. */
-	epoch = ct_epoch(set);
 	v = bpf_fib_lookup(skb, &p, sizeof(p), 0);
 	/* Where the kernel does not forward, what arrives is for the host or lost. */
 	if (v == BPF_FIB_LKUP_RET_NOT_FWDED || v == BPF_FIB_LKUP_RET_FWD_DISABLED) {
 		hop->where = FW_TO_SELF;
 		return 0;
 	}
+	if (res->verdict == CT_NEW && ((aside & CT_ASIDE_LATE) || v == BPF_FIB_LKUP_RET_UNSUPP_LWT))
+		hop->where = FW_TO_LATE;
 	if (v != BPF_FIB_LKUP_RET_SUCCESS) {
 		/* The device is known when only the neighbour is not. */
 		if (v == BPF_FIB_LKUP_RET_NO_NEIGH)
@@ -84,10 +102,11 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 		return 0;
 	/* Where our programs are not (yet) nobody would translate or judge; the stack's way
 	 * there is closed by ctd's guard. */
-	if (!fw_attached(p.ifindex))
+	if ((aside & CT_ASIDE_STACK) || !fw_attached(p.ifindex))
 		return 0;
 	hop->where = FW_TO_HOP;
-	hop->route = ct_route_put(&hop->nh, epoch);
+	if (!(aside & CT_ASIDE_LOOK))
+		hop->route = ct_route_put(&hop->nh, epoch);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
  * outside, nor do those of two hooks: nobody completes what another began. */
 #define FW_SIDE_OUTSIDE 0
 #define FW_SIDE_INSIDE	1
+#define FW_SIDE_LATE	0x20000000 /* egress: connection to be opened */
 #define FW_SIDE_PENDING 0x40000000 /* egress: source translation to be done */
 #define FW_SIDE_EGRESS	0x80000000 /* and the device, as one packet may leave by two */
 
@@ -52,6 +53,8 @@ __noinline int fw_fragment_out(struct __sk_buff *skb, __u32 mark)
 		return FRAG_PASS;
 	if (mark & FW_MARK_PENDING)
 		side |= FW_SIDE_PENDING;
+	if (mark & FW_MARK_LATE)
+		side |= FW_SIDE_LATE;
 	return frag_hold(skb, &w->pkt, side);
 }
 

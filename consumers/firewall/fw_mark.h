@@ -7,15 +7,16 @@
 
 /*
  * A packet is tracked once though it crosses several hooks. The mark is
- * tc_index: 15 bits of a keyed hash of the packet's addresses, protocol and first
+ * tc_index: 14 bits of a keyed hash of the packet's addresses, protocol and first
  * transport word as it leaves the hook, so that a tunnel's outer packet does not
- * match, and a bit that says "source translation still to be done". Always
+ * match, and two bits for what is still to be done at egress. Always
  * written at ingress, as it arrives from the peer namespace over veth; never 0.
  * Taken from the packet's bytes, so that egress need not parse what is done.
  * Fragments of a datagram share one: IPv4's id stands for the transport word, of
  * IPv6 the addresses are all.
  */
-#define FW_MARK_PENDING 1
+#define FW_MARK_PENDING 1 /* source translation */
+#define FW_MARK_LATE	2 /* its connection, and all that goes with that */
 
 /* Where the IP header of an untagged packet is; the mark is only for those. */
 static __always_inline __u32 fw_l3(int l2)
@@ -25,7 +26,7 @@ static __always_inline __u32 fw_l3(int l2)
 
 static __always_inline int fw_mark_end(const struct ct_settings *set, __u64 h)
 {
-	return (ct_mix(h, set->secret[1]) & 0xfffe) | 0x8000;
+	return (ct_mix(h, set->secret[1]) & 0xfffc) | 0x8000;
 }
 
 static __always_inline int fw_is_ext(__u8 next)

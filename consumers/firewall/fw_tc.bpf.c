@@ -60,14 +60,17 @@ static __always_inline int fw_is_invalid(int v)
 __noinline int fw_to_stack(struct __sk_buff *skb)
 {
 	struct ct_work *w = ct_work();
+	struct fw_work *f = fw_work();
 	int v, pending;
 
-	if (!w)
+	if (!w || !f)
 		return fw_drop(-CT_DROP_MAP_MISSING);
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_DST);
 	if (v < 0)
 		return fw_drop_all(w, v);
 	pending = w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0;
+	if (f->hop.where == FW_TO_LATE)
+		pending = FW_MARK_LATE;
 	ct_stat(CT_STAT_STACK_FORWARD);
 	if (w->pkt.flags & CT_PKT_GATHERED) {
 		v = fw_release_up(skb, pending);
@@ -147,7 +150,7 @@ static __always_inline int fw_redirect(struct __sk_buff *skb, struct ct_work *w,
 static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, struct fw_work *f)
 {
 	__u32 in = skb->ifindex, out;
-	int v, to_self, redirected = 0;
+	int v, to_self, late, redirected = 0;
 
 	to_self = f->hop.where == FW_TO_SELF;
 	if (w->res.verdict == CT_NEW) {
@@ -155,17 +158,21 @@ static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, s
 		if (redirected < 0)
 			return redirected;
 		to_self = f->hop.where == FW_TO_SELF;
+		/* A new destination is given here or never; the look-up's word is taken. */
+		if (redirected && f->hop.where == FW_TO_LATE)
+			f->hop.where = FW_TO_STACK;
 	}
+	late = f->hop.where == FW_TO_LATE;
 	out = f->hop.nh.ifindex;
 	v = fw_judge(&w->pkt, in, out, FW_IN, to_self, &f->verdict);
 	/* The rule that redirects admits, unless another blocks. */
 	if (v == -CT_DROP_FW_DEFAULT && redirected)
 		v = 0;
-	if (v >= 0 && !to_self)
+	if (v >= 0 && !to_self && !late)
 		v = fw_judge(&w->pkt, in, out, FW_OUT, 0, &f->verdict);
 	if (v < 0)
 		return v;
-	if (w->res.verdict != CT_NEW)
+	if (w->res.verdict != CT_NEW || late)
 		return 0;
 	/* What the stack will answer with an error opens nothing. */
 	if (!to_self && (!out || w->pkt.ttl <= 1))
@@ -275,27 +282,32 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	return fw_to_stack(skb);
 }
 
-/* A packet of the router's own that opens a connection. */
+/* A packet that opens a connection where it leaves: the router's own, or one that
+ * the `in` rules have admitted (FW_TO_LATE). */
 __noinline int fw_admit_out(struct __sk_buff *skb)
 {
 	struct ct_work *w = ct_work();
 	struct fw_work *f = fw_work();
-	__u32 out = skb->ifindex;
+	__u32 out = skb->ifindex, in = 0;
+	const struct fw_iface *iface;
 	int v;
 
 	if (!w || !f)
 		return -CT_DROP_MAP_MISSING;
-	v = fw_judge(&w->pkt, 0, out, FW_OUT, 0, &f->verdict);
+	if (f->hop.where == FW_TO_LATE)
+		in = skb->ingress_ifindex;
+	v = fw_judge(&w->pkt, in, out, FW_OUT, 0, &f->verdict);
 	if (v < 0)
 		return v;
 	if (w->res.verdict != CT_NEW)
 		return 0;
 	__builtin_memset(&w->args, 0, sizeof(w->args));
-	v = fw_nat(&w->pkt, 0, out, 0, &w->args.nat);
+	v = fw_nat(&w->pkt, in, out, 0, &w->args.nat);
 	if (v < 0)
 		return v;
-	w->args.inside = 1;
-	w->args.local = 1;
+	iface = in ? fw_iface(in) : NULL;
+	w->args.inside = !in || (iface && (iface->flags & FW_IF_INSIDE));
+	w->args.local = !in;
 	return FW_COMMIT;
 }
 
@@ -334,19 +346,27 @@ __noinline int fw_done(struct __sk_buff *skb, int v)
 }
 
 /* What the mark says of a packet that is not simply done with. */
-#define FW_OWN	   0 /* the router's own */
+#define FW_OWN	   0 /* the router's own, or FW_TO_LATE: to be tracked */
 #define FW_PENDING 1 /* its source is still to be translated */
 #define FW_CUT	   2 /* done with, but for the stack having cut it */
 
 __noinline int fw_marked(struct __sk_buff *skb, __u32 mark)
 {
 	struct ct_work *w = ct_work();
+	struct fw_work *f = fw_work();
 	__u32 want, uncut;
 
-	if (!mark || !w)
+	if (!w || !f)
+		return FW_OWN;
+	f->hop.where = FW_TO_STACK;
+	if (!mark)
 		return FW_OWN;
 	want = fw_mark(skb, w->pkt.l3_off);
 	uncut = w->pkt.flags & CT_PKT_GATHERED ? fw_mark_uncut(skb, &w->pkt) : want;
+	if (mark == (want | FW_MARK_LATE) || mark == (uncut | FW_MARK_LATE)) {
+		f->hop.where = FW_TO_LATE;
+		return FW_OWN;
+	}
 	if (mark == (want | FW_MARK_PENDING) || mark == (uncut | FW_MARK_PENDING))
 		return FW_PENDING;
 	return mark == uncut ? FW_CUT : FW_OWN;

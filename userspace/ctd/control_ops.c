@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../lib/nfct_export.h"
+#include "aside.h"
 #include "attach.h"
 #include "control.h"
 #include "events.h"
@@ -141,6 +142,8 @@ static int op_load(struct ctd *d, struct control_request *req)
 		return -ENOMEM;
 	ret = rules_load(d, text ? json_object_get_string(text) : NULL,
 			 text ? json_object_get_string_len(text) : 0, err);
+	if (!ret)
+		aside_print(d, "warning: ", err);
 	fclose(err);
 	if (ret)
 		take_error(req, lines, ret);

@@ -43,6 +43,7 @@ struct ctd {
 	struct firewall *fw;	       /* firewall.c: the consumer's object */
 	struct guard *guard;	       /* guard.c */
 	struct attach *attach;	       /* attach.c */
+	struct aside *aside;	       /* aside.c */
 	struct sweep *sweep;	       /* sweep.c */
 	struct frag_sweep *frag_sweep; /* frag_sweep.c */
 	struct heartbeat *heart;       /* heartbeat.c */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aside.h"
 #include "attach.h"
 #include "control.h"
 #include "events.h"
@@ -217,6 +218,8 @@ static int publish(struct ctd *d)
 	ret = route_start(d);
 	if (!ret)
 		ret = guard_watch(d);
+	if (!ret)
+		ret = aside_start(d);
 	if (ret)
 		return ret;
 	import_begin(d, &imported);
@@ -231,6 +234,7 @@ static int start_duties(struct ctd *d)
 {
 	int ret;
 
+	aside_unknown(d);
 	ret = heartbeat_start(d);
 	if (!ret)
 		ret = events_start(d);
@@ -253,6 +257,7 @@ static void stop_duties(struct ctd *d)
 	frag_sweep_stop(d);
 	sweep_stop(d);
 	nat_stop(d);
+	aside_stop(d);
 	route_stop(d);
 	events_stop(d);
 	heartbeat_stop(d);

@@ -115,9 +115,9 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 	return MNL_CB_OK;
 }
 
-static void new_epoch(struct ctd *d)
+void route_new_epoch(struct ctd *d)
 {
-	__atomic_add_fetch(&d->core.pins.settings->route_epoch, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&d->core.pins.settings->route_epoch, 1, __ATOMIC_SEQ_CST);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -146,7 +146,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (r->gone)
 		guard_sync(d);
 	if (r->epoch)
-		new_epoch(d);
+		route_new_epoch(d);
 	if (r->interfaces && !evtimer_pending(r->refresh, NULL))
 		evtimer_add(r->refresh, &soon);
 }
@@ -194,7 +194,7 @@ int route_start(struct ctd *d)
 		return ret;
 	}
 	/* What changed while there was no ctd. */
-	new_epoch(d);
+	route_new_epoch(d);
 	r->refresh = evtimer_new(d->base, on_refresh, d);
 	r->readable =
 		event_new(d->base, mnl_socket_get_fd(r->nl), EV_READ | EV_PERSIST, on_readable, d);

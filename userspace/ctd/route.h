@@ -12,4 +12,7 @@
 int route_start(struct ctd *d);
 void route_stop(struct ctd *d);
 
+/* No remembered route holds any more. */
+void route_new_epoch(struct ctd *d);
+
 #endif

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+#include "aside.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
+
+#include "aside_find.h"
+#include "route.h"
+
+#define BUSES 3
+
+/* What tells of changes. */
+static const struct bus {
+	int bus;
+	int group[2];
+} listen_to[BUSES] = {
+	{NETLINK_XFRM, {XFRMNLGRP_POLICY}},
+	{NETLINK_NETFILTER, {NFNLGRP_NFTABLES}},
+	{NETLINK_ROUTE, {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}},
+};
+
+struct aside {
+	struct mnl_socket *nl[BUSES];
+	struct event *readable[BUSES];
+	struct event *soon;  /* changes come in groups: one look at all of them */
+	struct event *timer; /* for iptables-legacy */
+	struct aside_found found;
+	struct aside_found legacy; /* its part as it was at the last look */
+};
+
+static void set_flags(struct ctd *d, uint8_t v4, uint8_t v6)
+{
+	struct ct_settings *set = d->core.pins.settings;
+
+	if (set->route_aside[0] == v4 && set->route_aside[1] == v6)
+		return;
+	__atomic_store_n(&set->route_aside[0], v4, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&set->route_aside[1], v6, __ATOMIC_SEQ_CST);
+	/* Afterwards: what is remembered from now on was looked up under the new flags. */
+	route_new_epoch(d);
+}
+
+static void hold_back(struct ctd *d)
+{
+	const uint8_t *aside = d->core.pins.settings->route_aside;
+
+	set_flags(d, aside[0] | CT_ASIDE_STACK, aside[1] | CT_ASIDE_STACK);
+}
+
+void aside_unknown(struct ctd *d)
+{
+	hold_back(d);
+}
+
+/* What cannot be read is taken to be there. */
+static void find(const char *what, int (*look)(struct aside_found *), struct aside_found *f)
+{
+	int ret = look(f);
+
+	if (!ret)
+		return;
+	log_event(LOG_FAULT, "beside", "of=%s error=\"%s\"", what, strerror(-ret));
+	aside_note(f, ASIDE_BOTH, CT_ASIDE_STACK | CT_ASIDE_LATE, "%s: cannot be read (%s)", what,
+		   strerror(-ret));
+}
+
+static bool same(const struct aside_found *a, const struct aside_found *b)
+{
+	unsigned int i;
+
+	if (a->n != b->n || memcmp(a->flags, b->flags, sizeof(a->flags)))
+		return false;
+	for (i = 0; i < a->n && i < ASIDE_LINES; i++)
+		if (strcmp(a->line[i], b->line[i]))
+			return false;
+	return true;
+}
+
+static void look(struct ctd *d)
+{
+	struct aside *a = d->aside;
+	struct aside_found *f = calloc(1, sizeof(*f));
+	unsigned int i;
+
+	if (!f) {
+		hold_back(d);
+		return;
+	}
+	find("iptables-legacy", aside_find_legacy, f);
+	a->legacy = *f;
+	find("nftables", aside_find_nft, f);
+	find("xfrm", aside_find_xfrm, f);
+	find("ip rules", aside_find_rules, f);
+	if (!same(f, &a->found)) {
+		log_event(LOG_INFO, "beside", "found=%u ipv4=%s ipv6=%s", f->n,
+			  f->flags[0] & CT_ASIDE_STACK ? "stack" : "redirect",
+			  f->flags[1] & CT_ASIDE_STACK ? "stack" : "redirect");
+		for (i = 0; i < f->n && i < ASIDE_LINES; i++)
+			log_event(LOG_TRACE, "beside", "found=\"%s\"", f->line[i]);
+	}
+	a->found = *f;
+	free(f);
+	set_flags(d, a->found.flags[0], a->found.flags[1]);
+}
+
+static int table_attr(const struct nlattr *attr, void *arg)
+{
+	const char **table = arg;
+
+	if (mnl_attr_get_type(attr) == NFTA_TABLE_NAME)
+		*table = mnl_attr_get_str(attr);
+	return MNL_CB_OK;
+}
+
+/* Elements come and go in sets all day; chains and rules are what may begin to see packets. */
+static bool nft_matters(const struct nlmsghdr *nlh)
+{
+	const char *table = NULL;
+
+	switch (NFNL_MSG_TYPE(nlh->nlmsg_type)) {
+	case NFT_MSG_NEWTABLE:
+	case NFT_MSG_DELTABLE:
+	case NFT_MSG_NEWCHAIN:
+	case NFT_MSG_DELCHAIN:
+	case NFT_MSG_NEWRULE:
+	case NFT_MSG_DELRULE:
+		break;
+	default:
+		return false;
+	}
+	/* The name of the table is the first attribute of each of them. */
+	mnl_attr_parse(nlh, sizeof(struct nfgenmsg), table_attr, &table);
+	return !table || strncmp(table, ASIDE_OURS, strlen(ASIDE_OURS));
+}
+
+static int on_message(const struct nlmsghdr *nlh, void *arg)
+{
+	bool *changed = arg;
+
+	if (NFNL_SUBSYS_ID(nlh->nlmsg_type) != NFNL_SUBSYS_NFTABLES || nft_matters(nlh))
+		*changed = true;
+	return MNL_CB_OK;
+}
+
+/* Nothing is redirected from the first message until a look has shown what has changed. */
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval soon = {.tv_usec = 10 * 1000};
+	struct ctd *d = arg;
+	struct aside *a = d->aside;
+	char buf[32768];
+	bool changed = false;
+	unsigned int i;
+	ssize_t n;
+
+	(void)what;
+	for (i = 0; i < BUSES && (!a->nl[i] || mnl_socket_get_fd(a->nl[i]) != fd); i++)
+		;
+	while (i < BUSES) {
+		n = mnl_socket_recvfrom(a->nl[i], buf, sizeof(buf));
+		if (n >= 0)
+			mnl_cb_run(buf, n, 0, 0, on_message, &changed);
+		else if (errno == ENOBUFS)
+			changed = true;
+		else
+			break;
+	}
+	if (!changed)
+		return;
+	hold_back(d);
+	if (!evtimer_pending(a->soon, NULL))
+		evtimer_add(a->soon, &soon);
+}
+
+static void on_soon(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	look(arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct ctd *d = arg;
+	struct aside_found *f = calloc(1, sizeof(*f));
+
+	(void)fd;
+	(void)what;
+	if (!f)
+		return;
+	find("iptables-legacy", aside_find_legacy, f);
+	if (!same(f, &d->aside->legacy))
+		look(d);
+	free(f);
+}
+
+/* -EPROTONOSUPPORT: the kernel has nothing of the kind, so nothing will change. */
+static int subscribe(const struct bus *b, struct mnl_socket **out)
+{
+	struct mnl_socket *nl = mnl_socket_open2(b->bus, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	unsigned int i;
+	int group;
+
+	if (!nl)
+		return -errno;
+	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		goto fail;
+	for (i = 0; i < 2 && b->group[i]; i++) {
+		group = b->group[i];
+		if (mnl_socket_setsockopt(nl, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
+			goto fail;
+	}
+	*out = nl;
+	return 0;
+fail:
+	i = errno;
+	mnl_socket_close(nl);
+	return -(int)i;
+}
+
+int aside_start(struct ctd *d)
+{
+	struct timeval second = {.tv_sec = 1};
+	struct aside *a = calloc(1, sizeof(*a));
+	unsigned int i;
+	int ret;
+
+	if (!a)
+		return -ENOMEM;
+	d->aside = a;
+	for (i = 0; i < BUSES; i++) {
+		ret = subscribe(&listen_to[i], &a->nl[i]);
+		if (ret == -EPROTONOSUPPORT)
+			continue;
+		if (ret) {
+			log_fail("cannot listen to netlink bus %d: %s", listen_to[i].bus,
+				 strerror(-ret));
+			return ret;
+		}
+		a->readable[i] = event_new(d->base, mnl_socket_get_fd(a->nl[i]),
+					   EV_READ | EV_PERSIST, on_readable, d);
+		if (!a->readable[i] || event_add(a->readable[i], NULL))
+			return -ENOMEM;
+	}
+	a->soon = evtimer_new(d->base, on_soon, d);
+	a->timer = event_new(d->base, -1, EV_PERSIST, on_timer, d);
+	if (!a->soon || !a->timer || event_add(a->timer, &second))
+		return -ENOMEM;
+	look(d);
+	return 0;
+}
+
+void aside_stop(struct ctd *d)
+{
+	struct aside *a = d->aside;
+	unsigned int i;
+
+	if (!a)
+		return;
+	for (i = 0; i < BUSES; i++) {
+		if (a->readable[i])
+			event_free(a->readable[i]);
+		if (a->nl[i])
+			mnl_socket_close(a->nl[i]);
+	}
+	if (a->soon)
+		event_free(a->soon);
+	if (a->timer)
+		event_free(a->timer);
+	free(a);
+	d->aside = NULL;
+}
+
+void aside_print(const struct ctd *d, const char *prefix, FILE *out)
+{
+	const struct aside_found *f;
+	unsigned int i;
+
+	if (!d->aside)
+		return;
+	f = &d->aside->found;
+	for (i = 0; i < f->n && i < ASIDE_LINES; i++)
+		fprintf(out, "%s%s: forwarded packets go by the stack\n", prefix, f->line[i]);
+	if (f->n > ASIDE_LINES)
+		fprintf(out, "%sand %u more\n", prefix, f->n - ASIDE_LINES);
+}
