@@ -116,7 +116,10 @@ fetch_vmlinuz()
 	fi
 	name=$(apt-cache "${opt[@]}" show "$meta" | sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' |
 		head -n 1)
-	[ -n "$name" ] || fetch_die "no package $meta for Linux $series" || return
+	case $name in
+	linux-image-"$series".*) ;;
+	*) fetch_die "no package of Linux $series: $meta is ${name:-not there}" || return ;;
+	esac
 	if [ "$series" = 6.12 ]; then
 		mkdir -p "$dir/deb"
 		(cd "$dir/deb" && apt-get -qq "${opt[@]}" download "$name") || return
