@@ -4,6 +4,7 @@
 #include "lib/ctx_tc.h"
 
 #include "ct/ct_control.h"
+#include "ct/ct_dump.h"
 #include "nat/nat_sweep.h"
 #include "frag/frag_sweep.h"
 
@@ -182,24 +183,6 @@ int frag_sweep(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-/*
- * What is printed is one connection, never two halves. A walk may be preempted between
- * key and value for longer than a dead node rests: so after the copy the key is compared
- * once more, and then the word. A node is DEAD before it changes hands: is it not, and
- * of the same generation, then the key was this life's. Others are left out.
- */
-static __always_inline int dump_whole(const void *at, const union ct_key *key,
-				      const struct ct_conn *conn, __u64 word, __u8 family)
-{
-	__u64 now;
-
-	asm volatile("" : : : "memory");
-	if (!ct_key_same(at, key, family))
-		return 0;
-	now = ct_word(conn);
-	return ct_w_gen(now) == ct_w_gen(word) && ct_w_life(now) != CT_LIFE_DEAD;
-}
-
 SEC("iter/bpf_map_elem")
 int ct_dump4(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -215,7 +198,7 @@ int ct_dump4(struct bpf_iter__bpf_map_elem *ctx)
 	key.k4 = *at;
 	word = ct_word(&conn->c);
 	ct_flow_fill(&flow, &conn->c, &key, word, 4);
-	if (!dump_whole(at, &key, &conn->c, word, 4))
+	if (!ct_dump_whole(at, &key, &conn->c, word, 4))
 		return 0;
 	flow.type = 0;
 	flow.tick = ct_now(set);
@@ -238,7 +221,7 @@ int ct_dump6(struct bpf_iter__bpf_map_elem *ctx)
 	key.k6 = *at;
 	word = ct_word(&conn->c);
 	ct_flow_fill(&flow, &conn->c, &key, word, 6);
-	if (!dump_whole(at, &key, &conn->c, word, 6))
+	if (!ct_dump_whole(at, &key, &conn->c, word, 6))
 		return 0;
 	flow.type = 0;
 	flow.tick = ct_now(set);

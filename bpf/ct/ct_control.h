@@ -6,6 +6,7 @@
 
 #include "../nat/nat_claim.h"
 #include "../nat/nat_enter.h"
+#include "ct_dump.h"
 #include "ct_touch.h"
 
 /*
@@ -54,8 +55,9 @@ static __always_inline int ct_control_update(const struct ct_settings *set, stru
 		return -EAGAIN;
 	if ((req->set & CT_SET_MARK) && !ct_set_mark(conn, word, req->flow.c.mark))
 		return -EAGAIN;
-	if (req->set & CT_SET_TIMEOUT)
-		ct_set_timer(conn, word | add, ct_now(set) + ct_ticks(set, req->flow.c.expires));
+	if ((req->set & CT_SET_TIMEOUT) &&
+	    !ct_set_timer_alone(conn, word, ct_now(set) + ct_ticks(set, req->flow.c.expires)))
+		return -EAGAIN;
 	ct_event(set, conn, key, word | add, family, CT_EVENT_UPDATE);
 	return 0;
 }
@@ -97,17 +99,6 @@ static __always_inline void ct_control_barrier(struct ct_table *tab)
 	__u32 n = __sync_val_compare_and_swap(&tab->stubs, 0, 0);
 
 	asm volatile("" : : "r"(n));
-}
-
-static __always_inline int ct_key_same(const union ct_key *a, const union ct_key *b, __u8 family)
-{
-	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-	__u32 diff = 0, i;
-
-#pragma unroll
-	for (i = 0; i < (family == 4 ? sizeof(struct ct_key4) : sizeof(struct ct_key6)) / 4; i++)
-		diff |= x[i] ^ y[i];
-	return !diff;
 }
 
 static __always_inline int ct_control_stub_live(const union ct_key *key, __u32 now, __u8 family)

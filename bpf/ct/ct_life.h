@@ -138,6 +138,29 @@ static __always_inline void ct_set_timer(struct ct_conn *conn, __u64 word, __u32
 	}
 }
 
+/* As ct_set_timer() from where we may be preempted: swapped together with the time of the last
+ * packet beside it, which no later life of the node has. 1, or 0 when it has ended. */
+static __always_inline int ct_set_timer_alone(struct ct_conn *conn, __u64 word, __u32 expires)
+{
+	__u64 *both = (__u64 *)&conn->expires, was, want, w;
+	int i;
+
+	for (i = 0; i < CT_TOUCH_TRIES; i++) {
+		was = *(volatile __u64 *)both;
+		w = ct_word(conn);
+		if (ct_w_gen(w) != ct_w_gen(word) || !ct_w_live(w))
+			return 0;
+		want = (was & ~0xffffffffULL) | expires;
+		if (__sync_val_compare_and_swap(both, was, want) == was)
+			return 1;
+	}
+	return 0;
+}
+_Static_assert(__builtin_offsetof(struct ct_conn, expires) % 8 == 0 &&
+		       __builtin_offsetof(struct ct_conn, last) ==
+			       __builtin_offsetof(struct ct_conn, expires) + 4,
+	       "expires and last are swapped as one");
+
 static __always_inline __u32 ct_add(__u32 *n, __s32 by)
 {
 	return __sync_fetch_and_add(n, by) + by;

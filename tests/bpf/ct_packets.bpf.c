@@ -3,6 +3,7 @@
 #include "../../bpf/lib/ctx_tc.h"
 #include <linux/pkt_cls.h>
 
+#include "../../bpf/ct/ct_dump.h"
 #include "../../bpf/ct_path.h"
 #include "ct_packets.h"
 
@@ -84,6 +85,31 @@ int mispaired(struct __sk_buff *skb)
 		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &record->k6);
 
 		return c6 ? ct_visit_entry(&c6->c, &key, ct_now(set), 6) : -1;
+	}
+}
+
+/* A dump that was preempted after its copy: key 0 is what it copied, with the word in pkt_case_v1,
+ * key 1 what stands there now. Is it one connection? */
+SEC("tc")
+int dumped(struct __sk_buff *skb)
+{
+	__u32 zero = 0, one = 1;
+	union ct_key *copied, *at;
+	struct pkt_case *c;
+
+	copied = bpf_map_lookup_elem(&pkt_pair_v1, &zero);
+	at = bpf_map_lookup_elem(&pkt_pair_v1, &one);
+	c = bpf_map_lookup_elem(&pkt_case_v1, &zero);
+	if (!copied || !at || !c)
+		return -1;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &copied->k4);
+
+		return c4 ? ct_dump_whole(at, copied, &c4->c, c->word, 4) : -1;
+	} else {
+		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &copied->k6);
+
+		return c6 ? ct_dump_whole(at, copied, &c6->c, c->word, 6) : -1;
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,26 @@ static void masquerade_takes_the_interfaces_address(void **state)
 		  {"other source", TCP4("192.168.3.1", 1, "198.51.100.7", 80), ETH0, 0},
 		  {"no address v4", LAN4, WG0, -CT_DROP_NAT_NO_ADDRESS},
 		  {"no address v6", LAN6, WG0, -CT_DROP_NAT_NO_ADDRESS});
+}
+
+/* An array's element is not replaced at once: of one that is being written, either no address is
+ * taken or a whole one; IPv6's comes from the hash, whose elements are. */
+static void an_interface_half_written_gives_no_half_address(void **state)
+{
+	struct fw_iface near, torn;
+	uint32_t at = ETH0;
+
+	(void)state;
+	load("lan = { eth1, eth2 }\nnat out on eth0 from $lan.net -> (eth0)\n");
+	assert_int_equal(bpf_map_lookup_elem(fds.near, &at, &near), 0);
+	torn = near;
+	torn.masq4 = 0;
+	memset(torn.masq6, 0xee, 8);
+	assert_int_equal(bpf_map_update_elem(fds.near, &at, &torn, BPF_ANY), 0);
+	CHECK_NAT({"v4", LAN4, ETH0, -CT_DROP_NAT_NO_ADDRESS},
+		  {"v6", LAN6, ETH0, 1, "2001:db8:1::5"});
+	assert_int_equal(bpf_map_update_elem(fds.near, &at, &near, BPF_ANY), 0);
+	CHECK_NAT({"v4", LAN4, ETH0, 1, "203.0.113.5"});
 }
 
 static void nat_to_an_address_and_ports(void **state)
@@ -280,6 +301,7 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(masquerade_takes_the_interfaces_address),
+		cmocka_unit_test(an_interface_half_written_gives_no_half_address),
 		cmocka_unit_test(nat_to_an_address_and_ports),
 		cmocka_unit_test(forwards_take_what_is_the_routers),
 		cmocka_unit_test(hairpin_of_a_forward_changes_both_sides),

@@ -58,7 +58,11 @@ killed_while_loading()
 	poll_until 10 test -e "$lock"
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null
-	[ -e "$lock" ] && [ ! -s "$lock" ] || { ls -l "$lock"; cat "$TMP/killed"; return 1; }
+	if [ ! -e "$lock" ] || [ -s "$lock" ]; then
+		ls -l "$lock"
+		cat "$TMP/killed"
+		return 1
+	fi
 }
 t killed_while_loading_it_leaves_an_empty_lock killed_while_loading
 start_ctd "$R" "$good"

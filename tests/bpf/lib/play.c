@@ -20,9 +20,8 @@
 #define TEST_SKB_CHECKSUM_COMPLETE (1U << 2)
 
 struct bpfct_core core;
-int packet_fd, mispaired_fd, pair_fd;
-static struct bpf_object *obj;
-static int case_fd;
+struct bpf_object *packets_obj;
+int packet_fd, mispaired_fd, dumped_fd, pair_fd, pkt_case_fd;
 
 const char *const C[] = {"10.0.0.2", "2001:db8:10::2"};
 const char *const S[] = {"198.51.100.80", "2001:db8:51::80"};
@@ -62,9 +61,9 @@ struct pkt_case play_frame(const uint8_t *in, size_t len, uint8_t *out, size_t *
 	struct pkt_case c = how;
 	uint32_t zero = 0;
 
-	assert_int_equal(bpf_map_update_elem(case_fd, &zero, &c, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(pkt_case_fd, &zero, &c, BPF_ANY), 0);
 	assert_int_equal(run_summed(packet_fd, &opts, how.l2), 0);
-	assert_int_equal(bpf_map_lookup_elem(case_fd, &zero, &c), 0);
+	assert_int_equal(bpf_map_lookup_elem(pkt_case_fd, &zero, &c), 0);
 	*outlen = opts.data_size_out;
 	return c;
 }
@@ -271,16 +270,17 @@ int set_up(void **state)
 {
 	if (core_up(state))
 		return -1;
-	obj = open_shared("ct_packets.bpf.o");
-	packet_fd = prog(obj, "packet");
-	mispaired_fd = prog(obj, "mispaired");
-	pair_fd = bpf_object__find_map_fd_by_name(obj, "pkt_pair_v1");
-	case_fd = bpf_object__find_map_fd_by_name(obj, "pkt_case_v1");
+	packets_obj = open_shared("ct_packets.bpf.o");
+	packet_fd = prog(packets_obj, "packet");
+	mispaired_fd = prog(packets_obj, "mispaired");
+	dumped_fd = prog(packets_obj, "dumped");
+	pair_fd = bpf_object__find_map_fd_by_name(packets_obj, "pkt_pair_v1");
+	pkt_case_fd = bpf_object__find_map_fd_by_name(packets_obj, "pkt_case_v1");
 	return 0;
 }
 
 int tear_down(void **state)
 {
-	bpf_object__close(obj);
+	bpf_object__close(packets_obj);
 	return core_down(state);
 }

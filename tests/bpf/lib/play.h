@@ -27,10 +27,11 @@ enum { UNTRACKED, NEW, OPENING, ESTABLISHED, REPLIED, RELATED };
 #define ICMP_OF(six) ((six) ? IPPROTO_ICMPV6 : IPPROTO_ICMP)
 
 extern struct bpfct_core core;
-extern int packet_fd, mispaired_fd; /* the programs of ct_packets.bpf.c */
-extern int pair_fd;		    /* what the second is about */
-extern struct pkt_case how;	    /* for the packets to come; reset() clears it */
-extern uint8_t last_out[600];	    /* the frame that came out last */
+extern struct bpf_object *packets_obj;	       /* ct_packets.bpf.c */
+extern int packet_fd, mispaired_fd, dumped_fd; /* its programs */
+extern int pair_fd, pkt_case_fd;	       /* what the others are about */
+extern struct pkt_case how;		       /* for the packets to come; reset() clears it */
+extern uint8_t last_out[600];		       /* the frame that came out last */
 
 /* Client, server, external address, inside server, a router on the way: IPv4, IPv6. */
 extern const char *const C[2], *const S[2], *const E[2], *const I[2], *const M[2];

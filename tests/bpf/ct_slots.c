@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* What the tables remember beside the records: slots of a ring, which map to ask first, stubs on
+ * their way out; and what a dump may print. None of it decides, so only a look inside shows it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/ct/ct_tcp_table.h"
+#include "tests/bpf/lib/play.h"
+
+/* Tables name only what matters. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+/* The generation in the slot of a half-open ring that `gen` names. */
+static uint32_t slot_of(int six, uint32_t gen)
+{
+	int fd = bpf_object__find_map_fd_by_name(core.obj, six ? "ct_half6_v1" : "ct_half4_v1");
+	const struct ct_settings *set = core.pins.settings;
+	uint32_t side = gen >> CT_GEN_SIDE_SHIFT & 3, at = 0;
+	union {
+		struct ct_slot4 s4;
+		struct ct_slot6 s6;
+	} slot;
+
+	for (uint32_t i = 0; i < side; i++)
+		at += set->half_size[i];
+	at += gen & CT_GEN_COUNT & (set->half_size[side] - 1);
+	assert_int_equal(bpf_map_lookup_elem(fd, &at, &slot), 0);
+	return six ? slot.s6.gen : slot.s4.gen;
+}
+
+static void a_slot_is_empty_when_its_record_is_half_open_no_more(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = {.src = C[six], .dst = S[six], .proto = IPPROTO_GRE},
+			      back = {.src = S[six], .dst = C[six], .proto = IPPROTO_GRE};
+		uint32_t gen;
+
+		/* promoted */
+		reset(NULL);
+		SAME(&p, NEW);
+		gen = ct_w_gen(flow_of(six ? 6 : 4).c.word);
+		assert_int_equal(slot_of(six, gen), gen);
+		SAME(&back, REPLIED);
+		SAME(&p, ESTABLISHED);
+		assert_int_equal(core.pins.table[six].confirmed, 1);
+		assert_int_equal(slot_of(six, gen), 0);
+		/* expired: it stays for the second of the dead, then it goes */
+		reset(NULL);
+		SAME(&p, NEW);
+		gen = ct_w_gen(flow_of(six ? 6 : 4).c.word);
+		age(601);
+		sweep();
+		assert_int_equal(slot_of(six, gen), gen);
+		age(3);
+		sweep();
+		assert_int_equal(core.pins.table[six].nodes, 0);
+		assert_int_equal(slot_of(six, gen), 0);
+	}
+}
+
+/* As in ct_maps.h, which only BPF programs can include: ct_found, then the guesses. */
+struct build_head {
+	uint64_t word;
+	uint32_t now, dir, stub_first, slot;
+	uint8_t guess[64];
+};
+
+/* What this CPU's last packet was looked up by, and what is thought of its interface. */
+static struct build_head guessed(void)
+{
+	const struct bpf_map *map = bpf_object__find_map_by_name(packets_obj, "ct_build_v1");
+	size_t size = (bpf_map__value_size(map) + 7) / 8 * 8;
+	uint8_t *all = calloc(libbpf_num_possible_cpus(), size);
+	struct build_head b;
+	uint32_t zero = 0;
+
+	assert_non_null(all);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &zero, all), 0);
+	memcpy(&b, all + sched_getcpu() * size, sizeof(b));
+	free(all);
+	return b;
+}
+
+static void where_replies_come_is_learned_and_changes_no_answer(void **state)
+{
+	cpu_set_t was, one;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(was), &was), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	for (int six = 0; six < 2; six++) {
+		struct packet inside, outside, reply, plain = numbered(six, 1);
+		struct build_head b;
+
+		open_flow(six, IPPROTO_UDP, &inside, &outside);
+		SAME(&plain, NEW);
+		reply = (struct packet){.src = S[six],
+					.dst = E[six],
+					.proto = IPPROTO_UDP,
+					.sport = 80,
+					.dport = 40000,
+					.payload = 3};
+		for (int i = 0; i < 4; i++)
+			THROUGH(&reply, REPLIED, NULL);
+		b = guessed();
+		assert_int_equal(b.stub_first, 1);
+		assert_int_equal(b.guess[b.slot], 3);
+		/* the other way, and without translation: found all the same */
+		THROUGH(&inside, ESTABLISHED, &outside);
+		assert_int_equal(guessed().stub_first, 1);
+		for (int i = 0; i < 4; i++)
+			SAME(&plain, OPENING);
+		b = guessed();
+		assert_int_equal(b.stub_first, 0);
+		assert_int_equal(b.guess[b.slot], 0);
+		THROUGH(&reply, REPLIED, NULL);
+		assert_int_equal(guessed().stub_first, 0);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(was), &was), 0);
+}
+
+/* Writes a stub as a remover has it that was preempted `ago` seconds ago: generation 0. */
+static void going(int six, uint32_t ago)
+{
+	int fd = bpf_object__find_map_fd_by_name(core.obj, six ? "ct_stub6_v1" : "ct_stub4_v1");
+	union {
+		struct ct_stub4 s4;
+		struct ct_stub6 s6;
+	} stub;
+	uint8_t key[40];
+	uint32_t born = bpfct_now(&core.pins) - ago * core.pins.settings->hz / 32;
+
+	assert_int_equal(bpf_map_get_next_key(fd, NULL, key), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, key, &stub), 0);
+	*(six ? &stub.s6.gen : &stub.s4.gen) = 0;
+	*(six ? &stub.s6.born : &stub.s4.born) = born;
+	assert_int_equal(bpf_map_update_elem(fd, key, &stub, BPF_EXIST), 0);
+}
+
+/* Who takes a stub out clears its generation first and deletes it then, by its key: had another
+ * put his own there in between, that would be deleted. One that was left so does go in the end. */
+static void a_stub_that_is_being_removed_is_left_alone(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+		struct packet inside, outside, other;
+
+		open_flow(six, IPPROTO_UDP, &inside, &outside);
+		age(31);
+		sweep(); /* its record is DYING: the tuple is free but for the stub */
+		going(six, 0);
+		translate(CT_NAT_SRC, E[six], 40000);
+		other = inside;
+		other.src = I[six];
+		THROUGH(&other, -CT_DROP_NAT_EXHAUSTED, NULL);
+		assert_int_equal(tab->stubs, 1);
+		THROUGH(&inside, -CT_DROP_COMMIT_BUSY, NULL);
+		assert_int_equal(tab->stubs, 1);
+		/* whoever it was, he is not on his way any more */
+		going(six, 5);
+		age(3);
+		sweep();
+		THROUGH(&other, NEW, &outside);
+		assert_int_equal(tab->stubs, 1);
+	}
+}
+
+static int dumped(int six, const struct ct_flow *copied, const struct ct_flow *at)
+{
+	uint8_t frame[64] = {[12] = six ? 0x86 : 0x08, [13] = six ? 0xdd : 0x00};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = 1);
+	struct pkt_case c = {.word = copied->c.word};
+	uint32_t zero = 0, one = 1;
+
+	assert_int_equal(bpf_map_update_elem(pair_fd, &zero, &copied->key6, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(pair_fd, &one, &at->key6, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(pkt_case_fd, &zero, &c, BPF_ANY), 0);
+	assert_int_equal(bpf_prog_test_run_opts(dumped_fd, &opts), 0);
+	return opts.retval;
+}
+
+static void a_dump_prints_no_node_that_changed_hands_meanwhile(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = numbered(six, 1);
+		struct ct_flow f, other;
+
+		reset(NULL);
+		SAME(&p, NEW);
+		f = other = flow_of(six ? 6 : 4);
+		assert_int_equal(dumped(six, &f, &f), 1);
+		/* the last word of the key is enough */
+		*(six ? &other.key6.proto : &other.key4.proto) ^= 1;
+		assert_int_equal(dumped(six, &f, &other), 0);
+		other = f;
+		*(six ? &other.key6.port[1] : &other.key4.port[1]) ^= htons(1);
+		assert_int_equal(dumped(six, &f, &other), 0);
+		/* the same key, the next life */
+		other = f;
+		other.c.word += 1ULL << CT_W_GEN_SHIFT;
+		assert_int_equal(dumped(six, &other, &f), 0);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, reset)
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(a_slot_is_empty_when_its_record_is_half_open_no_more),
+		TEST(where_replies_come_is_learned_and_changes_no_answer),
+		TEST(a_stub_that_is_being_removed_is_left_alone),
+		TEST(a_dump_prints_no_node_that_changed_hands_meanwhile),
+	};
+
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests_name("ct_slots", tests, set_up, tear_down) ? 1 : 0;
+}
