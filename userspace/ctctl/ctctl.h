@@ -43,6 +43,8 @@ int ctctl_zone_show(struct ctctl *c, int argc, char **argv);
 int ctctl_zone_limit(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_check(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_load(struct ctctl *c, int argc, char **argv);
+int ctctl_fw_confirm(struct ctctl *c, int argc, char **argv);
+int ctctl_fw_unload(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_show(struct ctctl *c, int argc, char **argv);
 int ctctl_frag(struct ctctl *c, int argc, char **argv);
 int ctctl_nat(struct ctctl *c, int argc, char **argv);

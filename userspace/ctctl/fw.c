@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* `ctctl fw`: rule files. check needs nobody; load and show go to ctd. */
+/* `ctctl fw`: rule files. check needs nobody; show goes to ctd. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../../consumers/firewall/fw_conf.h"
+#include "fw.h"
 #include "socket.h"
 
 /* 0 with *conf the caller's, or CTCTL_FAILED with the errors on err. */
@@ -32,7 +33,7 @@ static int check_text(struct ctctl *c, const char *name, const char *text, size_
 	return CTCTL_FAILED;
 }
 
-static char *read_file(struct ctctl *c, const char *path, size_t *len)
+char *fw_read_file(struct ctctl *c, const char *path, size_t *len)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "re") : stdin;
 	char *text = f ? malloc(FW_MAX_TEXT + 1) : NULL;
@@ -63,7 +64,7 @@ int ctctl_fw_check(struct ctctl *c, int argc, char **argv)
 
 	if (argc != 2)
 		return ctctl_usage(c, "fw check takes a file");
-	text = read_file(c, argv[1], &len);
+	text = fw_read_file(c, argv[1], &len);
 	if (!text)
 		return CTCTL_FAILED;
 	ret = check_text(c, argv[1], text, len, &conf);
@@ -79,7 +80,7 @@ int ctctl_fw_check(struct ctctl *c, int argc, char **argv)
 	return ret;
 }
 
-static struct json_object *ask(struct ctctl *c, struct json_object *req)
+struct json_object *fw_ask(struct ctctl *c, struct json_object *req)
 {
 	int fd = ctctl_connect(c);
 	struct json_object *answer;
@@ -93,7 +94,7 @@ static struct json_object *ask(struct ctctl *c, struct json_object *req)
 	return answer;
 }
 
-static struct json_object *new_request(const char *op)
+struct json_object *fw_request(const char *op)
 {
 	struct json_object *req = json_object_new_object();
 
@@ -101,7 +102,7 @@ static struct json_object *new_request(const char *op)
 	return req;
 }
 
-static void print_answer(struct ctctl *c, struct json_object *answer)
+void fw_print_answer(struct ctctl *c, struct json_object *answer)
 {
 	struct json_object *text;
 
@@ -114,48 +115,16 @@ static void print_answer(struct ctctl *c, struct json_object *answer)
 		fputs(json_object_get_string(text), c->out);
 }
 
-int ctctl_fw_load(struct ctctl *c, int argc, char **argv)
-{
-	struct json_object *req, *answer;
-	struct fw_conf *conf = NULL;
-	size_t len;
-	char *text;
-	int ret;
-
-	if (argc != 2)
-		return ctctl_usage(c, "fw load takes a file");
-	text = read_file(c, argv[1], &len);
-	if (!text)
-		return CTCTL_FAILED;
-	/* Syntax here, with the file's name; interfaces are those of ctd's namespace. */
-	ret = fw_conf_parse_text(argv[1], text, len, &conf, c->err);
-	if (conf)
-		fw_conf_free(conf);
-	if (ret) {
-		free(text);
-		return CTCTL_FAILED;
-	}
-	req = new_request("load");
-	json_object_object_add(req, "text", json_object_new_string_len(text, len));
-	free(text);
-	answer = ask(c, req);
-	if (!answer)
-		return CTCTL_FAILED;
-	print_answer(c, answer);
-	json_object_put(answer);
-	return CTCTL_OK;
-}
-
 int ctctl_fw_show(struct ctctl *c, int argc, char **argv)
 {
 	struct json_object *answer;
 
 	if (argc != 1)
 		return ctctl_usage(c, "fw show takes no `%s'", argv[1]);
-	answer = ask(c, new_request("show"));
+	answer = fw_ask(c, fw_request("show"));
 	if (!answer)
 		return CTCTL_FAILED;
-	print_answer(c, answer);
+	fw_print_answer(c, answer);
 	json_object_put(answer);
 	return CTCTL_OK;
 }

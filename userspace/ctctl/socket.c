@@ -9,23 +9,36 @@
 
 #include "socket.h"
 
-int ctctl_connect(struct ctctl *c)
+#define SOCKET_PATH "/run/bpfct/%s.sock"
+
+int ctctl_dial(const char *instance)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "/run/bpfct/%s.sock", c->instance);
-	int fd;
+	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), SOCKET_PATH, instance);
+	int fd, ret;
 
-	if (n >= (int)sizeof(addr.sun_path) || strchr(c->instance, '/')) {
-		ctctl_fail(c, "`%s' is no name for an instance", c->instance);
-		return -1;
-	}
+	if (n >= (int)sizeof(addr.sun_path) || strchr(instance, '/'))
+		return -EINVAL;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
-	ctctl_fail(c, "cannot reach ctd at %s: %s", addr.sun_path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int ctctl_connect(struct ctctl *c)
+{
+	int fd = ctctl_dial(c->instance);
+
+	if (fd == -EINVAL)
+		ctctl_fail(c, "`%s' is no name for an instance", c->instance);
+	else if (fd < 0)
+		ctctl_fail(c, "cannot reach ctd at " SOCKET_PATH ": %s", c->instance,
+			   strerror(-fd));
+	return fd < 0 ? -1 : fd;
 }
 
 static int send_text(int fd, const char *text)

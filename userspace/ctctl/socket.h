@@ -8,6 +8,10 @@
 
 #define CTCTL_MESSAGE_MAX 65536
 
+/* Connects to the instance's ctd without a word. The descriptor, or -errno: -ENOENT or
+ * -ECONNREFUSED there is none. */
+int ctctl_dial(const char *instance);
+
 /* Connects to the instance's ctd. The descriptor, or -1 with one line on err. */
 int ctctl_connect(struct ctctl *c);
 

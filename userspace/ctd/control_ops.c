@@ -7,9 +7,10 @@
 #include <unistd.h>
 
 #include "../lib/nfct_export.h"
-#include "aside.h"
 #include "attach.h"
+#include "confirm.h"
 #include "control.h"
+#include "control_fw.h"
 #include "events.h"
 #include "import.h"
 #include "rules.h"
@@ -105,54 +106,13 @@ static int op_status(struct ctd *d, struct control_request *req)
 	put_int(req->out, "hz", set->hz);
 	put_int(req->out, "route_epoch", set->route_epoch);
 	put_int(req->out, "rules", rules_count(d));
+	put_int(req->out, "confirm_left_s", confirm_left(d));
 	json_object_object_add(req->out, "interfaces", interfaces_json(d));
 	json_object_object_add(req->out, "ipv4", table_json(&d->core.pins.table[0]));
 	json_object_object_add(req->out, "ipv6", table_json(&d->core.pins.table[1]));
 	json_object_object_add(req->out, "sweep", sweep_json(sweep_stats(d)));
 	json_object_object_add(req->out, "control", control_json(d));
 	return 0;
-}
-
-/* Several lines of complaint become one text without its last newline. */
-static void take_error(struct control_request *req, char *text, int ret)
-{
-	size_t n = text ? strlen(text) : 0;
-
-	while (n && text[n - 1] == '\n')
-		text[--n] = 0;
-	snprintf(req->error, sizeof(req->error), "%s", n ? text : strerror(-ret));
-}
-
-/* {"op":"load","text":"..."}; without a text the file is read again. */
-static int op_load(struct ctd *d, struct control_request *req)
-{
-	struct json_object *text = NULL;
-	char *lines = NULL;
-	size_t len = 0;
-	FILE *err;
-	int ret;
-
-	if (json_object_object_get_ex(req->in, "text", &text) &&
-	    !json_object_is_type(text, json_type_string)) {
-		snprintf(req->error, sizeof(req->error), "text: must be a string");
-		return -EINVAL;
-	}
-	err = open_memstream(&lines, &len);
-	if (!err)
-		return -ENOMEM;
-	ret = rules_load(d, text ? json_object_get_string(text) : NULL,
-			 text ? json_object_get_string_len(text) : 0, err);
-	if (!ret)
-		aside_print(d, "warning: ", err);
-	fclose(err);
-	if (ret)
-		take_error(req, lines, ret);
-	else
-		put_int(req->out, "rules", rules_count(d));
-	if (!ret && len)
-		put_text(req->out, "warnings", lines);
-	free(lines);
-	return ret;
 }
 
 static struct json_object *rule_json(struct ctd *d, unsigned int n)
@@ -259,9 +219,9 @@ static const struct {
 	bool writes;
 	int (*run)(struct ctd *d, struct control_request *req);
 } ops[] = {
-	{"ping", false, op_ping},    {"status", false, op_status}, {"load", true, op_load},
-	{"show", false, op_show},    {"events", false, op_events}, {"import", true, op_import},
-	{"export", true, op_export},
+	{"ping", false, op_ping},      {"status", false, op_status}, {"load", true, op_load},
+	{"confirm", true, op_confirm}, {"show", false, op_show},     {"events", false, op_events},
+	{"import", true, op_import},   {"export", true, op_export},  {"quit", true, op_quit},
 };
 
 int control_run(struct ctd *d, struct control_request *req)
@@ -290,6 +250,7 @@ int control_run(struct ctd *d, struct control_request *req)
 		return ret;
 	}
 	snprintf(req->error, sizeof(req->error),
-		 "unknown op, expected one of ping, status, load, show, events, import, export");
+		 "unknown op, expected one of ping, status, load, confirm, show, events, import, "
+		 "export, quit");
 	return -EINVAL;
 }

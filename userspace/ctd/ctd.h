@@ -50,6 +50,8 @@ struct ctd {
 	struct route *route;	       /* route.c */
 	struct events *events;	       /* events.c */
 	struct nat *nat;	       /* nat_pool.c */
+	bool quit;		       /* told to end for good: exit status 3 */
+	struct confirm *confirm;       /* confirm.c */
 	struct control *control;       /* control.c */
 };
 

@@ -10,6 +10,7 @@
 
 #include "aside.h"
 #include "attach.h"
+#include "confirm.h"
 #include "control.h"
 #include "events.h"
 #include "firewall.h"
@@ -26,6 +27,7 @@
 #include "sweep.h"
 #include "unload.h"
 
+#define EXIT_UNLOADED  3 /* the unit does not start ctd again */
 #define DEFAULT_CONFIG "/etc/bpfct/ctd.conf"
 
 static const char usage_text[] =
@@ -140,12 +142,16 @@ static void on_stop(evutil_socket_t sig, short what, void *arg)
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
 {
+	struct rules *r = NULL;
+
 	(void)sig;
 	(void)what;
-	if (rules_load(arg, NULL, 0, stderr))
+	if (rules_read(arg, NULL, 0, &r, stderr) || confirm_load(arg, r, 0, stderr)) {
+		rules_free(r);
 		log_event(LOG_FAULT, "reload", "error=\"the old rules stay in force\"");
-	else
-		log_event(LOG_INFO, "reload", "rules=%u", rules_count(arg));
+		return;
+	}
+	log_event(LOG_INFO, "reload", "rules=%u", rules_count(arg));
 }
 
 /* The lock, and agreement with what a former ctd of this instance has left. */
@@ -239,6 +245,8 @@ static int start_duties(struct ctd *d)
 	if (!ret)
 		ret = events_start(d);
 	if (!ret)
+		ret = confirm_start(d);
+	if (!ret)
 		ret = publish(d);
 	if (!ret)
 		ret = nat_run(d);
@@ -254,6 +262,7 @@ static int start_duties(struct ctd *d)
 static void stop_duties(struct ctd *d)
 {
 	control_stop(d);
+	confirm_stop(d);
 	frag_sweep_stop(d);
 	sweep_stop(d);
 	nat_stop(d);
@@ -292,11 +301,14 @@ static int loop(struct ctd *d)
 
 static int run(struct ctd *d)
 {
-	bool adopted;
+	bool adopted, recovered;
 	int ret;
 
-	ret = rules_start(d);
-	if (ret)
+	ret = confirm_recover(d);
+	recovered = ret > 0;
+	if (!ret)
+		ret = rules_start(d);
+	if (ret < 0)
 		return ret;
 	ret = take_lock(d);
 	if (ret)
@@ -308,6 +320,8 @@ static int run(struct ctd *d)
 		goto out_load;
 	d->base = event_base_new();
 	ret = d->base ? start_duties(d) : -ENOMEM;
+	if (!ret && recovered)
+		confirm_recovered(d);
 	if (!ret)
 		ret = loop(d);
 	adopted = d->core.adopted;
@@ -393,5 +407,5 @@ int main(int argc, char **argv)
 		ret = unload_run(&d);
 	else
 		ret = run(&d);
-	return ret ? 1 : 0;
+	return ret ? 1 : d.quit ? EXIT_UNLOADED : 0;
 }

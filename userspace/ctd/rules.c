@@ -19,6 +19,7 @@ struct rules {
 	struct fw_conf *conf;
 	struct fw_ifs ifs;
 	struct fw_rules compiled;
+	const char *name; /* of the file, for messages */
 };
 
 const struct fw_settings *rules_settings(const struct ctd *d)
@@ -76,6 +77,7 @@ static int compile(struct fw_conf *conf, struct rules **out, FILE *err)
 		return ret;
 	}
 	r->conf = conf;
+	r->name = "rules";
 	ret = fw_ifs_read(&r->ifs);
 	if (ret)
 		fprintf(err, "ctd: cannot read the interfaces: %s\n", strerror(-ret));
@@ -91,7 +93,7 @@ static int compile(struct fw_conf *conf, struct rules **out, FILE *err)
 	return 0;
 }
 
-static void rules_free(struct rules *r)
+void rules_free(struct rules *r)
 {
 	if (!r)
 		return;
@@ -101,13 +103,18 @@ static void rules_free(struct rules *r)
 	free(r);
 }
 
-int rules_start(struct ctd *d)
+int rules_start_from(struct ctd *d, const char *path)
 {
 	struct fw_conf *conf;
 	int ret;
 
-	ret = fw_conf_parse(d->opt.config, &conf, stderr);
+	ret = fw_conf_parse(path, &conf, stderr);
 	return ret ? ret : compile(conf, &d->rules, stderr);
+}
+
+int rules_start(struct ctd *d)
+{
+	return rules_start_from(d, d->opt.config);
 }
 
 struct rules *rules_none(void)
@@ -219,42 +226,70 @@ int rules_refresh(struct ctd *d)
 	return guard_sync(d) ? -EIO : ret;
 }
 
-int rules_load(struct ctd *d, const char *text, size_t len, FILE *err)
+int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, FILE *err)
 {
-	struct bpfct_limits limits;
-	struct bpfct_sizes sizes;
 	struct fw_conf *conf;
-	struct rules *r;
-	char line[256];
 	int ret;
 
 	ret = text ? fw_conf_parse_text("rules", text, len, &conf, err)
 		   : fw_conf_parse(d->opt.config, &conf, err);
 	if (!ret)
-		ret = compile(conf, &r, err);
-	if (ret)
-		return ret;
+		ret = compile(conf, out, err);
+	if (!ret)
+		(*out)->name = text ? "rules" : d->opt.config;
+	return ret;
+}
+
+int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *err)
+{
+	struct bpfct_limits limits;
+	struct bpfct_sizes sizes;
+	char line[256];
+	int ret;
+
 	rules_limits(fw_conf_settings(r->conf), &r->compiled, &limits);
 	ret = bpfct_core_fit(&d->core, &limits, &sizes, line, sizeof(line));
 	if (ret) {
 		fprintf(err, "%s\n", line);
-		goto out;
+		return ret;
 	}
-	ret = install(d, r, text ? "rules" : d->opt.config, err);
+	ret = install(d, r, r->name, err);
 	if (ret) {
 		if (ret != -ENOSPC) /* which nat_plan() has explained */
 			fprintf(err, "cannot write the rules: %s\n", strerror(-ret));
-		goto out;
+		return ret;
 	}
 	d->core.sizes = sizes;
 	settings_apply(d, fw_conf_settings(r->conf));
-	rules_free(d->rules);
+	*before = d->rules;
 	d->rules = r;
 	guard_sync(d); /* another default */
 	return 0;
-out:
-	rules_free(r);
-	return ret;
+}
+
+int rules_renew(struct rules *r)
+{
+	struct fw_rules compiled = {0};
+	struct fw_ifs ifs = {0};
+	int ret = fw_ifs_read(&ifs);
+
+	if (!ret) {
+		fw_ifs_free(&r->ifs);
+		r->ifs = ifs;
+		ret = fw_conf_compile(r->conf, &r->ifs, &compiled, NULL);
+	} else {
+		fw_ifs_free(&ifs);
+	}
+	if (ret)
+		return ret;
+	fw_rules_free(&r->compiled);
+	r->compiled = compiled;
+	return 0;
+}
+
+const struct fw_rules *rules_compiled_of(const struct rules *r)
+{
+	return &r->compiled;
 }
 
 void rules_print(const struct ctd *d, FILE *out)

@@ -12,6 +12,8 @@
 int rules_start(struct ctd *d);
 /* What an empty file says, for who needs settings though there is no right file. */
 struct rules *rules_none(void);
+/* As rules_start(), from another file. */
+int rules_start_from(struct ctd *d, const char *path);
 void rules_stop(struct ctd *d);
 
 /* What the configuration asks for. */
@@ -28,9 +30,16 @@ int rules_install(struct ctd *d);
 /* Interfaces or addresses changed: reads them again, attaches, compiles and installs. */
 int rules_refresh(struct ctd *d);
 
-/* Replaces the configuration, all of it or nothing; text NULL: the file is read
- * again. Lines on err. */
-int rules_load(struct ctd *d, const char *text, size_t len, FILE *err);
+/* Reads and compiles the text (NULL: the configuration file) and changes nothing. Lines
+ * on err. */
+int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, FILE *err);
+/* Replaces the configuration by r, all of it or nothing. What was in force is
+ * the caller's then; on error r is. Lines on err. */
+int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *err);
+/* Compiles r for the interfaces that are there now; on error it stays as it was. */
+int rules_renew(struct rules *r);
+const struct fw_rules *rules_compiled_of(const struct rules *r);
+void rules_free(struct rules *r); /* NULL is allowed */
 
 /* The running configuration in canonical form. */
 void rules_print(const struct ctd *d, FILE *out);

@@ -37,6 +37,8 @@ static const int allowed[] = {
 	SCMP_SYS(dup3),
 	SCMP_SYS(unlink),
 	SCMP_SYS(unlinkat),
+	SCMP_SYS(rename),
+	SCMP_SYS(renameat),
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(flock),
 	SCMP_SYS(access),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "confirm.h"
 #include "guard.h"
 
 static int remove_all(struct ctd *d, bool in_namespace, bool open)
@@ -29,6 +30,7 @@ static int remove_all(struct ctd *d, bool in_namespace, bool open)
 		ret = one;
 	run_socket_path(path, d->opt.instance);
 	unlink(path);
+	confirm_forget(d->opt.instance);
 	run_lock_drop(&d->lock, !ret);
 	return ret;
 }

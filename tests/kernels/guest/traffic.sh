@@ -62,6 +62,7 @@ conf=$(
 		pass in on \$lan
 	END
 )
+export CTD_ARGS=--no-guard # no nf_tables among the guest's modules
 start_ctd "$R" "$conf"
 serve_http "$S" 80
 serve_echo "$S" 7000
