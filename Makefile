@@ -193,6 +193,7 @@ install: build ## into DESTDIR/PREFIX
 	for s in 5 8; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$$s docs/man/*.$$s || exit; done
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's,/usr/local/,$(PREFIX)/,' packaging/bpfct.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bpfct.service
+	install -D -m 644 packaging/bpfct.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfct.conf
 	install -D -m 644 packaging/completion/ctctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctctl
 
 clean: ## remove what was built

@@ -121,6 +121,9 @@ static int pin_new(struct bpfct_core *core, char *err, size_t errlen)
 	bpfct_pin_path(dir, core->pins.instance, NULL);
 	if (mkdir(CT_PIN_ROOT, 0700) && errno != EEXIST)
 		ret = -errno;
+	/* In a bpffs that is open to all somebody may have been faster since we looked. */
+	if (!ret && bpfct_path_trusted(CT_PIN_ROOT, err, errlen))
+		return -EPERM;
 	/* What a crash between these lines left behind. */
 	if (!ret)
 		ret = remove_pins(stage);
