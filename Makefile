@@ -30,7 +30,7 @@ CTD_OBJ := $(CTD_SRC:%.c=$(O)/%.o)
 CTCTL_OBJ := $(CTCTL_SRC:%.c=$(O)/%.o)
 ALG_SRC := $(wildcard alg/*.c)
 ALG_OBJ := $(ALG_SRC:%.c=$(O)/%.o)
-ALG_LIBS :=
+ALG_LIBS := -losipparser2
 LIBS := -lbpf -lelf -lz -lmnl -ljson-c
 CTD_LIBS := -lnetfilter_conntrack -lnftnl -levent_core -lsystemd -lseccomp -lcap-ng
 CTCTL_LIBS := -lnetfilter_conntrack

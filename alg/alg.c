@@ -12,7 +12,7 @@ static const char *const reason_names[ALG_R_COUNT] = {
 #undef X
 };
 
-static const char *const helper_names[ALG_HELPERS] = {"none", "ftp", "tftp"};
+static const char *const helper_names[ALG_HELPERS] = {"none", "ftp", "tftp", "sip"};
 
 const char *alg_reason_name(enum alg_reason reason)
 {
@@ -31,6 +31,8 @@ size_t alg_session_size(enum alg_helper helper)
 	switch (helper) {
 	case ALG_FTP:
 		return common + sizeof(struct alg_ftp);
+	case ALG_SIP:
+		return common + sizeof(struct alg_sip);
 	default:
 		return common;
 	}
@@ -41,6 +43,8 @@ size_t alg_hold_max(enum alg_helper helper)
 	switch (helper) {
 	case ALG_FTP:
 		return 512;
+	case ALG_SIP:
+		return 8192;
 	default:
 		return 0;
 	}
@@ -59,6 +63,8 @@ static bool tuples_valid(enum alg_helper helper, const struct ct_tuple t[2])
 		return proto == IPPROTO_TCP;
 	case ALG_TFTP:
 		return proto == IPPROTO_UDP;
+	case ALG_SIP:
+		return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
 	default:
 		return false;
 	}
@@ -74,7 +80,8 @@ int alg_session_init(struct alg_session *s, enum alg_helper helper, const struct
 	s->helper = helper;
 	s->tuple[0] = tuple[0];
 	s->tuple[1] = tuple[1];
-	(void)key;
+	if (helper == ALG_SIP)
+		alg_sip_init(&s->sip, key);
 	return 0;
 }
 
@@ -83,7 +90,9 @@ bool alg_session_valid(const struct alg_session *s)
 	if (s->version != ALG_SESSION_VERSION || s->off >= ALG_R_COUNT ||
 	    !tuples_valid(s->helper, s->tuple))
 		return false;
-	return s->helper != ALG_FTP || alg_ftp_valid(&s->ftp);
+	if (s->helper == ALG_FTP)
+		return alg_ftp_valid(&s->ftp);
+	return s->helper != ALG_SIP || alg_sip_valid(&s->sip);
 }
 
 static void out_begin(struct alg_out *out)
@@ -109,8 +118,10 @@ void alg_feed(struct alg_session *s, const struct alg_in *in, const struct alg_o
 		out->why = s->off;
 	} else if (s->helper == ALG_FTP) {
 		alg_ftp_feed(&run);
-	} else {
+	} else if (s->helper == ALG_TFTP) {
 		alg_tftp_feed(&run);
+	} else {
+		alg_sip_feed(&run);
 	}
 }
 
@@ -123,6 +134,8 @@ void alg_end(struct alg_session *s, const struct alg_ops *ops, struct alg_out *o
 		return;
 	if (s->helper == ALG_FTP)
 		alg_ftp_end(&run);
+	else if (s->helper == ALG_SIP)
+		alg_sip_end(&run);
 }
 
 long alg_apply(const struct alg_out *out, const uint8_t *bytes, uint8_t *to, size_t size)

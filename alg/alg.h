@@ -9,7 +9,7 @@
 #include "../bpf/abi/ct_key.h"
 
 /*
- * Application level gateways: pure parsers of FTP and TFTP. Bytes of one
+ * Application level gateways: pure parsers of FTP, TFTP and SIP. Bytes of one
  * connection go in; edits of those bytes and expectations of further connections
  * come out. No I/O, no globals, no clock, no allocation that outlives a call.
  *
@@ -30,6 +30,7 @@ enum alg_helper {
 	ALG_NONE,
 	ALG_FTP,  /* TCP 21 */
 	ALG_TFTP, /* UDP 69 */
+	ALG_SIP,  /* UDP and TCP 5060 */
 	ALG_HELPERS,
 };
 
@@ -91,8 +92,10 @@ enum alg_class {
 /*
  * A connection that is to come. `tuple` is its first packet as it arrives, before
  * any translation; `nat` is what that packet must be translated to. Equal fields are
- * left alone. Both have the zone of the master. Whoever adds the expectation owns
- * the external port (tuple.dport, where it was got from alg_ops.port) until it dies.
+ * left alone. Both have the zone of the master. With the expectation ctd takes over
+ * the external port (tuple.dport, where it was got from alg_ops.port): it stays
+ * reserved until its group is closed or withdrawn and no connection uses it, or until
+ * a permanent expectation times out.
  */
 struct alg_expect {
 	struct ct_tuple tuple;
@@ -130,7 +133,7 @@ struct alg_edit {
 
 #define ALG_EDITS_MAX  160
 #define ALG_TEXT_MAX   8192
-#define ALG_EVENTS_MAX 96
+#define ALG_EVENTS_MAX 160 /* all streams of all calls of a SIP session end at once */
 
 enum alg_verdict {
 	ALG_GO,	  /* pass what was consumed; nothing is left or more can follow */
@@ -200,6 +203,85 @@ struct alg_ftp {
 	uint32_t group; /* of the last expectation; 0: none yet */
 };
 
+/* SIP. A session is one signalling connection: a phone's, or a trunk's with many calls. */
+#define ALG_SIP_CALLS	 32 /* calls at once over one signalling connection */
+#define ALG_SIP_STREAMS	 4  /* m= lines of a call */
+#define ALG_SIP_REGS	 8  /* registrations (Call-IDs) */
+#define ALG_SIP_BINDINGS 4  /* ports that contacts were registered with */
+
+/* struct alg_sip_media.flags */
+#define ALG_SM_RESERVED	 0x01 /* ext is ours to give back */
+#define ALG_SM_RESERVED2 0x02 /* ext_rtcp likewise */
+#define ALG_SM_OWN	 0x04 /* addr is the speaker's own */
+#define ALG_SM_DIRECT	 0x08 /* an endpoint behind the same NAT: media goes straight */
+#define ALG_SM_MUX	 0x10 /* a=rtcp-mux */
+#define ALG_SM_NO_RTCP	 0x20 /* not RTP (T.38 over UDPTL) */
+#define ALG_SM_HELD	 0x40 /* c=0.0.0.0: the address of before counts */
+#define ALG_SM_ALL	 0x7f
+
+struct alg_sip_media {
+	__be32 addr[4];	     /* where it really is */
+	__be32 ext_addr[4];  /* what the other side is told; the same: not translated */
+	uint16_t port, rtcp; /* host byte order; port 0: no such stream; rtcp 0: none */
+	uint16_t ext, ext_rtcp;
+	uint8_t flags;
+	uint8_t family;
+	uint8_t pad[2];
+};
+
+struct alg_sip_call {
+	uint64_t id;	  /* hash of the Call-ID; 0: free */
+	uint64_t at;	  /* last heard of, s */
+	uint32_t cseq[2]; /* highest of each side's requests */
+	uint32_t offer_cseq, invite_cseq, bye_cseq;
+	uint32_t group; /* streams have group + index */
+	uint32_t pad;
+	uint8_t offer_dir;
+	uint8_t offer_state;	/* ALG_SIP_NO_OFFER and so on */
+	uint8_t offer_in_reply; /* the offer came in a response (INVITE without SDP) */
+	uint8_t offer_method;
+	uint8_t confirmed;  /* an INVITE was answered with 2xx */
+	uint8_t bye;	    /* 0: none; 1 + direction of who said BYE */
+	uint8_t opened;	    /* bit i: stream i had expectations */
+	uint8_t invite_dir; /* of the newest INVITE */
+	uint8_t invite_sdp; /* it made the offer */
+	uint8_t pad2[3];
+	struct alg_sip_media offer[ALG_SIP_STREAMS];
+	struct alg_sip_media agreed[2][ALG_SIP_STREAMS];
+};
+enum { ALG_SIP_NO_OFFER, ALG_SIP_OFFERED, ALG_SIP_ANSWERED };
+
+struct alg_sip_reg {
+	uint64_t id;	/* hash of the Call-ID; 0: free */
+	uint64_t until; /* s; 0: the registrar has not agreed yet */
+	uint64_t at;	/* last heard of, s */
+	uint32_t cseq;
+	uint8_t dir, binding;
+	uint8_t pending; /* the answer to cseq is to come */
+	uint8_t pad;
+};
+
+/* Where a registered contact really is, and as what the registrar knows it. */
+struct alg_sip_binding {
+	uint64_t until;
+	uint32_t group;
+	uint16_t port, ext; /* host byte order; port 0: free */
+	uint8_t dir, reserved, pad[6];
+};
+
+struct alg_sip {
+	uint64_t key;	       /* of the Call-ID hash */
+	uint64_t body_left[2]; /* of a body that passes unread */
+	uint32_t scanned[2];   /* bytes of what is held that do not end the header */
+	uint32_t need[2];      /* bytes that the held message has; 0: not known yet */
+	uint32_t next_group;
+	uint8_t begun[2]; /* a SIP message was seen */
+	uint8_t pad[2];
+	struct alg_sip_reg regs[ALG_SIP_REGS];
+	struct alg_sip_binding bindings[ALG_SIP_BINDINGS];
+	struct alg_sip_call calls[ALG_SIP_CALLS];
+};
+
 /*
  * State of one helped connection: plain bytes without pointers, so ctd keeps it in a
  * pinned map and goes on after a restart. Only the first alg_session_size() bytes
@@ -217,6 +299,7 @@ struct alg_session {
 	struct ct_tuple tuple[2];
 	union {
 		struct alg_ftp ftp;
+		struct alg_sip sip;
 	};
 };
 

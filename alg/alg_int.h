@@ -70,5 +70,9 @@ void alg_ftp_feed(struct alg_run *r);
 void alg_ftp_end(struct alg_run *r);
 bool alg_ftp_valid(const struct alg_ftp *f);
 void alg_tftp_feed(struct alg_run *r);
+void alg_sip_feed(struct alg_run *r);
+void alg_sip_end(struct alg_run *r);
+bool alg_sip_valid(const struct alg_sip *sip);
+void alg_sip_init(struct alg_sip *sip, uint64_t key);
 
 #endif

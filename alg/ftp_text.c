@@ -13,10 +13,11 @@ static bool digit(char c)
 /* h1,h2,h3,h4,p1,p2 at off */
 static enum alg_reason six_numbers(struct alg_text line, size_t off, struct alg_ftp_place *p)
 {
-	uint8_t *byte = (uint8_t *)p->addr.addr, low[2];
+	uint8_t *byte, low[2];
 	size_t at = off;
 
 	memset(p, 0, sizeof(*p));
+	byte = (uint8_t *)p->addr.addr;
 	for (int i = 0; i < 6; i++) {
 		unsigned int v;
 		size_t n;

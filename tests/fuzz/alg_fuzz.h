@@ -82,13 +82,13 @@ static int fuzz_one(const uint8_t *data, size_t size, enum alg_helper helper, ui
 	t = fuzz_tuples[data[0] & 3];
 	lab_begin(whole, helper, proto, &t[0], &t[1]);
 	whole->keep = data[0] & 4;
-	whole->exhausted = data[0] & 8;
+	whole->exhausted = data[0] == 0xff;
 	fuzz_play(whole, data + 1, size - 1, flags, 0);
 	if (flags & ALG_F_DATAGRAM)
 		return 0;
 	lab_begin(cut, helper, proto, &t[0], &t[1]);
 	cut->keep = data[0] & 4;
-	cut->exhausted = data[0] & 8;
+	cut->exhausted = data[0] == 0xff;
 	fuzz_play(cut, data + 1, size - 1, flags, 1 + (data[0] >> 4));
 	fuzz_same(whole, cut);
 	return 0;
