@@ -185,15 +185,24 @@ no_guard()
 {
 	! on "$R" nft list table inet "bpfct_guard_$T" >/dev/null 2>&1
 }
+guarded()
+{
+	/usr/bin/python3 -c '
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+s.send(b"{\"op\":\"status\"}")
+print(json.dumps(json.loads(s.recv(1 << 20))["guard"]))' "/run/bpfct/$T.sock"
+}
 passing()
 {
 	vanish
-	load "$TMP/pass.conf" && no_guard
+	load "$TMP/pass.conf" && no_guard && [ "$(guarded)" = false ]
 }
 t default_pass_has_no_guard passing
 denying()
 {
-	load "$conf" && poll_until 10 open_to lan0 && appears_under 2
+	load "$conf" && poll_until 10 open_to lan0 && [ "$(guarded)" = true ] && appears_under 2
 }
 t default_deny_has_it_again denying
 stop_ctd

@@ -46,6 +46,13 @@ unit_is_sound()
 	echo "$said"
 	return 1
 }
+before_the_network()
+{
+	local unit=$TMP/root/usr/lib/systemd/system/bpfct.service
+	grep -q '^Before=.*network-pre.target' "$unit" && grep -q '^Wants=.*network-pre.target' "$unit" &&
+		[ "$(grep -m 1 '^ExecStart' "$unit" | grep -oE -- '--[a-z]+')" = --guard ]
+}
+t unit_closes_before_the_network_comes_up before_the_network
 if command -v systemd-analyze >/dev/null; then
 	t systemd_accepts_the_unit unit_is_sound
 else

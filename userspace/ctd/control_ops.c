@@ -12,6 +12,7 @@
 #include "control.h"
 #include "control_fw.h"
 #include "events.h"
+#include "guard.h"
 #include "import.h"
 #include "rules.h"
 #include "sweep.h"
@@ -107,6 +108,7 @@ static int op_status(struct ctd *d, struct control_request *req)
 	put_int(req->out, "route_epoch", set->route_epoch);
 	put_int(req->out, "rules", rules_count(d));
 	put_int(req->out, "confirm_left_s", confirm_left(d));
+	json_object_object_add(req->out, "guard", json_object_new_boolean(guard_is_on(d)));
 	json_object_object_add(req->out, "interfaces", interfaces_json(d));
 	json_object_object_add(req->out, "ipv4", table_json(&d->core.pins.table[0]));
 	json_object_object_add(req->out, "ipv6", table_json(&d->core.pins.table[1]));

@@ -124,6 +124,11 @@ int guard_sync(struct ctd *d)
 	return ret;
 }
 
+bool guard_is_on(const struct ctd *d)
+{
+	return d->guard && d->guard->on;
+}
+
 int guard_start(struct ctd *d)
 {
 	struct guard *g = calloc(1, sizeof(*g));

@@ -20,6 +20,9 @@ int guard_start(struct ctd *d);
  * Does nothing before guard_start(). 0, or -errno that has been logged. */
 int guard_sync(struct ctd *d);
 
+/* Are interfaces without our programs closed? */
+bool guard_is_on(const struct ctd *d);
+
 /* From now on ctd puts back what others take away (`nft flush ruleset`). */
 int guard_watch(struct ctd *d);
 
