@@ -60,7 +60,7 @@ __noinline int frag_build(struct ct_ctx *ctx, __u32 off, __u32 chunk, __u32 size
 	__u32 i;
 	__u64 n;
 
-	if (bpf_skb_change_tail(ctx, off + size, 0))
+	if (frag_resize(ctx, off, size))
 		return -CT_DROP_PKT_ACCESS;
 	for (i = 0; i < FRAG_PIECE_CHUNKS && size; i++) {
 		c = frag_chunk(chunk);

@@ -74,6 +74,34 @@ static __always_inline __u32 frag_head_len(const struct frag_slot *h)
 	return h->total < FRAG_HEAD ? h->total : FRAG_HEAD;
 }
 
+#define FRAG_SHRINK  20 /* a bare IPv4 header */
+#define FRAG_SHRINKS 12 /* steps: FRAG_HLEN_MAX in all */
+
+/*
+ * Makes the packet size bytes long from its IP header on. The kernel cuts none before
+ * the transport header that it has seen in it, which lies behind the headers of the
+ * fragment in hand; another fragment may have shorter ones and hardly any data. Bytes
+ * taken out behind the link header bring that mark nearer, not more
+ * than a bare header at a time, so that it never lies before the packet: Linux 6.1
+ * would refuse everything then.
+ */
+__noinline int frag_resize(struct ct_ctx *ctx, __u32 l3_off, __u32 size)
+{
+	int i;
+
+	if (!bpf_skb_change_tail(ctx, l3_off + size, 0))
+		return 0;
+	if (bpf_skb_change_tail(ctx, l3_off + FRAG_HEAD, 0))
+		return -CT_DROP_PKT_ACCESS;
+	for (i = 0; i < FRAG_SHRINKS; i++) {
+		if (bpf_skb_adjust_room(ctx, -FRAG_SHRINK, BPF_ADJ_ROOM_MAC, 0))
+			return -CT_DROP_PKT_ACCESS;
+		if (!bpf_skb_change_tail(ctx, l3_off + size, 0))
+			return 0;
+	}
+	return -CT_DROP_PKT_ACCESS;
+}
+
 /* The packet becomes the head. */
 __noinline int frag_make_head(struct ct_ctx *ctx, __u32 l3_off, __u32 slot)
 {
@@ -90,7 +118,7 @@ __noinline int frag_make_head(struct ct_ctx *ctx, __u32 l3_off, __u32 slot)
 	c = frag_chunk(h->piece[first & (FRAG_PIECES - 1)].chunk);
 	if (!c)
 		return -CT_DROP_MAP_MISSING;
-	if (bpf_skb_change_tail(ctx, l3_off + hlen + frag_head_len(h), 0))
+	if (frag_resize(ctx, l3_off, hlen + frag_head_len(h)))
 		return -CT_DROP_PKT_ACCESS;
 	if (bpf_skb_store_bytes(ctx, l3_off, c->data, frag_bound(hlen), BPF_F_RECOMPUTE_CSUM))
 		return -CT_DROP_PKT_ACCESS;
@@ -209,6 +237,7 @@ __noinline int frag_describe(struct ct_ctx *ctx, struct ct_pkt *pkt, __u32 slot)
 	pkt->frag_max = pkt->tuple.family == 4 && sums.hlen != hlen ? 65535 : sums.max;
 	pkt->frag_note = 0;
 	w->csum = ct_csum_fold(sums.csum);
+	w->hlen = hlen; /* of the first now, not of the one in hand */
 	/* Its transport header stands in the first fragment alone. */
 	w->len = h->piece[first & (FRAG_PIECES - 1)].len - (pkt->l4_off - start);
 	if (h->piece[first & (FRAG_PIECES - 1)].len < pkt->l4_off - start)
@@ -242,6 +271,7 @@ struct frag_crc {
 	__u32 left;
 	__u32 crc;
 	__u32 done;
+	__u32 skip; /* extension headers of the first fragment, which are not SCTP's */
 };
 
 /* bpf_loop callback: up to 64 bytes of SCTP's CRC32c. */
@@ -264,6 +294,9 @@ static long frag_crc_step(__u32 n, struct frag_crc *p)
 		p->at = h->piece[p->piece & (FRAG_PIECES - 1)].hlen;
 		p->left = h->piece[p->piece & (FRAG_PIECES - 1)].len;
 		p->want += p->left;
+		p->at += p->skip;
+		p->left -= p->skip;
+		p->skip = 0;
 		return 0;
 	}
 	c = frag_chunk(p->chunk);
@@ -295,14 +328,15 @@ static long frag_crc_step(__u32 n, struct frag_crc *p)
 	return 0;
 }
 
-/* skip: bytes of extension headers, which are not SCTP's. */
 __noinline int frag_crc_ok(struct ct_ctx *ctx, const struct ct_pkt *pkt, __u32 slot)
 {
 	struct frag_crc p = {.slot = slot, .piece = FRAG_PIECES - 1, .crc = ~0U};
+	struct frag_work *w = frag_work();
 	__u32 field = 0;
 
-	if (!pkt || ctx_load(ctx, pkt->l4_off + CT_CRC_FIELD, &field, sizeof(field)))
+	if (!pkt || !w || ctx_load(ctx, pkt->l4_off + CT_CRC_FIELD, &field, sizeof(field)))
 		return 0;
+	p.skip = pkt->l4_off - pkt->l3_off - w->hlen;
 	if (!field) /* left to the device; see ct_sctp_crc_ok() */
 		return 1;
 	bpf_loop(FRAG_BYTES_MAX / 64 + 2 * FRAG_PIECES * FRAG_PIECE_CHUNKS, frag_crc_step, &p, 0);
@@ -320,7 +354,7 @@ static __always_inline int frag_csum_ok(struct ct_ctx *ctx, const struct ct_pkt 
 	if (!w)
 		return 0;
 	if (pkt->tuple.proto == IPPROTO_SCTP)
-		return pkt->l4_off != pkt->l3_off + w->hlen || frag_crc_ok(ctx, pkt, slot);
+		return frag_crc_ok(ctx, pkt, slot);
 	sum = w->csum;
 	if (pkt->tuple.proto == IPPROTO_ICMP && pkt->tuple.family == 4)
 		return ct_csum_fold(sum) == 0xffff;

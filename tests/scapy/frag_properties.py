@@ -21,7 +21,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fragkinds
-from ctlab import BUILD, ROOT, BpfctSide, Lab, NftSide, InNs, put
+from ctlab import BUILD, BpfctSide, Lab, NftSide, InNs, put
 from ctpkt import TCP, UDP, UDPLITE, SCTP, ICMP, ICMP6
 from fragkinds import KINDS, NOTHING, ODD, WHOLE
 from fragmodel import BREAKS, Model
@@ -361,11 +361,6 @@ def run(a, seed):
         failed += self_test(seed, 120)
         print("# self-test: %.1f s" % (time.monotonic() - t0))
     have = os.access(os.path.join(BUILD, "ctd"), os.X_OK)
-    with open(os.path.join(ROOT, "bpf/frag/frag_admit.h")) as f:
-        absent = "Reassembly is not here yet" in f.read()
-    if not a.self and absent:
-        print("skip frag_properties.bpfct: fragments are not reassembled yet")
-        a.self = True
     if not have and not a.self:
         print("FAIL frag_properties: no ctd in " + BUILD)
         return 1

@@ -35,7 +35,7 @@ KINDS = {k.name: k for k in (
     legal(l.sent_twice), legal(l.id_used_again), legal(l.smallest), legal(l.sixty_four, 1), legal(l.largest, 1),
     legal(l.options, 3, (4,)), legal(l.dont_fragment, 3, (4,)), legal(l.zero_checksum, 1, (4,)), legal(l.other_protocol, 2, (4,)),
     legal(l.other_source), legal(l.headers_before, 3, (6,)), legal(l.headers_after, 3, (6,)), legal(l.headers_both, 2, (6,)),
-    legal(l.headers_differ, 2, (6,)), legal(l.next_header_differs, 2, (6,)), legal(l.hops_differ, 1), legal(l.atomic, 2, (6,)),
+    legal(l.headers_differ, 2, (6,)), legal(l.long_headers_last, 2), legal(l.short_headers_last, 1), legal(l.next_header_differs, 2, (6,)), legal(l.hops_differ, 1), legal(l.atomic, 2, (6,)),
     legal(l.atomic_between, 1, (6,), kernel=ANY,
           why="RFC 6946: an atomic fragment is a datagram of its own; the kernel's tracker adds it to a pending one of that id"),
     illegal(i.overlaps_next), illegal(i.overlaps_previous), illegal(i.ping_of_death), illegal(i.truncated), illegal(i.hole),

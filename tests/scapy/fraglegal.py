@@ -101,26 +101,12 @@ def largest(c):
 OPTIONS = (b"\x01" * 4, b"\x01" * 39 + b"\0", b"\x9e\x06abcd\x01\0", b"\x1e\x04ab")
 
 
-def no_small_piece(c, least):
-    """TC does not let a packet shrink below where its sender's stack saw the transport
-    header. When the first fragment, with longer headers than the others, arrives last, and
-    from such a sender, a piece that is smaller than those headers is lost."""
-    out = []
-    for a, b in c.cuts[0]:
-        if out and (b - a < least or out[-1][1] - out[-1][0] < least):
-            out[-1] = (out[-1][0], b)
-        else:
-            out.append((a, b))
-    c.cuts[0] = out
-
-
 def options(c):
     """IPv4 options, in all fragments or, where they are not to be copied, in the first."""
     opts = c.rng.choice(OPTIONS)
     _, d = c.datagram(size=random_size(c.rng, high=60000), opts=opts)
     c.cut(d)
     if not opts[0] & 0x80:
-        no_small_piece(c, 40)
         c.odd = {(0, a): {"opts": b""} for a, _ in c.cuts[0] if a}
     c.steps = c.pieces(0)
     c.rng.shuffle(c.steps)
@@ -175,10 +161,32 @@ def headers_differ(c):
     """Only the unfragmentable part of the first fragment counts (RFC 8200 section 4.5)."""
     _, d = c.datagram(size=random_size(c.rng, high=60000), before=("hop", "dst"))
     c.cut(d)
-    no_small_piece(c, 8)
     c.odd = {(0, a): {"before": ("hop",)} for a, _ in c.cuts[0] if a}
     c.steps = c.pieces(0)
     c.rng.shuffle(c.steps)
+
+
+def long_headers_last(c):
+    """The first fragment, whose headers alone are longer than other fragments are, comes
+    last: what leaves is built in a packet that the kernel does not shrink below them."""
+    r = c.rng
+    odd = {"opts": b"\x01" * 39 + b"\0"} if c.fam == 4 else {"before": r.choice((("hop", "dst", "routing", "long"), ("long", "long"), ("dst",)))}
+    _, d = c.datagram(l4=random_l4(r, c.fam, r.randrange(9, 60), (UDP, TCP, ICMP)), **odd)
+    c.cut(d, style="small")
+    bare = {"opts": b""} if c.fam == 4 else {"before": ()}
+    c.odd = {(0, a): bare for a, _ in c.cuts[0] if a}
+    c.steps = c.pieces(0)
+    c.steps.reverse()
+
+
+def short_headers_last(c):
+    """The other way round: the first is shorter than the headers of what comes last."""
+    r = c.rng
+    _, d = c.datagram(l4=random_l4(r, c.fam, r.randrange(9, 20), (UDP, ICMP)))
+    c.cut(d, n=2)
+    long = {"opts": b"\x01" * 39 + b"\0"} if c.fam == 4 else {"before": ("hop", "dst", "routing", "long")}
+    c.odd = {(0, a): long for a, _ in c.cuts[0] if a}
+    c.steps = c.pieces(0)
 
 
 def next_header_differs(c):
