@@ -317,19 +317,20 @@ __noinline int ct_unclaim(const union ct_key *key, __u32 gen, __u8 family)
 	return ct_stub_drop(&skey, key, gen, family);
 }
 
-/* A translated connection without a binding counts as a port of its subscriber. */
-__noinline int ct_count_port(const union ct_key *key, __u64 word, __u8 family)
+/* A translated connection without a binding counts as a port of its subscriber. 1, or
+ * 0: that has had its last one on another CPU meanwhile. */
+__noinline int ct_count_port(const union ct_key *key, __u64 word, __u32 limit, __u8 family)
 {
 	int hi = !!(word & CT_W_ORIG_HI);
 	struct nat_sub_key sub;
 
 	if (!key || !(word & CT_W_STATUS(CT_S_SRC_NAT)) || (word & CT_W_STATUS(CT_S_BOUND)))
-		return 0;
+		return 1;
 	if (family == 4)
 		nat_sub_key(&sub, hi ? &key->k4.addr[1] : &key->k4.addr[0], key->k4.zone, 4);
 	else
 		nat_sub_key(&sub, hi ? key->k6.addr[1] : key->k6.addr[0], key->k6.zone, 6);
-	return nat_sub_ports(&sub, 1, 0);
+	return nat_sub_ports(&sub, 1, limit);
 }
 
 static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_settings *set,
@@ -368,6 +369,12 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	shared = (!nat || args->local) && ct_stub_live(b, res->now, family);
 	if (args->nat.flags & CT_NAT_LIMIT) {
 		v = nat_sub_take(&pkt->tuple, &args->nat);
+		/* What is over of this one's may be still counted: nobody sweeps. */
+		if ((v == -CT_DROP_SUB_STATES || v == -CT_DROP_SUB_PORTS) && !ct_ctd_alive(set)) {
+			ct_clock_reap(family);
+			ct_half_reap(family);
+			v = nat_sub_take(&pkt->tuple, &args->nat);
+		}
 		if (v < 0)
 			goto undo;
 		word |= CT_W_STATUS(CT_S_LIMITED);
@@ -385,8 +392,13 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 		 * the record alone answers for that. */
 		if (!(word & CT_W_STATUS(CT_S_NAT)))
 			ct_unclaim(&res->key, ct_w_gen(word), family);
-		if (word & CT_W_STATUS(CT_S_LIMITED))
-			ct_count_port(&res->key, word, family);
+		if ((word & CT_W_STATUS(CT_S_LIMITED)) &&
+		    !ct_count_port(&res->key, word, args->nat.limit_ports, family)) {
+			ct_unclaim(&res->key, ct_w_gen(word), family);
+			word &= ~CT_W_STATUS(CT_S_SRC_NAT); /* no port to give back */
+			v = -CT_DROP_SUB_PORTS;
+			goto undo;
+		}
 	}
 	if (args->set_label)
 		ct_add_label(&res->key, args, ct_w_gen(word), family);

@@ -206,6 +206,42 @@ __noinline int ct_clock_reap(__u8 family)
 	return 0;
 }
 
+/*
+ * As ct_clock_reap(), of the ring of those that were begun inside, from anywhere on: for a
+ * subscriber at its limit while nobody sweeps, whose own may be among them.
+ */
+__noinline int ct_half_reap(__u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	__u32 i, at, first, size, hand, was;
+
+	if (!set)
+		return 0;
+	first = ct_half_ring(set, CT_SIDE_INSIDE, &size);
+	hand = bpf_get_prandom_u32();
+	for (i = 0; i < CT_REAP_STEPS; i++) {
+		at = first + (hand++ & (size - 1));
+		if (family == 4) {
+			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
+
+			was = s ? *(volatile __u32 *)&s->gen : 0;
+			if (!was)
+				continue;
+			i += CT_REAP_LOOK - 1;
+			ct_slot4_free(s, CT_LIFE_HALF_OPEN, ~0U);
+		} else {
+			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
+
+			was = s ? *(volatile __u32 *)&s->gen : 0;
+			if (!was)
+				continue;
+			i += CT_REAP_LOOK - 1;
+			ct_slot6_free(s, CT_LIFE_HALF_OPEN, ~0U);
+		}
+	}
+	return 0;
+}
+
 /* Is the grave a commit's business? While ctd lives its sweep frees nodes; a
  * commit then helps when they get short. */
 static __always_inline int ct_grave_due(const struct ct_settings *set, struct ct_table *tab)

@@ -11,8 +11,8 @@
 /*
  * Limits a subscriber (RFC 6888 REQ-4): an inside IPv4 address, an IPv6 /64. States
  * are taken by the commit and given back by who ends the connection (ct_life.h),
- * so they hold with ctd dead. Checks and counts are not one step: CPUs that race may
- * pass a limit of ports by one each.
+ * so they hold with ctd dead. What is above a limit is taken back at once: of CPUs
+ * that race for the last one all may be refused, none passes it.
  */
 static __always_inline void nat_sub_key(struct nat_sub_key *key, const __be32 *addr, __u16 zone,
 					__u8 family)
@@ -112,11 +112,12 @@ __noinline int nat_sub_ports(const struct nat_sub_key *at, __s32 by, __u32 limit
 	sub = bpf_map_lookup_elem(&nat_sub_v1, &key);
 	if (!sub)
 		return 1;
-	if (limit && *(volatile __u32 *)&sub->ports >= limit)
-		return 0;
-	if (by > 0 || *(volatile __u32 *)&sub->ports)
-		__sync_fetch_and_add(&sub->ports, by);
-	return 1;
+	if (by < 0 && !*(volatile __u32 *)&sub->ports)
+		return 1;
+	if (__sync_fetch_and_add(&sub->ports, by) < limit || !limit)
+		return 1;
+	__sync_fetch_and_add(&sub->ports, -by);
+	return 0;
 }
 
 /* Gives back what a connection's word says that it holds. */

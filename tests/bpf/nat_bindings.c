@@ -200,6 +200,9 @@ static void hairpin_translates_both_sides(void **state)
 		THROUGH(&pa, NEW, NULL);
 		how.inbound = 1;
 		THROUGH(&in, NEW, &x);
+		/* Each endpoint: its binding, its own connection, and the one between them. */
+		assert_int_equal(use_of(pool_of(0, NAT_UDP), 2100), 3);
+		assert_int_equal(use_of(pool_of(0, NAT_UDP), 2300), 3);
 		THROUGH(&back, REPLIED, &xback);
 		outward(six);
 	}
@@ -345,6 +348,16 @@ static void limit(uint32_t states, uint32_t ports, uint32_t rate)
 	how.nat.limit_rate = rate;
 }
 
+/* The verdict, whatever it is. */
+static int play_one(const struct packet *p)
+{
+	uint8_t in[600], out[600];
+	size_t n = build(in, p), len;
+
+	how.l2 = 1;
+	return play_frame(in, n, out, &len).verdict;
+}
+
 static void a_subscribers_states_are_limited_and_given_back(void **state)
 {
 	(void)state;
@@ -401,6 +414,38 @@ static void a_subscribers_ports_are_limited(void **state)
 	}
 }
 
+/* Nobody sweeps: what is over is found by who asks, within a turn of clock and ring. */
+static void without_ctd_a_subscribers_expired_ones_make_room(void **state)
+{
+	struct packet p = udp(A[0], 0, S[0], 80), r;
+	unsigned int turn =
+		core.sizes.clock > core.sizes.half[1] ? core.sizes.clock : core.sizes.half[1];
+
+	(void)state;
+	for (int answered = 0; answered < 2; answered++) {
+		int verdict = -CT_DROP_SUB_PORTS;
+
+		pools_reset(NULL);
+		make_pools(0, 1, 0);
+		use_pools(0, 1, 0);
+		limit(0, 3, 0);
+		for (unsigned int i = 0; i < 3; i++) {
+			p.sport = 2100 + i;
+			THROUGH(&p, NEW, NULL);
+			r = udp(S[0], 80, E[0], last_sport(0));
+			age(answered ? 3 : 0);
+			if (answered) /* two-way and older than 2 s: in the clock, not the ring */
+				THROUGH(&r, REPLIED, NULL);
+		}
+		p.sport = 2109;
+		THROUGH(&p, -CT_DROP_SUB_PORTS, NULL);
+		age(1000);
+		for (unsigned int i = 0; i < turn / 16 + 1 && verdict != NEW; i++)
+			verdict = play_one(&p);
+		assert_int_equal(verdict, NEW);
+	}
+}
+
 static void a_subscribers_rate_is_limited(void **state)
 {
 	struct packet p = udp(A[0], 0, S[0], 80);
@@ -414,13 +459,8 @@ static void a_subscribers_rate_is_limited(void **state)
 		unsigned int passed = 0;
 
 		for (unsigned int i = 0; i < 60; i++) {
-			uint8_t in[600], out[600];
-			size_t n, len;
-
 			p.sport = 2100 + turn * 60 + i;
-			n = build(in, &p);
-			how.l2 = 1;
-			passed += play_frame(in, n, out, &len).verdict == NEW;
+			passed += play_one(&p) == NEW;
 		}
 		/* A second's worth, and what comes in while the packets are played. */
 		assert_in_range(passed, 20, 30);
@@ -444,6 +484,7 @@ int main(void)
 		cmocka_unit_test(a_forwarded_connection_that_clashes_gets_another_source_port),
 		cmocka_unit_test(a_subscribers_states_are_limited_and_given_back),
 		cmocka_unit_test(a_subscribers_ports_are_limited),
+		cmocka_unit_test(without_ctd_a_subscribers_expired_ones_make_room),
 		cmocka_unit_test(a_subscribers_rate_is_limited),
 	};
 
