@@ -64,8 +64,8 @@ static size_t build_l4(uint8_t *at, const struct packet *p)
 	case IPPROTO_SCTP:
 		put2(at, p->sport);
 		put2(at + 2, p->dport);
-		at[12] = 1; /* INIT, alone, tag 0 */
-		put2(at + 14, 20);
+		at[12] = 1;			/* INIT, alone, tag 0 */
+		put2(at + 14, 20 + p->payload); /* what follows is a parameter of it */
 		put4(at + 16, 0x11223344);
 		n = 32;
 		break;
@@ -135,6 +135,20 @@ static void seal_l4(uint8_t *l4, size_t n, const struct packet *p, const uint8_t
 	if (!check && (p->proto == IPPROTO_UDP || p->proto == IPPROTO_UDPLITE))
 		check = 0xffff;
 	put2(l4 + off, check);
+}
+
+size_t build_part(uint8_t *at, const struct packet *p)
+{
+	int family = is6(p) ? AF_INET6 : AF_INET;
+	uint8_t addr[32];
+	size_t n;
+
+	memset(at, 0, 64);
+	assert_int_equal(inet_pton(family, p->src, addr), 1);
+	assert_int_equal(inet_pton(family, p->dst, addr + (is6(p) ? 16 : 4)), 1);
+	n = build_l4(at, p);
+	seal_l4(at, n, p, addr);
+	return n;
 }
 
 size_t build_l3(uint8_t *at, const struct packet *p)

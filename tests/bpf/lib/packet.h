@@ -23,10 +23,10 @@ struct packet {
 	uint32_t seq, ack;
 	uint8_t type, code; /* ICMP */
 	uint16_t id;
-	uint8_t payload; /* bytes */
-	uint8_t ttl;	 /* 0: 64 */
-	uint8_t vlans;	 /* 0 to 2 */
-	uint8_t options; /* bytes of IPv4 options, a multiple of 4 */
+	uint16_t payload; /* bytes */
+	uint8_t ttl;	  /* 0: 64 */
+	uint8_t vlans;	  /* 0 to 2 */
+	uint8_t options;  /* bytes of IPv4 options, a multiple of 4 */
 	uint8_t ext;
 	bool no_csum;		    /* UDP: 0 */
 	bool bare;		    /* no link header */
@@ -46,5 +46,9 @@ void put4(uint8_t *at, uint32_t v);
  * its length. A failed cmocka assertion when an address is none. */
 size_t build(uint8_t *frame, const struct packet *p);
 size_t build_l3(uint8_t *at, const struct packet *p);
+
+/* Writes the transport header and what follows it, sealed, of any length: the part
+ * that fragments are cut from. */
+size_t build_part(uint8_t *at, const struct packet *p);
 
 #endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* Fragments through the two calls of docs/fragments.md, and their datagram through
+ * lookup, commit and translation, as a map says. */
+#include "../../bpf/lib/ctx_tc.h"
+#include <linux/pkt_cls.h>
+
+#include "../../bpf/ct_path.h"
+#include "../../bpf/frag/frag_hold.h"
+#include "frag_packets.h"
+
+CT_MAP(frag_case_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct frag_case);
+
+/* The whole: 0, or a drop reason. */
+__noinline int whole(struct __sk_buff *skb, const struct frag_case *c)
+{
+	struct ct_work *w = ct_work();
+	int v;
+
+	if (!w || !c)
+		return -CT_DROP_MAP_MISSING;
+	v = ct_lookup(skb, &w->pkt, &w->res);
+	if (v == CT_NEW) {
+		__builtin_memset(&w->args, 0, sizeof(w->args));
+		w->args.nat = c->nat;
+		w->args.inside = 1;
+		v = ct_commit(skb, &w->pkt, &w->res, &w->args);
+	}
+	return v < 0 ? v : nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
+}
+
+SEC("tc")
+int fragment(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	struct frag_case *c;
+	__u32 zero = 0;
+	int v;
+
+	c = bpf_map_lookup_elem(&frag_case_v1, &zero);
+	if (!c || !w)
+		return TC_ACT_SHOT;
+	v = ct_parse(skb, &w->pkt, 0, 1);
+	if (v == -CT_DROP_FRAG_TINY)
+		frag_stat(w->pkt.tuple.family, FRAG_STAT_TOO_SMALL, 1);
+	if (!v)
+		v = frag_admit(&w->pkt);
+	if (v == FRAG_HOLD)
+		v = frag_hold(skb, &w->pkt, c->side);
+	c->verdict = v;
+	c->back = w->pkt.frag_note;
+	if (v == FRAG_HOLD)
+		return frag_stolen();
+	if (v > 0)
+		return TC_ACT_OK;
+	if (!v)
+		v = whole(skb, c);
+	if (v < 0) {
+		frag_discard(&w->pkt, -v);
+		ct_drop(-v);
+		c->verdict = v;
+		return TC_ACT_SHOT;
+	}
+	if (!(w->pkt.flags & CT_PKT_GATHERED))
+		return TC_ACT_OK;
+	w->pkt.frag_note = c->note;
+	c->verdict = frag_release(skb, &w->pkt, c->out, c->flags);
+	return c->flags & BPF_F_INGRESS ? frag_stolen() : TC_ACT_OK;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
