@@ -10,14 +10,12 @@
 
 CT_MAP(frag_case_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct frag_case);
 
-/* The whole: 0, or a drop reason. */
-__noinline int whole(struct __sk_buff *skb, const struct frag_case *c)
+/* The whole: 0, or a drop reason. In place: frames below ct_commit() are scarce. */
+static __always_inline int whole(struct __sk_buff *skb, struct ct_work *w,
+				 const struct frag_case *c)
 {
-	struct ct_work *w = ct_work();
 	int v;
 
-	if (!w || !c)
-		return -CT_DROP_MAP_MISSING;
 	v = ct_lookup(skb, &w->pkt, &w->res);
 	if (v == CT_NEW) {
 		__builtin_memset(&w->args, 0, sizeof(w->args));
@@ -53,7 +51,7 @@ int fragment(struct __sk_buff *skb)
 	if (v > 0)
 		return TC_ACT_OK;
 	if (!v)
-		v = whole(skb, c);
+		v = whole(skb, w, c);
 	if (v < 0) {
 		frag_discard(&w->pkt, -v);
 		ct_drop(-v);

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sys
 
+SO_RCVBUFFORCE = 33
 
 async def tcp(reader, writer):
     peer = writer.get_extra_info("peername")
@@ -42,7 +43,7 @@ async def main():
             if family == socket.AF_INET6:
                 u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             u.bind((any_addr, port))
-            u.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            u.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
             await loop.create_datagram_endpoint(Udp, sock=u)
     await asyncio.Event().wait()
 

@@ -27,7 +27,7 @@ conf=$(
 )
 start_ctd "$R" "$conf"
 serve "$S" /usr/bin/python3 tests/lib/datagrams.py serve 7000
-poll_until 10 listening "$S" 7000 u
+poll_until 20 listening "$S" 7000 u
 on "$R" ip route add default via "$S4"
 on "$R" ip -6 route add default via "$S6"
 for a in 10.0.0.9 fd00:1::9; do
@@ -94,7 +94,7 @@ empty()
 }
 all_goes()
 {
-	ctctl clock --advance 20 && poll_until 8 empty
+	ctctl clock --advance 20 && poll_until 20 empty
 }
 # counted FAMILY COUNTER LEAST COMMAND... : the counter of `ctctl frag` grows by so much
 counted()

@@ -27,7 +27,7 @@ rules()
 plain=$(rules plain </dev/null)
 start_ctd "$R" "$plain"
 serve "$S" /usr/bin/python3 tests/lib/datagrams.py sink 7001
-poll_until 10 listening "$S" 7001 u
+poll_until 20 listening "$S" 7001 u
 lan_mac=$(on "$R" ip -o link show lan0 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)
 
 frag()
@@ -61,7 +61,7 @@ arrive()
 	shift 2
 	"$@" || return
 	sleep 0.1
-	poll_until 2 arrived "$fam" $((before + want))
+	poll_until 20 arrived "$fam" $((before + want))
 }
 arrived()
 {
@@ -116,22 +116,22 @@ two_cpus
 # ---- time-outs
 lives()
 {
-	arrive "$1" 0 pieces "$1" 101 0 1 && advance $(($2 - 2)) && sleep 0.3 && used 1 && arrive "$1" 1 pieces "$1" 101 2 && used 0
+	arrive "$1" 0 pieces "$1" 101 0 1 && advance $(($2 - 5)) && sleep 0.3 && used 1 && arrive "$1" 1 pieces "$1" 101 2 && used 0
 }
 dies()
 {
 	local n
 	n=$(frag "$(inet "$1").expired")
-	arrive "$1" 0 pieces "$1" 102 0 1 && used 1 && advance $(($2 + 1)) && poll_until 5 used 0 &&
+	arrive "$1" 0 pieces "$1" 102 0 1 && advance $(($2 + 1)) && poll_until 20 used 0 &&
 		expired_is "$(inet "$1")" $((n + 1)) && arrive "$1" 0 pieces "$1" 102 2
-	advance $(($2 + 1)) && poll_until 5 used 0
+	advance $(($2 + 1)) && poll_until 20 used 0
 }
 # The time is that of the first piece to arrive, not of the last.
 not_refreshed()
 {
 	arrive "$1" 0 pieces "$1" 103 0 && advance 10 && arrive "$1" 0 pieces "$1" 103 1 && advance 6 &&
 		arrive "$1" 0 pieces "$1" 103 2
-	advance 16 && poll_until 5 used 0
+	advance 16 && poll_until 20 used 0
 }
 for f in 4 6; do
 	t "whole_in_any_order_v$f" arrive $f 1 pieces $f 100 2 0 1
@@ -173,7 +173,7 @@ done
 # What was held when fragments were switched off goes with its time.
 switched_off()
 {
-	pieces 4 112 0 && used 1 && load "$one" && pieces 6 112 0 && load "$plain" && arrive 4 1 pieces 4 112 1 2 && poll_until 5 used 0
+	pieces 4 112 0 && used 1 && load "$one" && pieces 6 112 0 && load "$plain" && arrive 4 1 pieces 4 112 1 2 && poll_until 20 used 0
 }
 t held_while_settings_change switched_off
 t reassemble_again load "$plain"
@@ -189,7 +189,7 @@ quota_changes()
 	load "$quota" && pieces 4 120-129 0 && used 4 && [ "$(frag .source.refused)" = $((n + 6)) ] && load "$plain" &&
 		pieces 4 130-139 0 && used 14
 	local rc=$?
-	advance 16 && poll_until 5 used 0 && return "$rc"
+	advance 16 && poll_until 20 used 0 && return "$rc"
 }
 t quota_changes_while_running quota_changes
 small=$(rules small <<<"set fragments min-size inet 1200")
@@ -207,9 +207,9 @@ told()
 	[ "$1" = 4 ] || filter='icmp6 and ip6[40] == 3 and ip6[41] == 1'
 	on "$C" timeout 20 tcpdump -i c0 -Q in -nn -U -w "$TMP/told.pcap" "$filter" >"$TMP/told.log" 2>&1 &
 	pid=$!
-	poll_until 5 grep -q listening "$TMP/told.log" || return
+	poll_until 20 grep -q listening "$TMP/told.log" || return
 	# shellcheck disable=SC2086 # a list
-	pieces "$1" "$2" $3 && advance 16 && poll_until 5 used 0 && sleep "${4:-0.7}"
+	pieces "$1" "$2" $3 && advance 16 && poll_until 20 used 0 && sleep "${4:-0.7}"
 	kill "$pid"
 	wait "$pid"
 	tcpdump -r "$TMP/told.pcap" -nn -x 2>/dev/null >"$TMP/told.txt"
@@ -248,7 +248,7 @@ pieces_of_two()
 }
 all_expire()
 {
-	used 2 && advance 61 && poll_until 5 used 0 && arrive 4 0 pieces 4 404 1 2 && advance 61 && poll_until 5 used 0
+	used 2 && advance 61 && poll_until 20 used 0 && arrive 4 0 pieces 4 404 1 2 && advance 61 && poll_until 20 used 0
 }
 fill_quota()
 {
@@ -287,6 +287,6 @@ t newcomers_with_ctd_dead_v6 pieces 6 900-1199 0 1 2
 t admitted_among_the_expired_with_ctd_dead_v4 arrive 4 3 pieces 4 1200-1202 0 1 2
 t admitted_among_the_expired_with_ctd_dead_v6 arrive 6 3 pieces 6 1200-1202 0 1 2
 start_ctd "$R" "$long"
-t swept_after_the_restart poll_until 5 used 0
+t swept_after_the_restart poll_until 20 used 0
 
 finish

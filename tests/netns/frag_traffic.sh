@@ -30,10 +30,10 @@ start_ctd "$R" "$conf"
 D=tests/lib/datagrams.py
 for ns in "$C" "$R" "$S"; do
 	serve "$ns" /usr/bin/python3 $D serve 7000
-	poll_until 10 listening "$ns" 7000 u
+	poll_until 20 listening "$ns" 7000 u
 done
 serve "$S" /usr/bin/python3 $D unreachable 7001
-poll_until 10 listening "$S" 7001 u
+poll_until 20 listening "$S" 7001 u
 for proto in 132 47 253; do
 	serve "$S" /usr/bin/python3 $D rawserve $proto 4
 	serve "$S" /usr/bin/python3 $D rawserve $proto 6

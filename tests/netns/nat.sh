@@ -175,12 +175,12 @@ masquerade_follows_the_address()
 	on "$R" ip addr add 203.0.113.100/24 dev wan0
 	on "$R" ip addr del "$RW4/24" dev wan0
 	on "$R" ip route replace default via "$S4"
-	poll_until 10 sees "203.0.113.100 5[0-9]* hello" "$C" udp "$S4" 7004
+	poll_until 20 sees "203.0.113.100 5[0-9]* hello" "$C" udp "$S4" 7004
 	local rc=$?
 	on "$R" ip addr add "$RW4/24" dev wan0
 	on "$R" ip addr del 203.0.113.100/24 dev wan0
 	on "$R" ip route replace default via "$S4"
-	poll_until 10 sees "$RW4 5[0-9]* hello" "$C" udp "$S4" 7004 && return "$rc"
+	poll_until 20 sees "$RW4 5[0-9]* hello" "$C" udp "$S4" 7004 && return "$rc"
 }
 
 # shellcheck disable=SC2016 # macros of the file

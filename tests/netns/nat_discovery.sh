@@ -24,7 +24,7 @@ rules()
 start_ctd "$R" "$(rules)"
 serve "$S" env "LD_LIBRARY_PATH=$lib" "$tree/usr/bin/turnserver" -n -S --no-tls --no-dtls --no-cli --no-auth \
 	-L "$S4" -L 203.0.113.3 --log-file=stdout --pidfile "$TMP/turn.pid" --db "$TMP/turn.db"
-poll_until 10 listening "$S" 3478 u
+poll_until 20 listening "$S" 3478 u
 
 # discovers WORDS OPTION... : under the rules in force
 discovers()

@@ -71,15 +71,15 @@ t = socket.socket(); t.bind(("0.0.0.0", 20001)); t.listen()
 u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); u.bind(("::", 20002))
 l = socket.socket(); l.bind(("127.0.0.1", 20003)); l.listen()
 print("bound", flush=True)
-sys.stdin.read()' >"$TMP/bound" < <(sleep 60) &
+sys.stdin.read()' >"$TMP/bound" < <(sleep 600) &
 	PIDS+=($!)
 	SOCKETS=$!
-	poll_until 5 grep -q bound "$TMP/bound"
+	poll_until 20 grep -q bound "$TMP/bound"
 }
 sockets
 reserved_by_sockets()
 {
-	poll_until 5 pool_is "$RW4" tcp reserved 12 && poll_until 5 pool_is "$RW4" udp reserved 12
+	poll_until 20 pool_is "$RW4" tcp reserved 12 && poll_until 20 pool_is "$RW4" udp reserved 12
 }
 t ports_of_the_hosts_sockets_are_reserved reserved_by_sockets
 # leases POOL PORT... : how many slots of the pool's rings hold one of these
@@ -96,11 +96,17 @@ print(sum(int.from_bytes(mine[i:i + 4], sys.byteorder) in ports for i in range(0
 		"$1" "$(bpftool -j map show pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/nat_pool_v1" |
 			grep -oE '"max_entries":[0-9]+' | cut -d: -f2)" "${@:2}"
 }
-never_leased()
+# A port whose socket has just been found is taken out of its ring by the next poll.
+not_leased()
 {
 	local n
-	n=$(leases 1 1024 1025 1026 1027 1028 1029 1030 1031 1032 1033 5060 20001)
+	n=$(leases 1 "$@")
 	[ "$n" = 0 ] || { echo "$n of the reserved ports are leased"; return 1; }
+}
+never_leased()
+{
+	poll_until 20 not_leased 1024 1025 1026 1027 1028 1029 1030 1031 1032 1033 5060 20001 || return
+	local n
 	n=$(leases 1 {30000..60000})
 	[ "$n" -gt 1000 ] || { echo "only $n of 30,000 others are: not looking at the right rings"; return 1; }
 }
@@ -108,7 +114,7 @@ t reserved_ports_are_not_leased never_leased
 kill "$SOCKETS"
 released()
 {
-	poll_until 5 pool_is "$RW4" tcp reserved 11
+	poll_until 20 pool_is "$RW4" tcp reserved 11
 }
 t a_closed_sockets_port_is_free_again released
 
@@ -186,7 +192,7 @@ range_pools()
 		END
 	)
 	ctctl fw load "$more" 2>/dev/null || return
-	pool_is 192.0.2.3 tcp size 1000 && pool_is 192.0.2.1 tcp leased 1000 || return
+	pool_is 192.0.2.3 tcp size 1000 && poll_until 20 pool_is 192.0.2.1 tcp leased 1000 || return
 	[ -z "$(pool "$RW4" tcp index)" ] || { echo "the old pool is still live"; return 1; }
 	ctctl fw load "$conf" && pool_is "$RW4" tcp size 64512
 }
@@ -211,11 +217,11 @@ address_changes()
 	on "$R" ip addr add 203.0.113.77/24 dev wan0
 	on "$R" ip addr del "$RW4/24" dev wan0
 	on "$R" ip addr replace 203.0.113.77/24 dev wan0
-	poll_until 5 pool_is 203.0.113.77 tcp size 64512 || return
-	poll_until 5 no_pool "$RW4" || { echo "the old pool is still live"; return 1; }
+	poll_until 20 pool_is 203.0.113.77 tcp size 64512 || return
+	poll_until 20 no_pool "$RW4" || { echo "the old pool is still live"; return 1; }
 	page "$C" "http://$S4/page" || return
-	poll_until 5 fails listed "$RW4" || return
-	grep -q 'event=nat_address_gone.*address=203.0.113.1' "$CTD_LOG"
+	poll_until 20 fails listed "$RW4" || return
+	poll_until 20 grep -q 'event=nat_address_gone.*address=203.0.113.1' "$CTD_LOG"
 }
 t masquerade_follows_the_interfaces_address address_changes
 t nothing_is_wrong_afterwards ctctl check
