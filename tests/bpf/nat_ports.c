@@ -398,6 +398,42 @@ static void a_host_keeps_its_address_and_only_paired_insists(void **state)
 	}
 }
 
+/* Who can tell whose call id a GRE packet from outside carries? A protocol without ports
+ * has one tuple an address and a server: clients of one server get an address each, and
+ * their answers; who finds none left is refused, and nobody else is hurt. */
+static void gre_clients_of_one_server_get_an_address_each(void **state)
+{
+	static const char *const third[2] = {"10.0.0.4", "2001:db8:10::4"};
+
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		size_t at = 14 + (six ? 8 : 12), len = six ? 16 : 4;
+		uint8_t outside[2][16];
+		struct packet p = {.proto = IPPROTO_GRE, .dst = S[six], .payload = 16};
+		struct packet r = {.proto = IPPROTO_GRE, .src = S[six], .payload = 16}, x;
+		char text[INET6_ADDRSTRLEN];
+
+		pools_reset(NULL);
+		make_pools(six, 2, 0);
+		use_pools(six, 2, 0);
+		for (unsigned int who = 0; who < 2; who++) {
+			p.src = host[six][who];
+			THROUGH(&p, NEW, NULL);
+			memcpy(outside[who], last_out + at, len);
+		}
+		assert_memory_not_equal(outside[0], outside[1], len);
+		p.src = third[six];
+		THROUGH(&p, -CT_DROP_NAT_EXHAUSTED, NULL);
+		for (unsigned int who = 0; who < 2; who++) {
+			r.dst = inet_ntop(six ? AF_INET6 : AF_INET, outside[who], text,
+					  sizeof(text));
+			x = r;
+			x.dst = host[six][who];
+			THROUGH(&r, REPLIED, &x);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +449,7 @@ int main(void)
 		cmocka_unit_test(exhaustion_is_a_counted_drop_and_told),
 		cmocka_unit_test(blocks_are_the_ones_that_arithmetic_says),
 		cmocka_unit_test(a_host_keeps_its_address_and_only_paired_insists),
+		cmocka_unit_test(gre_clients_of_one_server_get_an_address_each),
 	};
 
 	return cmocka_run_group_tests(tests, pools_up, pools_down);
