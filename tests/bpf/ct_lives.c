@@ -252,6 +252,33 @@ static int control(uint32_t op, const struct ct_flow *f)
 	return req.result;
 }
 
+/* A time-out that is fixed is not begun anew by packets, in neither direction. */
+static void a_fixed_time_out_is_no_packets_business(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = numbered(six, 1), back = {.src = S[six],
+							    .dst = C[six],
+							    .proto = IPPROTO_UDP,
+							    .sport = 53,
+							    .dport = 1001};
+		struct ct_control req = {.op = CT_CONTROL_UPDATE, .set = CT_SET_STATUS};
+
+		reset(NULL);
+		SAME(&p, NEW);
+		req.flow = flow_of(six ? 6 : 4);
+		req.flow.c.word = CT_W_STATUS(CT_S_FIXED_TIMEOUT);
+		assert_int_equal(bpfct_control(&core.pins, &req), 0);
+		assert_int_equal(req.result, 0);
+		how.commit = 0;
+		age(20);
+		SAME(&p, OPENING);
+		SAME(&back, REPLIED);
+		age(12);
+		SAME(&p, NEW); /* 30 s after the first */
+	}
+}
+
 /* Under the key of what has ended, but not yet left, and of what nobody has swept. */
 static void a_record_may_be_entered_where_one_has_ended(void **state)
 {
@@ -368,6 +395,7 @@ int main(int argc, char **argv)
 		TEST(a_former_life_does_not_keep_its_tuple),
 		TEST(mark_and_label_stay_with_the_connection),
 		TEST(state_bits_are_those_of_ovs),
+		TEST(a_fixed_time_out_is_no_packets_business),
 		TEST(a_record_may_be_entered_where_one_has_ended),
 		TEST(a_record_entered_claims_its_tuples),
 		TEST(a_walk_does_nothing_to_a_stranger),

@@ -71,12 +71,13 @@ t second_ctd_on_one_instance refuses 1 'already|running|in use|another' "${run_c
 t first_is_unharmed ctctl -C
 stop_ctd
 
-# A map of another layout under our name
+# A map of another layout under our name: stubs were of 24 bytes once.
 layout()
 {
-	rm -f "/sys/fs/bpf/bpfct/$T/ct_zone_v1"
-	/usr/sbin/bpftool map create "/sys/fs/bpf/bpfct/$T/ct_zone_v1" type array key 4 value 4 entries 3 name ct_zone_v1 || return
-	refuses 1 'ct_zone_v1|layout' "${run_ctd[@]}" -f "$good"
+	local pin=/sys/fs/bpf/bpfct/$T/ct_stub4_v1
+	rm -f "$pin"
+	/usr/sbin/bpftool map create "$pin" type lru_hash key 16 value 24 entries 4096 name ct_stub4_v1 || return
+	refuses 1 'ct_stub4_v1: wrong map layout: value size is 24, must be 32' "${run_ctd[@]}" -f "$good"
 }
 t wrong_map_layout layout
 t unload_clears_even_that unload_ctd "$T" "$R"

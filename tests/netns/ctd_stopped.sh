@@ -75,7 +75,30 @@ t half_open_v6_none_refused half_open fd00:1::/122 "$S6"
 # With many places held: the clock passes by the living.
 t kept_v4 hold 4 open $KEPT
 t kept_v6 hold 6 open $KEPT
+# Dumps meanwhile, as nodes come and go: each ends, none shows a connection twice, or one that
+# is made of two.
+dumps()
+{
+	local n
+	for ((n = 0; n < 3; )); do
+		ctctl -L -p tcp -f ipv4 >"$TMP/dump" 2>"$TMP/dump.err" || { cat "$TMP/dump.err"; return 1; }
+		sed -E 's/packets=[0-9]+ bytes=[0-9]+ //g; s/\[UNREPLIED\] //' "$TMP/dump" | awk -v c="src=$C4" -v s="dst=$S4" '
+			$5 != c || $6 != s || $8 != "dport=7000" { print "not ours: " $0; bad = 1 }
+			$9 != "src=" substr(s, 5) || $11 != "sport=7000" { print "of two: " $0; bad = 1 }
+			seen[$7]++ { print "twice: " $0; bad = 1 }
+			END { exit bad || NR < 2 }' || return 1
+		[ ! -e "$TMP/over" ] || n=$((n + 1)) # three more after the traffic
+		sleep 0.2
+	done
+}
+dumps >"$TMP/dumps" 2>&1 &
+dumper=$!
 t confirmed_beside_the_kept_v4_none_refused confirmed "$S4"
+touch "$TMP/over"
+wait "$dumper"
+dumped=$?
+cat "$TMP/dumps"
+t dumps_during_traffic_are_whole test "$dumped" = 0
 t confirmed_beside_the_kept_v6_none_refused confirmed "$S6"
 t kept_v4_live_on hold 4 check
 t kept_v6_live_on hold 6 check
