@@ -41,6 +41,8 @@ set nat hold-down 120s
 set nat pools 2048
 set inside c
 block in on c from 10.1.66.0/24
+block in on s from 10.2.99.0/24
+block in on s from fd02::99:0/112
 pass in on c
 pass in on s proto udp from any port 10 to any port 10
 nat out on s from 10.1.0.0/16 to 10.2.77.0/24 -> none

@@ -124,6 +124,17 @@ def filtering_follows_the_inside(nat):
     assert nat.into(udp(c, e))
 
 
+@req(4787, 8, "a rule that blocks wins over a mapping that lets anybody in")
+def a_block_wins(nat):
+    for fam in (4, 6):
+        a = (nat.host(1, fam), 46002)
+        e = nat.map("udp", a, (nat.outside(fam), 80))
+        barred = (nat.outside(fam, 99 if fam == 4 else 0x99), 80)
+        assert nat.into(udp(barred, e)) is None, "v%d: the barred host came in" % fam
+        got = nat.into(udp((nat.outside(fam), 80), e))
+        assert got and (got.dst, got.dport) == a, "v%d: another host: %r" % (fam, got)
+
+
 @req(4787, 9, "inside hosts reach each other by external addresses, and see those")
 def hairpin(nat):
     for fam in (4, 6):
