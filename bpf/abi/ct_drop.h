@@ -93,7 +93,10 @@
 	X(SUB_PORTS, "sub_ports", REFUSED, "subscriber holds all its external ports")              \
 	X(SUB_STATES, "sub_states", REFUSED, "subscriber holds all its connections")               \
 	X(SUB_RATE, "sub_rate", REFUSED, "subscriber opens connections too fast")                  \
-	X(SUB_FULL, "sub_full", REFUSED, "table of subscribers is full")
+	X(SUB_FULL, "sub_full", REFUSED, "table of subscribers is full")                           \
+	X(FW_LIMIT, "fw_limit", POLICY, "source over the limit of the rule that would admit it")   \
+	X(FW_MARTIAN, "fw_martian", POLICY, "from or to an address that cannot be on a wire")      \
+	X(FW_SPOOF, "fw_spoof", POLICY, "no way back to its source, or by another interface")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

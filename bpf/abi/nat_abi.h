@@ -256,6 +256,7 @@ _Static_assert(sizeof(struct nat_sub) == 40, "nat_sub");
 /* nat_need.kind */
 #define NAT_NEED_PORTS	   1 /* a ring is low or empty; at most one under way a pool */
 #define NAT_NEED_EXHAUSTED 2 /* no port for this packet: log, ICMP if NAT_NEED_ICMP */
+#define NAT_NEED_BLOCKED   3 /* `block return`: RST or ICMP to its sender */
 
 #define NAT_NEED_HEAD 128
 

@@ -21,9 +21,9 @@ static __always_inline int nat_may_tell(__u32 now)
 	return __sync_fetch_and_add(&c->told, 1) < NAT_TOLD_A_TICK;
 }
 
-/* Tells ctd that a packet got no port, with its head, from which ctd makes the log
- * line and the ICMP error (RFC 5508 REQ-8, 6888 REQ-11). Fragments and errors are
- * never answered, ctd sees to the rest. */
+/* Tells ctd that a packet got no port, or that a rule blocks it whose sender is to be
+ * told, with its head, from which ctd makes the log line and the ICMP error (RFC 5508 REQ-8, 6888
+ * REQ-11). Fragments and errors are never answered, ctd sees to the rest. */
 __noinline int nat_tell(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 			const struct ct_commit_args *args, __u32 pool, __u32 reason)
 {
@@ -37,7 +37,7 @@ __noinline int nat_tell(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 	if (!need)
 		return 0;
 	__builtin_memset(need, 0, sizeof(*need));
-	need->kind = NAT_NEED_EXHAUSTED;
+	need->kind = reason == CT_DROP_FW_BLOCK ? NAT_NEED_BLOCKED : NAT_NEED_EXHAUSTED;
 	need->pool = pool;
 	need->cpu = bpf_get_smp_processor_id();
 	need->tick = ct_now(set);

@@ -54,10 +54,13 @@ static void fw_yyerror(struct fw_loc *loc, void *scanner, struct fw_parser *ps, 
 %token FORWARD "forward" REDIRECT "redirect" STATIC "static" EIM "eim" EIF "eif" ADF "adf"
 %token HAIRPIN "hairpin" PARITY "parity" PAIRED "paired" RANDOM "random" HASH "hash"
 %token PERSISTENT "persistent" LIMIT "limit" STATES "states" RATE "rate" ICMP "icmp" OFF "off" NONE "none"
+%token RETURN "return" OVERLOAD "overload" TABLE "table" PERSIST "persist"
+%token ANTISPOOF "antispoof" FOR "for" ALG "alg"
 %token EOL "end of line"
 %token STRAY "stray character" OPEN_QUOTE "open quote" BAD_SUFFIX "bad suffix"
 %token <term> NAME "a macro's name with =" WORD "word" NUMBER "number" ADDR "address" MACRO "$macro"
-%token <term> TIME "a time like 90s" PER_SECOND "a rate like 100/s" ENDPOINT "an address with a port"
+%token <term> TIME "a time like 90s" PER_SECOND "a rate like 100/s" OVER "a rate like 15/5s"
+%token <term> TABLE_NAME "<table>" ENDPOINT "an address with a port"
 
 /* After `from HOST`, a port is the source's. */
 %precedence NO_PORT
@@ -65,7 +68,7 @@ static void fw_yyerror(struct fw_loc *loc, void *scanner, struct fw_parser *ps, 
 
 %type <term> term icmp_term
 %type <list> list terms icmp_list icmp_terms argument
-%type <num> action direction plain_option
+%type <num> action direction plain_option persist
 
 %%
 
@@ -80,6 +83,13 @@ statement:
 	| setting EOL
 	| rule EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
 	| nat EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
+	| antispoof EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
+	| table EOL		{ FW_STOP_IF_MANY(); }
+	| ALG expect_alg WORD on EOL	{
+			fw_error(ps, @1, "'alg' is not supported yet, expected set, table, antispoof "
+				 "or a rule");
+			FW_STOP_IF_MANY();
+		}
 	| error EOL		{ yyerrok; FW_STOP_IF_MANY(); }
 	;
 
@@ -111,17 +121,59 @@ argument:
 	| PASS			{ $$ = fw_word_list(ps, @1, "pass"); }
 	| BLOCK			{ $$ = fw_word_list(ps, @1, "block"); }
 	| NAT			{ $$ = fw_word_list(ps, @1, "nat"); }
+	| LIMIT			{ $$ = fw_word_list(ps, @1, "limit"); }
+	| ON			{ $$ = fw_word_list(ps, @1, "on"); }
+	| ANTISPOOF		{ $$ = fw_word_list(ps, @1, "antispoof"); }
 	| INET			{ $$ = fw_word_list(ps, @1, "inet"); }
 	| INET6			{ $$ = fw_word_list(ps, @1, "inet6"); }
 	;
 
 rule:
-	  action direction on family proto from to icmp	{
+	  action direction on family proto from to icmp limit	{
 			ps->stmt.loc = @1;
 			ps->stmt.kind = FW_K_FILTER;
 			ps->stmt.action = $1;
 			ps->stmt.dir = $2;
 		}
+	;
+
+limit:
+	  %empty
+	| LIMIT expect_limit rate overload
+	;
+
+rate:
+	  OVER			{ ps->stmt.limit = $1; }
+	| PER_SECOND		{ ps->stmt.limit = $1; ps->stmt.limit.hi = 1; }
+	;
+
+overload:
+	  %empty
+	| OVERLOAD TABLE_NAME	{ ps->stmt.overload = $2; }
+	;
+
+antispoof:
+	  new_antispoof FOR expect_iface list family	{
+			ps->stmt.on = $4;
+			ps->stmt.loc = @1;
+			ps->stmt.kind = FW_K_ANTISPOOF;
+			ps->stmt.action = FW_BLOCK;
+			ps->stmt.dir = FW_IN;
+		}
+	;
+
+new_antispoof:
+	  ANTISPOOF		{ memset(&ps->stmt, 0, sizeof(ps->stmt)); }
+	;
+
+table:
+	  TABLE expect_table WORD persist		{ fw_add_table(ps, &$3, $4, NULL); }
+	| TABLE expect_table WORD persist expect_addr list	{ fw_add_table(ps, &$3, $4, &$6); }
+	;
+
+persist:
+	  %empty		{ $$ = false; }
+	| PERSIST		{ $$ = true; }
 	;
 
 nat:
@@ -163,6 +215,7 @@ new_redirect:
 action:
 	  PASS			{ $$ = FW_PASS; memset(&ps->stmt, 0, sizeof(ps->stmt)); }
 	| BLOCK			{ $$ = FW_BLOCK; memset(&ps->stmt, 0, sizeof(ps->stmt)); }
+	| BLOCK RETURN		{ $$ = FW_RETURN; memset(&ps->stmt, 0, sizeof(ps->stmt)); }
 	;
 
 direction:
@@ -320,6 +373,7 @@ term:
 	| ADDR '-' ADDR		{ $$ = $1; if (fw_parse_span(ps, &$$, &$3)) YYERROR; }
 	| TIME
 	| MACRO
+	| TABLE_NAME
 	;
 
 icmp_list:
@@ -351,6 +405,9 @@ expect_target:	%empty	{ ps->what = "an address"; };
 expect_port:	%empty	{ ps->what = "a port"; };
 expect_icmp:	%empty	{ ps->what = "an ICMP type"; };
 expect_number:	%empty	{ ps->what = "a number"; };
+expect_limit:	%empty	{ ps->what = "a rate"; };
+expect_alg:	%empty	{ ps->what = "a protocol"; };
+expect_table:	%empty	{ ps->what = "a table's name"; };
 expect_code:	%empty	{ ps->what = "an ICMP code"; };
 
 %%
@@ -399,6 +456,10 @@ static unsigned int fw_expected(const yypcontext_t *context, struct fw_parser *p
 		case YYSYMBOL_TIME:
 		case YYSYMBOL_ENDPOINT:
 		case YYSYMBOL_YYEOF:
+			break;
+		case YYSYMBOL_TABLE_NAME:
+			if (!value)
+				text[count++] = "<table>";
 			break;
 		case YYSYMBOL_EOL:
 			if (!start)

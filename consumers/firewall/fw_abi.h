@@ -8,17 +8,19 @@
  * What the firewall's BPF programs and user space share. Maps:
  *
  * fw_config_v1 ARRAY[1]                       struct fw_config
- * fw_rule_v1   ARRAY[2 * FW_RULES]            struct fw_rule, half 0 | half 1
+ * fw_rule_v2   ARRAY[2 * FW_RULES]            struct fw_rule, half 0 | half 1
  * fw_nat_v2    ARRAY[2 * FW_NATS]             struct fw_nat_rule, half 0 | half 1
  * fw_iface_v1  HASH   __u32 ifindex ->        struct fw_iface
  * fw_near_v1   ARRAY[FW_NEAR]                 struct fw_iface; the same for low indexes
  * fw_hit_v1    PERCPU_ARRAY[2 * FW_HITS]      struct fw_hit, half 0 | half 1
+ * fw_table_v1  LPM_TRIE struct fw_table_key -> struct fw_table_entry
+ * fw_rate_v1   LRU_HASH struct fw_rate_key ->  __u64, see fw_limit.h
  *
  * A rule set is loaded into the half that is not active, then fw_config.active
  * changes: a packet is judged by the old rules or by the new ones, never by a
  * mixture (fw_load.c).
  */
-#define FW_ABI_VERSION 2
+#define FW_ABI_VERSION 3
 
 #define FW_RULES 1024 /* pass and block rules of one half, after expansion of lists */
 #define FW_NATS	 256  /* nat, forward and redirect rules of one half, after expansion */
@@ -32,6 +34,7 @@ enum fw_action {
 	FW_NO_MATCH = 0,
 	FW_PASS = 1,
 	FW_BLOCK = 2,
+	FW_RETURN = 3, /* blocked, and the sender is told: TCP RST, or an ICMP error */
 };
 
 /* fw_match.flags: which fields count. What is not named matches everything. */
@@ -44,8 +47,11 @@ enum fw_action {
 #define FW_M_DPORT	 0x040
 #define FW_M_ICMP_TYPE	 0x080
 #define FW_M_ICMP_CODE	 0x100
-#define FW_M_TO_SELF	 0x200 /* only packets for the router itself */
-#define FW_M_TO_NOT_SELF 0x400 /* only packets that it forwards */
+#define FW_M_TO_SELF	 0x200	/* only packets for the router itself */
+#define FW_M_TO_NOT_SELF 0x400	/* only packets that it forwards */
+#define FW_M_IN_NOT	 0x800	/* arrives by any interface but in_ifindex */
+#define FW_M_SRC_TABLE	 0x1000 /* saddr[0] is the number of a table; SRC_NOT counts */
+#define FW_M_DST_TABLE	 0x2000
 
 /* What a rule looks at, lists already expanded to one rule a combination. */
 struct fw_match {
@@ -73,8 +79,52 @@ struct fw_rule {
 	__u8 dir;     /* FW_IN, FW_OUT */
 	__u8 action;  /* enum fw_action */
 	__u8 pad[2];
+	__u32 limit; /* connections of a source in limit_secs; 0: no limit */
+	__u32 limit_secs;
+	__u32 overload; /* table that a source over the limit goes into; 0: none */
 };
-_Static_assert(sizeof(struct fw_rule) == 96, "fw_rule");
+_Static_assert(sizeof(struct fw_rule) == 108, "fw_rule");
+
+/* Of all tables together; those that rules put there (overload) at most half. */
+#define FW_TABLE_ENTRIES  65536
+#define FW_TABLE_OVERLOAD 32768
+/* Of sources that a limit counts. */
+#define FW_RATES 65536
+
+/* fw_table_entry.flags: who put it there */
+#define FW_TE_FILE     1 /* the rule file: goes when the file names it no more */
+#define FW_TE_HAND     2 /* ctctl fw table add */
+#define FW_TE_OVERLOAD 4 /* a rule */
+
+/* The number of a table is a hash of its name, so that it stays over reloads. */
+struct fw_table_key {
+	__u32 plen; /* bits that count: 64 + those of the address */
+	__u32 table;
+	__u32 family; /* 4, 6 */
+	__be32 addr[4];
+};
+_Static_assert(sizeof(struct fw_table_key) == 28, "fw_table_key");
+
+struct fw_table_entry {
+	__u32 flags; /* FW_TE_* */
+	__u32 since; /* seconds since boot */
+	__u32 plen;  /* of its key: a lookup may find a larger network than was asked for */
+};
+_Static_assert(sizeof(struct fw_table_entry) == 12, "fw_table_entry");
+
+struct fw_rate_key {
+	__u32 rule; /* its number */
+	__u32 family;
+	__be32 addr[4];
+};
+_Static_assert(sizeof(struct fw_rate_key) == 24, "fw_rate_key");
+
+/* Index 0 of fw_over_v1: how many entries rules have made; ctd counts them anew. */
+struct fw_over {
+	__u32 entries;
+	__u32 refused; /* for want of room */
+};
+_Static_assert(sizeof(struct fw_over) == 8, "fw_over");
 
 /* fw_nat_rule.kind */
 #define FW_NAT_SRC 1 /* nat out: asked where the connection leaves */
@@ -137,9 +187,15 @@ struct fw_half {
 	__u32 nats_dst;	   /* FW_NAT_DST among them: none, and no packet is asked for it */
 	__u8 default_pass; /* what `in` packets get that no rule matches; 0: drop */
 	__u8 judges_out;   /* there are `out` rules: none, and no packet is asked for it */
-	__u8 pad[2];
+	__u8 antispoof;	   /* FW_SPOOF_* */
+	__u8 mss_clamp;	   /* SYNs that are forwarded get an MSS that fits the way */
 };
 _Static_assert(sizeof(struct fw_half) == 16, "fw_half");
+
+/* fw_half.antispoof */
+#define FW_SPOOF_OFF	0
+#define FW_SPOOF_LOOSE	1 /* there must be a way back to the source */
+#define FW_SPOOF_STRICT 2 /* by the interface where it arrived */
 
 /* Written by ctd only. All zero (nothing loaded yet): every `in` is denied. */
 struct fw_config {
@@ -156,6 +212,7 @@ _Static_assert(sizeof(struct fw_config) == 48, "fw_config");
 #define FW_IF_MASQ4    0x04 /* masq4 is valid */
 #define FW_IF_MASQ6    0x08
 #define FW_IF_NO_L2    0x10 /* frames start with the IP header */
+#define FW_IF_SKIP     0x20 /* `set skip on`: what comes from there is the router's own */
 #define FW_IF_KNOWN    0x80 /* in fw_near_v1: the entry is one */
 
 /* Written by ctd on every link or address change. */

@@ -22,7 +22,8 @@ enum fw_term_kind {
 	FW_T_ADDR,   /* family, plen, addr */
 	FW_T_SPAN,   /* family, addr to last */
 	FW_T_TIME,   /* lo: seconds */
-	FW_T_RATE,   /* lo: a second */
+	FW_T_RATE,   /* lo: in hi seconds; hi == lo: a second */
+	FW_T_TABLE,  /* <text> */
 	FW_T_MACRO,  /* $text */
 	FW_T_NET,    /* $text.net; after flattening: the networks of interface text */
 };
@@ -62,7 +63,7 @@ struct fw_macro {
 	bool bad;	       /* its definition was refused: say so once only */
 };
 
-enum fw_rule_kind { FW_K_FILTER, FW_K_NAT, FW_K_FORWARD, FW_K_REDIRECT };
+enum fw_rule_kind { FW_K_FILTER, FW_K_NAT, FW_K_FORWARD, FW_K_REDIRECT, FW_K_ANTISPOOF };
 
 /* What may follow the target of a nat rule, in the order of the canonical form. */
 enum fw_opt {
@@ -104,11 +105,13 @@ struct fw_stmt {
 	struct fw_list to;
 	struct fw_list dport;
 	struct fw_list icmp;
-	struct fw_list target; /* nat: addresses or one interface; forward: one address or span */
-	struct fw_list ports;  /* nat: of the pool; forward, redirect: of the target. One range */
-	bool to_any;	       /* `to any` was written, which a forward needs to hear */
-	bool masquerade;       /* target is an interface */
-	bool none;	       /* nat: no translation, and no later rule is asked */
+	struct fw_list target;	 /* nat: addresses or one interface; forward: one address or span */
+	struct fw_list ports;	 /* nat: of the pool; forward, redirect: of the target. One range */
+	struct fw_term limit;	 /* line 0: none; lo connections in hi seconds */
+	struct fw_term overload; /* line 0: none */
+	bool to_any;		 /* `to any` was written, which a forward needs to hear */
+	bool masquerade;	 /* target is an interface */
+	bool none;		 /* nat: no translation, and no later rule is asked */
 	struct fw_opt_use opt[FW_O_MAX];
 	uint8_t families; /* what it can match: FW_F4 | FW_F6 */
 };
@@ -137,10 +140,21 @@ enum fw_once {
 	FW_ONCE_RESERVED,
 	FW_ONCE_HOLD_DOWN,
 	FW_ONCE_POOLS,
+	FW_ONCE_SKIP,
+	FW_ONCE_ANTISPOOF,
+	FW_ONCE_MSS,
 	FW_ONCE_LIMIT,
 	FW_ONCE_FRAG = FW_ONCE_LIMIT + FW_LIMIT_MAX,
 	FW_ONCE_TIMEOUT = FW_ONCE_FRAG + FW_FRAG_NUMBERS,
 	FW_ONCE_MAX = FW_ONCE_TIMEOUT + CT_TIMEOUT_MAX
+};
+
+/* A file's table; the addresses are those that the file names. */
+struct fw_table_def {
+	const char *name;
+	struct fw_loc loc;
+	bool persist;
+	struct fw_list addrs;
 };
 
 struct fw_conf {
@@ -153,6 +167,9 @@ struct fw_conf {
 	unsigned int zones, zones_cap;
 	struct fw_list inside;
 	struct fw_list reserved;
+	struct fw_list skip;
+	struct fw_table_def *table;
+	unsigned int tables, tables_cap;
 	struct fw_macro *macro;
 	unsigned int macros, macros_cap;
 	struct fw_stmt *stmt;
@@ -223,6 +240,8 @@ uint32_t fw_addr_count(const struct fw_term *term);
 bool fw_is_reserved(const char *word);
 bool fw_is_option(const char *word); /* a keyword, but only after `->` */
 
+struct fw_compiler;
+
 /* fw_check.c: what a list may hold, by its place. */
 enum fw_place {
 	FW_P_IFACE,
@@ -236,6 +255,17 @@ enum fw_place {
 int fw_flatten(struct fw_parser *ps, struct fw_list *list, enum fw_place place);
 void fw_add_macro(struct fw_parser *ps, const struct fw_term *name, const struct fw_list *list);
 void fw_add_rule(struct fw_parser *ps, struct fw_stmt *stmt);
+
+/* fw_tables.c */
+void fw_add_table(struct fw_parser *ps, const struct fw_term *name, bool persist,
+		  const struct fw_list *addrs);
+const struct fw_table_def *fw_find_table(const struct fw_conf *conf, const char *name);
+/* `limit` and `overload` of a rule. */
+int fw_check_limit(struct fw_parser *ps, const struct fw_stmt *s);
+/* Fills out->table. 0 or -ENOMEM. */
+int fw_compile_tables(const struct fw_conf *conf, struct fw_rules *out);
+/* fw_antispoof.c: the rules of an antispoof statement. */
+int fw_emit_antispoof(struct fw_compiler *c, const struct fw_stmt *s);
 /* An address in the rule that its `inet` or `inet6` excludes is a slip. */
 int fw_check_family(struct fw_parser *ps, const struct fw_stmt *s, const struct fw_list *list);
 /* Families that a list of addresses can match. */
@@ -261,6 +291,10 @@ struct fw_compiler {
 };
 void fw_say(struct fw_compiler *c, struct fw_loc loc, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* One more filter rule. 0 or -E2BIG with a line said. */
+int fw_emit(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m);
+const struct fw_if *fw_need_if(struct fw_compiler *c, const struct fw_term *t);
+bool fw_is_link_local(const struct fw_ifaddr *a);
 /* fw_xlate.c: the nat rules of one combination of a statement's lists. */
 int fw_emit_nat(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m);
 /* fw_pool.c. The pool of a source rule for a family; FW_NO_POOL is a valid answer. 0 or
@@ -276,7 +310,8 @@ const char *fw_timeout_text(unsigned int timeout);
 void fw_settings_init(struct fw_settings *settings);
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args);
 
-/* fw_inside.c: fills out->inside. 0 or -ENOMEM. */
+/* fw_inside.c: fill out->skip, out->inside. 0 or -ENOMEM. */
+int fw_find_skipped(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 
 /* fw_shadow.c */

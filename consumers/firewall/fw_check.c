@@ -26,6 +26,9 @@ static int fw_resolve(struct fw_parser *ps, const struct fw_term *term, struct f
 {
 	const struct fw_macro *macro;
 
+	if (term->kind == FW_T_TABLE && !fw_find_table(ps->conf, term->text))
+		return fw_error(ps, term->loc, "unknown table <%.40s>, expected one defined above",
+				term->text);
 	if (term->kind != FW_T_MACRO && term->kind != FW_T_NET)
 		return fw_push(ps, out, term);
 	macro = fw_find_macro(ps->conf, term->text);
@@ -110,7 +113,7 @@ static int fw_check_term(struct fw_parser *ps, struct fw_term *t, enum fw_place 
 	static const unsigned int kinds[] = {
 		[FW_P_IFACE] = 1 << FW_T_WORD,
 		[FW_P_PROTO] = 1 << FW_T_WORD | 1 << FW_T_NUMBER,
-		[FW_P_ADDR] = 1 << FW_T_ADDR | 1 << FW_T_NET,
+		[FW_P_ADDR] = 1 << FW_T_ADDR | 1 << FW_T_NET | 1 << FW_T_TABLE,
 		[FW_P_TARGET] = 1 << FW_T_ADDR | 1 << FW_T_SPAN,
 		[FW_P_PORT] = 1 << FW_T_NUMBER | 1 << FW_T_RANGE,
 		[FW_P_ICMP4] = 1 << FW_T_WORD | 1 << FW_T_NUMBER,
@@ -150,7 +153,7 @@ static bool fw_overlap(const struct fw_term *a, const struct fw_term *b, enum fw
 	if (place == FW_P_ADDR) {
 		if (a->kind != b->kind)
 			return false;
-		if (a->kind == FW_T_NET)
+		if (a->kind == FW_T_NET || a->kind == FW_T_TABLE)
 			return !strcmp(a->text, b->text);
 		return fw_addr_covers(a, b) || fw_addr_covers(b, a);
 	}
@@ -235,9 +238,9 @@ uint8_t fw_addr_families(const struct fw_list *list)
 	if (!list->terms.n || list->negate)
 		return FW_F4 | FW_F6;
 	for (unsigned int i = 0; i < list->flat.n; i++)
-		families |= list->flat.v[i].kind == FW_T_NET ? FW_F4 | FW_F6
-			    : list->flat.v[i].family == 4    ? FW_F4
-							     : FW_F6;
+		families |= list->flat.v[i].family == 4	  ? FW_F4
+			    : list->flat.v[i].family == 6 ? FW_F6
+							  : FW_F4 | FW_F6;
 	return families;
 }
 
@@ -278,11 +281,26 @@ static int fw_check_negated(struct fw_parser *ps, const struct fw_list *list)
 	return 0;
 }
 
+/* Tables change without a compile: what translates by network cannot follow. */
+static int fw_check_tables(struct fw_parser *ps, const struct fw_stmt *s,
+			   const struct fw_list *list)
+{
+	for (unsigned int i = 0; s->kind != FW_K_FILTER && i < list->flat.n; i++)
+		if (list->flat.v[i].kind == FW_T_TABLE)
+			return fw_error(
+				ps, list->flat.v[i].loc,
+				"table <%.40s> in a rule that translates, expected it in pass "
+				"or block",
+				list->flat.v[i].text);
+	return 0;
+}
+
 static int fw_check_hosts(struct fw_parser *ps, struct fw_stmt *s)
 {
 	if (fw_flatten(ps, &s->from, FW_P_ADDR) || fw_flatten(ps, &s->to, FW_P_ADDR) ||
 	    fw_check_negated(ps, &s->from) || fw_check_negated(ps, &s->to) ||
-	    fw_check_family(ps, s, &s->from) || fw_check_family(ps, s, &s->to))
+	    fw_check_family(ps, s, &s->from) || fw_check_family(ps, s, &s->to) ||
+	    fw_check_tables(ps, s, &s->from) || fw_check_tables(ps, s, &s->to))
 		return -1;
 	if (s->to.self && s->dir == FW_OUT)
 		return fw_error(ps, s->to.loc, "'self' in an out rule, expected it in an in rule");
@@ -328,7 +346,7 @@ static int fw_check_rule(struct fw_parser *ps, struct fw_stmt *s)
 {
 	if (fw_flatten(ps, &s->on, FW_P_IFACE) || fw_flatten(ps, &s->proto, FW_P_PROTO) ||
 	    fw_check_hosts(ps, s) || fw_check_ports(ps, s) || fw_check_icmp(ps, s) ||
-	    fw_check_nat(ps, s))
+	    fw_check_nat(ps, s) || fw_check_limit(ps, s))
 		return -1;
 	s->families = s->family == 4 ? FW_F4 : s->family == 6 ? FW_F6 : FW_F4 | FW_F6;
 	s->families &= fw_proto_families(&s->proto) & fw_addr_families(&s->from) &

@@ -32,7 +32,7 @@ void fw_say(struct fw_compiler *c, struct fw_loc loc, const char *fmt, ...)
 }
 
 /* Unknown: one line that names what there is, -ENODEV, NULL. */
-static const struct fw_if *fw_need_if(struct fw_compiler *c, const struct fw_term *t)
+const struct fw_if *fw_need_if(struct fw_compiler *c, const struct fw_term *t)
 {
 	const struct fw_if *iface = fw_ifs_find(c->ifs, t->text);
 	char list[256] = "";
@@ -75,7 +75,7 @@ static int fw_add_net(struct fw_term **v, unsigned int *n, const struct fw_ifadd
 	return 0;
 }
 
-static bool fw_is_link_local(const struct fw_ifaddr *a)
+bool fw_is_link_local(const struct fw_ifaddr *a)
 {
 	uint32_t word = ntohl(a->addr[0]);
 
@@ -113,7 +113,7 @@ static int fw_expand_addrs(struct fw_compiler *c, const struct fw_list *list, st
 		return 0;
 	}
 	for (unsigned int i = 0; i < list->flat.n; i++)
-		if (list->flat.v[i].kind == FW_T_ADDR)
+		if (list->flat.v[i].kind == FW_T_ADDR || list->flat.v[i].kind == FW_T_TABLE)
 			(*v)[(*n)++] = list->flat.v[i];
 	for (unsigned int i = 0; i < list->flat.n && !ret; i++)
 		if (list->flat.v[i].kind == FW_T_NET)
@@ -163,11 +163,16 @@ static int fw_expand(struct fw_compiler *c, const struct fw_stmt *s, struct fw_e
 
 static void fw_set_addr(struct fw_match *m, const struct fw_term *t, bool negate, bool src)
 {
-	if (!t->family)
+	if (!t->family && t->kind != FW_T_TABLE)
 		return;
 	m->flags |= src ? FW_M_SRC : FW_M_DST;
 	if (negate)
 		m->flags |= src ? FW_M_SRC_NOT : FW_M_DST_NOT;
+	if (t->kind == FW_T_TABLE) {
+		m->flags |= src ? FW_M_SRC_TABLE : FW_M_DST_TABLE;
+		*(src ? m->saddr : m->daddr) = fw_table_number(t->text);
+		return;
+	}
 	memcpy(src ? m->saddr : m->daddr, t->addr, sizeof(t->addr));
 	fw_mask(t->family, t->plen, src ? m->smask : m->dmask);
 }
@@ -220,11 +225,11 @@ static int fw_family(const struct fw_stmt *s, const struct fw_term *from, const 
 	return !families ? -1 : families == FW_F4 ? 4 : families == FW_F6 ? 6 : 0;
 }
 
-static int fw_emit(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m)
+int fw_emit(struct fw_compiler *c, const struct fw_stmt *s, const struct fw_match *m)
 {
 	struct fw_rules *out = c->out;
 
-	if (s->kind != FW_K_FILTER)
+	if (s->kind != FW_K_FILTER && s->kind != FW_K_ANTISPOOF)
 		return fw_emit_nat(c, s, m);
 	if (out->n_rules >= FW_RULES) {
 		fw_say(c, s->loc,
@@ -233,7 +238,13 @@ static int fw_emit(struct fw_compiler *c, const struct fw_stmt *s, const struct 
 		return -E2BIG;
 	}
 	out->rule[out->n_rules++] = (struct fw_rule){
-		.match = *m, .number = s - c->conf->stmt + 1, .dir = s->dir, .action = s->action};
+		.match = *m,
+		.number = s - c->conf->stmt + 1,
+		.dir = s->dir,
+		.action = s->action,
+		.limit = s->limit.loc.line ? s->limit.lo : 0,
+		.limit_secs = s->limit.loc.line ? s->limit.hi : 0,
+		.overload = s->overload.loc.line ? fw_table_number(s->overload.text) : 0};
 	return 0;
 }
 
@@ -289,7 +300,11 @@ static int fw_emit_hosts(struct fw_compiler *c, const struct fw_stmt *s, const s
 static int fw_compile_rule(struct fw_compiler *c, const struct fw_stmt *s)
 {
 	struct fw_expand x = {0};
-	int ret = fw_expand(c, s, &x);
+	int ret;
+
+	if (s->kind == FW_K_ANTISPOOF)
+		return fw_emit_antispoof(c, s);
+	ret = fw_expand(c, s, &x);
 
 	for (unsigned int i = 0; i < x.ifs && !ret; i++)
 		for (unsigned int p = 0; p < fw_rounds(&s->proto) && !ret; p++) {
@@ -321,6 +336,8 @@ int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 
 	memset(out, 0, sizeof(*out));
 	out->default_pass = conf->settings.default_pass;
+	out->antispoof = conf->settings.antispoof;
+	out->mss_clamp = conf->settings.mss_clamp;
 	out->rule = calloc(FW_RULES, sizeof(*out->rule));
 	out->nat = calloc(FW_NATS, sizeof(*out->nat));
 	if (!out->rule || !out->nat)
@@ -336,6 +353,10 @@ int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 
 		c.ret = ret ? ret : c.ret;
 	}
+	if (!c.ret)
+		c.ret = fw_find_skipped(conf, ifs, out);
+	if (!c.ret)
+		c.ret = fw_compile_tables(conf, out);
 	if (!c.ret)
 		c.ret = fw_check_pools(&c);
 	if (!c.ret && err) {
@@ -355,5 +376,9 @@ void fw_rules_free(struct fw_rules *rules)
 		free(rules->pool[i].span);
 	free(rules->pool);
 	free(rules->inside);
+	free(rules->skip);
+	for (unsigned int i = 0; i < rules->n_tables; i++)
+		free(rules->table[i].net);
+	free(rules->table);
 	memset(rules, 0, sizeof(*rules));
 }

@@ -108,6 +108,8 @@ struct fw_settings {
 	unsigned int nat_reserveds;
 	uint32_t nat_hold_down; /* seconds, 120: RFC 6888 REQ-8 */
 	uint32_t nat_pools;	/* how many there may be, 1024 */
+	uint8_t antispoof;	/* FW_SPOOF_*: strict */
+	bool mss_clamp;		/* false */
 };
 
 /* Lives as long as conf. */
@@ -199,6 +201,26 @@ struct fw_pool {
 	uint32_t addrs; /* in all spans; 0: the interface has no address now */
 };
 
+/* A table with what the file puts into it. */
+struct fw_table_net {
+	uint8_t family; /* 4, 6 */
+	uint8_t plen;
+	__be32 addr[4];
+};
+
+#define FW_TABLE_NAME 32
+
+struct fw_table {
+	char name[FW_TABLE_NAME];
+	uint32_t number; /* fw_table_number() */
+	bool persist;	 /* what was added stays over a reload */
+	struct fw_table_net *net;
+	unsigned int nets;
+};
+
+/* The number by which the maps know a table: a hash of its name, never 0. */
+uint32_t fw_table_number(const char *name);
+
 /* What goes into the maps. */
 struct fw_rules {
 	struct fw_rule *rule; /* n_rules <= FW_RULES */
@@ -208,8 +230,14 @@ struct fw_rules {
 	struct fw_pool *pool;
 	unsigned int n_pools;
 	bool default_pass;
+	uint8_t antispoof; /* FW_SPOOF_* */
+	bool mss_clamp;
 	uint32_t *inside; /* interface indexes of the trusted side */
 	unsigned int n_inside;
+	uint32_t *skip; /* interface indexes of `set skip on` that are there now */
+	unsigned int n_skip;
+	struct fw_table *table;
+	unsigned int n_tables;
 };
 
 /*
@@ -224,6 +252,9 @@ int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 		    FILE *err);
 void fw_rules_free(struct fw_rules *rules);
 
+/* Does `set skip on` name this interface? It is left without our programs. */
+bool fw_conf_skips(const struct fw_conf *conf, const char *name);
+
 /* Value of fw_iface_v1 for an interface; `attached` is the caller's to say. */
 void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, bool attached,
 		    struct fw_iface *out);
@@ -236,6 +267,8 @@ struct fw_fds {
 	int hit;
 	int iface;
 	int near; /* fw_near_v1 */
+	int table;
+	int over; /* fw_over_v1 */
 };
 
 /* Writes the rules into the half that is not active, zeroes its counters, and

@@ -73,6 +73,37 @@ int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct 
 	return 0;
 }
 
+/* An interface that is not there (yet) is no slip: VPNs and containers come and go. */
+int fw_find_skipped(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out)
+{
+	out->skip = calloc(conf->skip.flat.n + 1, sizeof(*out->skip));
+	if (!out->skip)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < conf->skip.flat.n; i++) {
+		const struct fw_if *iface = fw_ifs_find(ifs, conf->skip.flat.v[i].text);
+
+		if (iface)
+			out->skip[out->n_skip++] = iface->ifindex;
+	}
+	return 0;
+}
+
+bool fw_conf_skips(const struct fw_conf *conf, const char *name)
+{
+	for (unsigned int i = 0; i < conf->skip.flat.n; i++)
+		if (!strcmp(conf->skip.flat.v[i].text, name))
+			return true;
+	return false;
+}
+
+static bool fw_is_skipped(const struct fw_rules *rules, uint32_t ifindex)
+{
+	for (unsigned int i = 0; i < rules->n_skip; i++)
+		if (rules->skip[i] == ifindex)
+			return true;
+	return false;
+}
+
 void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, bool attached,
 		    struct fw_iface *out)
 {
@@ -90,6 +121,8 @@ void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, boo
 		memcpy(out->masq6, addr, sizeof(addr));
 		out->flags |= FW_IF_MASQ6;
 	}
+	if (fw_is_skipped(rules, iface->ifindex))
+		out->flags |= FW_IF_SKIP;
 	for (unsigned int i = 0; i < rules->n_inside; i++)
 		if (rules->inside[i] == iface->ifindex)
 			out->flags |= FW_IF_INSIDE;

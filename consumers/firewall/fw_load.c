@@ -83,7 +83,9 @@ int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds)
 					     .nats = rules->n_nats,
 					     .nats_dst = dst,
 					     .default_pass = rules->default_pass,
-					     .judges_out = out};
+					     .judges_out = out,
+					     .antispoof = rules->antispoof,
+					     .mss_clamp = rules->mss_clamp};
 	ret = fw_put(fds->config, 0, &config);
 	if (ret)
 		return ret;

@@ -19,7 +19,7 @@ struct {
 	__uint(max_entries, 2 * FW_RULES);
 	__type(key, __u32);
 	__type(value, struct fw_rule);
-} fw_rule_v1 SEC(".maps");
+} fw_rule_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -48,6 +48,30 @@ struct {
 	__type(key, __u32);
 	__type(value, struct fw_hit);
 } fw_hit_v1 SEC(".maps");
+
+/* Unlike the halves of the rules it outlives a reload. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, FW_TABLE_ENTRIES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct fw_table_key);
+	__type(value, struct fw_table_entry);
+} fw_table_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fw_over);
+} fw_over_v1 SEC(".maps");
+
+/* Full: the source that was quiet longest is forgotten, and starts anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, FW_RATES);
+	__type(key, struct fw_rate_key);
+	__type(value, __u64);
+} fw_rate_v1 SEC(".maps");
 
 /* An interface of this namespace, NULL if ctd has not told of it. */
 static __inline __attribute__((always_inline)) const struct fw_iface *fw_iface(__u32 ifindex)

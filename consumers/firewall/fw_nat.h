@@ -75,7 +75,8 @@ __attribute__((noinline)) __u32 fw_walk_nat(const struct ct_pkt *pkt, const stru
 	r = bpf_map_lookup_elem(&fw_nat_v2, &w.found);
 	if (!r)
 		return ~0U;
-	fw_hit(half, r->number, pkt->len);
+	if (!query->quiet)
+		fw_hit(half, r->number, pkt->len);
 	return w.found;
 }
 

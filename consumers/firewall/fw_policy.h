@@ -8,6 +8,7 @@
 
 #include "../../bpf/abi/ct_drop.h"
 #include "../../bpf/lib/ct_pkt.h"
+#include "fw_limit.h"
 #include "fw_maps.h"
 
 /*
@@ -22,6 +23,7 @@ struct fw_query {
 	__u32 out_ifindex; /* 0: to the router itself, or not known */
 	__u32 dir;	   /* FW_IN, FW_OUT */
 	__u32 to_self;	   /* the router is the destination */
+	__u32 quiet;	   /* only asked: nothing is counted */
 	/* of nat rules */
 	__u32 kind;    /* FW_NAT_* */
 	__u32 inside;  /* it arrived on the trusted side */
@@ -72,7 +74,7 @@ static __always_inline int fw_match(const struct fw_match *m, const struct fw_wa
 	const struct fw_query *q = w->query;
 	__u32 f = m->flags;
 
-	if (m->in_ifindex && m->in_ifindex != q->in_ifindex)
+	if (m->in_ifindex && (m->in_ifindex == q->in_ifindex) == !!(f & FW_M_IN_NOT))
 		return 0;
 	if (m->out_ifindex && m->out_ifindex != q->out_ifindex && !q->hairpin)
 		return 0;
@@ -84,9 +86,11 @@ static __always_inline int fw_match(const struct fw_match *m, const struct fw_wa
 		return 0;
 	if ((f & FW_M_TO_NOT_SELF) && q->to_self)
 		return 0;
-	if ((f & FW_M_SRC) && fw_addr_in(t->saddr, m->saddr, m->smask) == !!(f & FW_M_SRC_NOT))
+	if ((f & FW_M_SRC) && !(f & FW_M_SRC_TABLE) &&
+	    fw_addr_in(t->saddr, m->saddr, m->smask) == !!(f & FW_M_SRC_NOT))
 		return 0;
-	if ((f & FW_M_DST) && fw_addr_in(t->daddr, m->daddr, m->dmask) == !!(f & FW_M_DST_NOT))
+	if ((f & FW_M_DST) && !(f & FW_M_DST_TABLE) &&
+	    fw_addr_in(t->daddr, m->daddr, m->dmask) == !!(f & FW_M_DST_NOT))
 		return 0;
 	return fw_match_l4(m, w);
 }
@@ -108,15 +112,25 @@ static __always_inline void fw_walk_init(struct fw_walk *w, const struct ct_pkt 
 	w->has_ports = !(pkt->flags & CT_PKT_NO_PORTS) && proto != 1 && proto != 58;
 }
 
+/* The costlier part last: what the rule says of tables. */
+static __always_inline int fw_match_tables(const struct fw_match *m, const struct fw_walk *w)
+{
+	__u32 f = m->flags;
+
+	if ((f & FW_M_SRC_TABLE) && fw_in_table(w->pkt, m->saddr[0], 0) == !!(f & FW_M_SRC_NOT))
+		return 0;
+	return !(f & FW_M_DST_TABLE) || fw_in_table(w->pkt, m->daddr[0], 1) != !!(f & FW_M_DST_NOT);
+}
+
 /* bpf_loop callbacks: 1 ends the walk. */
 static long fw_rule_step(__u32 i, struct fw_walk *w)
 {
 	__u32 slot = w->base + i;
-	const struct fw_rule *r = bpf_map_lookup_elem(&fw_rule_v1, &slot);
+	const struct fw_rule *r = bpf_map_lookup_elem(&fw_rule_v2, &slot);
 
 	if (!r)
 		return 1;
-	if (r->dir != w->query->dir || !fw_match(&r->match, w))
+	if (r->dir != w->query->dir || !fw_match(&r->match, w) || !fw_match_tables(&r->match, w))
 		return 0;
 	w->found = slot;
 	return 1;
@@ -188,15 +202,17 @@ __attribute__((noinline)) int fw_walk_rules(const struct ct_pkt *pkt, const stru
 	verdict->action = FW_NO_MATCH;
 	verdict->rule = 0;
 	bpf_loop(active->rules, fw_rule_step, &w, 0);
-	r = bpf_map_lookup_elem(&fw_rule_v1, &w.found);
+	r = bpf_map_lookup_elem(&fw_rule_v2, &w.found);
 	if (r) {
 		verdict->action = r->action;
 		verdict->rule = number = r->number;
 	}
-	if (r || query->dir == FW_IN)
+	if ((r || query->dir == FW_IN) && !query->quiet)
 		fw_hit(half, number, pkt->len);
+	if (r && r->action != FW_PASS)
+		return -CT_DROP_FW_BLOCK;
 	if (r)
-		return r->action == FW_PASS ? 0 : -CT_DROP_FW_BLOCK;
+		return r->limit && !query->quiet ? fw_limit(pkt, w.found) : 0;
 	if (query->dir == FW_OUT || active->default_pass || fw_is_neighbour(pkt))
 		return 0;
 	return -CT_DROP_FW_DEFAULT;

@@ -28,6 +28,8 @@ static void fw_print_term(const struct fw_term *t, const char *name, FILE *out)
 		fprintf(out, fw_plain(t->text) ? "%s" : "\"%s\"", t->text);
 	else if (t->kind == FW_T_NUMBER && !name)
 		fprintf(out, "%llu", (unsigned long long)t->lo);
+	else if (t->kind == FW_T_TABLE)
+		fprintf(out, "<%s>", t->text);
 	else if (t->kind == FW_T_MACRO || t->kind == FW_T_NET) /* of any length */
 		fprintf(out, "$%s%s", t->text, t->kind == FW_T_NET ? ".net" : "");
 	else
@@ -108,7 +110,7 @@ static void fw_print_options(const struct fw_stmt *s, FILE *out)
 
 static void fw_print_target(const struct fw_stmt *s, FILE *out)
 {
-	if (s->kind == FW_K_FILTER)
+	if (s->kind == FW_K_FILTER || s->kind == FW_K_ANTISPOOF)
 		return;
 	fputs(s->none			 ? " -> none"
 	      : s->kind == FW_K_REDIRECT ? " -> self"
@@ -125,6 +127,19 @@ static void fw_print_target(const struct fw_stmt *s, FILE *out)
 	fw_print_options(s, out);
 }
 
+static void fw_print_limit(const struct fw_stmt *s, FILE *out)
+{
+	if (!s->limit.loc.line)
+		return;
+	fprintf(out, " limit %llu/", (unsigned long long)s->limit.lo);
+	if (s->limit.hi == 1)
+		fputs("s", out);
+	else
+		fprintf(out, "%llus", (unsigned long long)s->limit.hi);
+	if (s->overload.loc.line)
+		fprintf(out, " overload <%s>", s->overload.text);
+}
+
 static void fw_print_rule(const struct fw_stmt *s, FILE *out)
 {
 	static const char *const words[] = {[FW_K_FILTER] = "pass",
@@ -133,7 +148,16 @@ static void fw_print_rule(const struct fw_stmt *s, FILE *out)
 					    [FW_K_REDIRECT] = "redirect"};
 	uint64_t proto = s->proto.flat.n ? s->proto.flat.v[0].lo : 0;
 
-	fprintf(out, "%s %s", s->action == FW_BLOCK ? "block" : words[s->kind],
+	if (s->kind == FW_K_ANTISPOOF) {
+		fputs("antispoof", out);
+		fw_print_list("for", &s->on, FW_P_IFACE, out);
+		fputs(!s->family ? "" : s->family == 4 ? " inet" : " inet6", out);
+		return;
+	}
+	fprintf(out, "%s %s",
+		s->action == FW_RETURN	? "block return"
+		: s->action == FW_BLOCK ? "block"
+					: words[s->kind],
 		s->dir == FW_IN ? "in" : "out");
 	fw_print_list("on", &s->on, FW_P_IFACE, out);
 	if (s->family)
@@ -146,6 +170,7 @@ static void fw_print_rule(const struct fw_stmt *s, FILE *out)
 		fputs(" to any", out);
 	fw_print_host("to", &s->to, &s->dport, out);
 	fw_print_list("icmp-type", &s->icmp, proto == 1 ? FW_P_ICMP4 : FW_P_ICMP6, out);
+	fw_print_limit(s, out);
 	fw_print_target(s, out);
 }
 
@@ -213,6 +238,18 @@ static void fw_print_settings(const struct fw_conf *conf, FILE *out)
 		fprintf(out, "set nat hold-down %u\n", s->nat_hold_down);
 	if (once[FW_ONCE_POOLS])
 		fprintf(out, "set nat pools %u\n", s->nat_pools);
+	if (once[FW_ONCE_ANTISPOOF]) {
+		static const char *const mode[] = {"off", "loose", "strict"};
+
+		fprintf(out, "set antispoof %s\n", mode[s->antispoof]);
+	}
+	if (once[FW_ONCE_MSS])
+		fprintf(out, "set mss %s\n", s->mss_clamp ? "clamp" : "keep");
+	if (once[FW_ONCE_SKIP]) {
+		fputs("set skip on ", out);
+		fw_print_terms(&conf->skip.terms, FW_P_IFACE, out);
+		fputc('\n', out);
+	}
 	if (once[FW_ONCE_INSIDE]) {
 		fputs("set inside ", out);
 		fw_print_terms(&conf->inside.terms, FW_P_IFACE, out);
@@ -228,6 +265,16 @@ void fw_conf_print(const struct fw_conf *conf, FILE *out)
 		fputc('\n', out);
 	}
 	fw_print_settings(conf, out);
+	for (unsigned int i = 0; i < conf->tables; i++) {
+		const struct fw_table_def *t = &conf->table[i];
+
+		fprintf(out, "table %s%s", t->name, t->persist ? " persist" : "");
+		if (t->addrs.terms.n) {
+			fputc(' ', out);
+			fw_print_terms(&t->addrs.terms, FW_P_ADDR, out);
+		}
+		fputc('\n', out);
+	}
 	for (unsigned int i = 0; i < conf->stmts; i++) {
 		fw_print_rule(&conf->stmt[i], out);
 		fputc('\n', out);

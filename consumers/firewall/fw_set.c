@@ -56,6 +56,7 @@ void fw_settings_init(struct fw_settings *s)
 	s->import = true;
 	s->nat_hold_down = FW_HOLD_DOWN;
 	s->nat_pools = FW_POOLS;
+	s->antispoof = FW_SPOOF_STRICT;
 	s->fragments[0] = s->fragments[1] = FRAG_MODE_REASSEMBLE;
 }
 
@@ -443,13 +444,46 @@ static void fw_set_nat(struct fw_parser *ps, const struct fw_args *args)
 		s->nat_pools = n;
 }
 
+/* `set skip on wg0`, `set skip on { eth3, docker0 }` */
+static void fw_set_skip(struct fw_parser *ps, const struct fw_args *args)
+{
+	static const char *const words[] = {"on"};
+	struct fw_list list;
+
+	if (fw_arg_word(ps, args, 1, words, 1, "word") < 0 ||
+	    fw_arg_list(ps, args, 2, FW_P_IFACE, "an interface", &list) ||
+	    fw_once(ps, args, args->n, FW_ONCE_SKIP))
+		return;
+	ps->conf->skip = list;
+}
+
+static void fw_set_antispoof(struct fw_parser *ps, const struct fw_args *args)
+{
+	static const char *const words[] = {"off", "loose", "strict"}; /* as FW_SPOOF_* */
+	int word = fw_arg_word(ps, args, 1, words, 3, "antispoof setting");
+
+	if (word >= 0 && !fw_once(ps, args, 2, FW_ONCE_ANTISPOOF))
+		ps->conf->settings.antispoof = word;
+}
+
+static void fw_set_mss(struct fw_parser *ps, const struct fw_args *args)
+{
+	static const char *const words[] = {"clamp", "keep"};
+	int word = fw_arg_word(ps, args, 1, words, 2, "mss setting");
+
+	if (word >= 0 && !fw_once(ps, args, 2, FW_ONCE_MSS))
+		ps->conf->settings.mss_clamp = word == 0;
+}
+
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args)
 {
-	static const char *const words[] = {"default", "timeout",  "limit",	"zone", "tcp",
-					    "inside",  "checksum", "fragments", "nat",	"import"};
+	static const char *const words[] = {"default",	 "timeout",  "limit",	  "zone", "tcp",
+					    "inside",	 "checksum", "fragments", "nat",  "skip",
+					    "antispoof", "mss",	     "import"};
 	static void (*const set[])(struct fw_parser *, const struct fw_args *) = {
-		fw_set_default, fw_set_timeout,	 fw_set_limit,	   fw_set_zone, fw_set_tcp,
-		fw_set_inside,	fw_set_checksum, fw_set_fragments, fw_set_nat,	fw_set_import,
+		fw_set_default,	  fw_set_timeout,  fw_set_limit,     fw_set_zone, fw_set_tcp,
+		fw_set_inside,	  fw_set_checksum, fw_set_fragments, fw_set_nat,  fw_set_skip,
+		fw_set_antispoof, fw_set_mss,	   fw_set_import,
 	};
 	int i;
 

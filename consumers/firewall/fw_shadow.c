@@ -16,13 +16,15 @@ static bool fw_net_covers(const __be32 *a, const __be32 *amask, const __be32 *b,
 }
 
 /* Everything that b lets through, a does; `! net` only where both are equal. */
-static bool fw_addr_ok(uint32_t af, uint32_t bf, uint32_t on, uint32_t negate, const __be32 *a,
-		       const __be32 *amask, const __be32 *b, const __be32 *bmask)
+static bool fw_addr_ok(uint32_t af, uint32_t bf, uint32_t on, uint32_t negate, uint32_t table,
+		       const __be32 *a, const __be32 *amask, const __be32 *b, const __be32 *bmask)
 {
 	if (!(af & on))
 		return true;
 	if (!(bf & on) || (af & negate) != (bf & negate))
 		return false;
+	if ((af | bf) & table)
+		return (af & bf & table) && a[0] == b[0];
 	if (af & negate)
 		return !memcmp(a, b, 16) && !memcmp(amask, bmask, 16);
 	return fw_net_covers(a, amask, b, bmask);
@@ -50,14 +52,17 @@ static bool fw_rule_covers(const struct fw_rule *ra, const struct fw_rule *rb)
 {
 	const struct fw_match *a = &ra->match, *b = &rb->match;
 
+	/* Over its limit it drops, but then what follows is not asked either. */
+	if (((a->flags ^ b->flags) & FW_M_IN_NOT) && a->in_ifindex)
+		return false;
 	if (ra->dir != rb->dir || (a->family && a->family != b->family) ||
 	    (a->in_ifindex && a->in_ifindex != b->in_ifindex) ||
 	    (a->out_ifindex && a->out_ifindex != b->out_ifindex))
 		return false;
-	return fw_addr_ok(a->flags, b->flags, FW_M_SRC, FW_M_SRC_NOT, a->saddr, a->smask, b->saddr,
-			  b->smask) &&
-	       fw_addr_ok(a->flags, b->flags, FW_M_DST, FW_M_DST_NOT, a->daddr, a->dmask, b->daddr,
-			  b->dmask) &&
+	return fw_addr_ok(a->flags, b->flags, FW_M_SRC, FW_M_SRC_NOT, FW_M_SRC_TABLE, a->saddr,
+			  a->smask, b->saddr, b->smask) &&
+	       fw_addr_ok(a->flags, b->flags, FW_M_DST, FW_M_DST_NOT, FW_M_DST_TABLE, a->daddr,
+			  a->dmask, b->daddr, b->dmask) &&
 	       fw_l4_ok(a, b);
 }
 

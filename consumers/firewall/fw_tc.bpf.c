@@ -10,7 +10,9 @@
 #include "../../bpf/ct_path.h"
 #include "fw_forward.h"
 #include "fw_frag.h"
+#include "fw_mss.h"
 #include "fw_nat.h"
+#include "fw_reverse.h"
 
 /* The packet goes on: to the next program or filter of this hook, whoever's it
  * is, then to the stack. TC_ACT_OK would end the hook and keep the clsact
@@ -56,6 +58,26 @@ static __always_inline int fw_is_invalid(int v)
 	return 0;
 }
 
+/* The half in force; NULL cannot happen. */
+static __always_inline const struct fw_half *fw_rules_now(void)
+{
+	__u32 half;
+
+	return fw_active(&half);
+}
+
+/* A SYN that `set mss clamp` is about; of other packets the flags are all that is looked
+ * at. */
+static __always_inline int fw_to_clamp(const struct ct_pkt *pkt)
+{
+	const struct fw_half *half;
+
+	if (!fw_is_syn(pkt))
+		return 0;
+	half = fw_rules_now();
+	return half && half->mss_clamp;
+}
+
 /* Up the stack: destination translated here, source at egress. */
 __noinline int fw_to_stack(struct __sk_buff *skb)
 {
@@ -71,6 +93,9 @@ __noinline int fw_to_stack(struct __sk_buff *skb)
 	pending = w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0;
 	if (f->hop.where == FW_TO_LATE)
 		pending = FW_MARK_LATE;
+	/* The stack alone knows where it goes: its MSS is looked at where it leaves. */
+	if (f->hop.where == FW_TO_STACK && !f->hop.nh.ifindex && fw_to_clamp(&w->pkt))
+		pending = FW_MARK_PENDING;
 	ct_stat(CT_STAT_STACK_FORWARD);
 	if (w->pkt.flags & CT_PKT_GATHERED) {
 		v = fw_release_up(skb, pending);
@@ -186,6 +211,16 @@ static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, s
 	return FW_COMMIT;
 }
 
+/* `block return`: ctd tells the sender, at a bounded rate. Not of what was not sent to
+ * one host alone (RFC 1122 3.2.2), nor of what opens no connection: ND, MLD. */
+static __always_inline void fw_tell_blocked(struct __sk_buff *skb, struct ct_work *w)
+{
+	if (skb->pkt_type != FW_PKT_HOST || w->res.verdict != CT_NEW)
+		return;
+	w->args.nat.flags |= CT_NAT_ICMP;
+	nat_tell(skb, &w->pkt, &w->args, 0, CT_DROP_FW_BLOCK);
+}
+
 /* A packet without a connection at ingress. As fw_decide(). */
 __noinline int fw_admit(struct __sk_buff *skb)
 {
@@ -193,6 +228,7 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	struct fw_work *f = fw_work();
 	__u32 in = skb->ifindex;
 	const struct fw_iface *iface;
+	const struct fw_half *half;
 	int v;
 
 	if (!w || !f)
@@ -200,12 +236,19 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	iface = fw_iface(in);
 	__builtin_memset(&w->args, 0, sizeof(w->args));
 	w->args.inside = iface && (iface->flags & FW_IF_INSIDE);
-	v = fw_route(skb, &w->pkt, &w->res, &f->hop);
+	half = fw_rules_now();
+	v = fw_reverse(skb, &w->pkt, half ? half->antispoof : FW_SPOOF_OFF);
+	if (v >= 0)
+		v = fw_route(skb, &w->pkt, &w->res, &f->hop);
 	if (v < 0)
 		return v;
+	if (f->hop.nh.ifindex && half && half->antispoof && fw_leaves_link(&w->pkt.tuple))
+		return -CT_DROP_FW_MARTIAN;
 	f->arrived = w->pkt.tuple;
 	v = fw_decide(skb, w, f);
 	w->pkt.tuple = f->arrived;
+	if (v == -CT_DROP_FW_BLOCK && f->verdict.action == FW_RETURN)
+		fw_tell_blocked(skb, w);
 	return v;
 }
 
@@ -277,6 +320,11 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 		}
 		return fw_drop_all(w, v);
 	}
+	if (f->hop.where != FW_TO_SELF && fw_to_clamp(&w->pkt)) {
+		v = fw_mss(skb, &w->pkt, fw_mss_way(skb, &w->pkt, &w->res));
+		if (v < 0)
+			return fw_drop_all(w, v);
+	}
 	if (l2 && f->hop.where == FW_TO_HOP && fw_can_redirect(skb, &w->pkt, &f->hop))
 		return fw_to_hop(skb);
 	return fw_to_stack(skb);
@@ -305,6 +353,12 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 	v = fw_nat(&w->pkt, in, out, 0, &w->args.nat);
 	if (v < 0)
 		return v;
+	iface = fw_iface(out);
+	if (in && fw_to_clamp(&w->pkt)) {
+		v = fw_mss(skb, &w->pkt, iface ? iface->mtu : 0);
+		if (v < 0)
+			return v;
+	}
 	iface = in ? fw_iface(in) : NULL;
 	w->args.inside = !in || (iface && (iface->flags & FW_IF_INSIDE));
 	w->args.local = !in;
@@ -314,15 +368,32 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 /* Came through ingress of one of ours, or never crossed an ingress? */
 static __always_inline int fw_from_ours(struct __sk_buff *skb)
 {
-	return !skb->ingress_ifindex || fw_attached(skb->ingress_ifindex);
+	__u32 in = skb->ingress_ifindex;
+	const struct fw_iface *iface;
+
+	if (!in)
+		return 1;
+	iface = fw_iface(in);
+	/* What comes from an interface that `set skip on` names nobody has judged, and
+	 * here it is tracked and translated as the router's own. */
+	return iface && (iface->flags & (FW_IF_ATTACHED | FW_IF_SKIP));
 }
 
 /* A packet that ingress sent up the stack with its source still to translate. */
 static __always_inline int fw_finish(struct __sk_buff *skb, struct ct_work *w)
 {
+	const struct fw_iface *iface = fw_iface(skb->ifindex);
+	int v, syn = fw_to_clamp(&w->pkt);
+
 	ct_peek(skb, &w->pkt, &w->res);
+	if (syn) {
+		v = fw_mss(skb, &w->pkt, iface ? iface->mtu : 0);
+		if (v < 0)
+			return v;
+	}
+	/* Of a SYN the mark may say no more than that. */
 	if (!(w->res.translate & CT_XLATE_SRC))
-		return -CT_DROP_NAT_LOST;
+		return syn && w->res.word ? 0 : -CT_DROP_NAT_LOST;
 	return nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC);
 }
 

@@ -50,15 +50,16 @@ static const struct fw_name fw_icmp6[] = {
 };
 
 static const char *const fw_reserved[] = {
-	"set",	"pass",	 "block",     "nat",  "in",	 "out",	     "on",
-	"inet", "inet6", "proto",     "from", "to",	 "any",	     "self",
-	"port", "ports", "icmp-type", "code", "forward", "redirect",
+	"set",	 "pass",     "block",	  "nat",     "in",	  "out",      "on",
+	"inet",	 "inet6",    "proto",	  "from",    "to",	  "any",      "self",
+	"port",	 "ports",    "icmp-type", "code",    "forward",	  "redirect", "return",
+	"limit", "overload", "table",	  "persist", "antispoof", "for",      "alg",
 };
 
 /* as in the TARGET state of fw.l */
 static const char *const fw_options[] = {
-	"none",	  "static", "eim",	  "eif",   "adf",    "hairpin", "parity", "paired",
-	"random", "hash",   "persistent", "limit", "states", "rate",	"icmp",	  "off",
+	"none",	  "static", "eim",	  "eif",    "adf",  "hairpin", "parity", "paired",
+	"random", "hash",   "persistent", "states", "rate", "icmp",    "off",
 };
 
 bool fw_is_reserved(const char *word)
@@ -232,6 +233,9 @@ const char *fw_term_text(const struct fw_term *term, char *buf, size_t len)
 		break;
 	case FW_T_MACRO:
 		snprintf(buf, len, "$%s", term->text);
+		break;
+	case FW_T_TABLE:
+		snprintf(buf, len, "<%s>", term->text);
 		break;
 	case FW_T_NET:
 		snprintf(buf, len, "$%s.net", term->text);

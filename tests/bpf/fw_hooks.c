@@ -321,7 +321,7 @@ static void load_rules(void)
 				   "nat out on wan from fd00:1::/64 -> (wan)\n";
 	const struct fw_fds fds = {
 		.config = bpf_object__find_map_fd_by_name(hooks, "fw_config_v1"),
-		.rule = bpf_object__find_map_fd_by_name(hooks, "fw_rule_v1"),
+		.rule = bpf_object__find_map_fd_by_name(hooks, "fw_rule_v2"),
 		.nat = bpf_object__find_map_fd_by_name(hooks, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(hooks, "fw_hit_v1"),
 		.iface = bpf_object__find_map_fd_by_name(hooks, "fw_iface_v1"),

@@ -65,11 +65,16 @@ static int free_ifs(void **state)
 	return 0;
 }
 
-static void dump_net(FILE *out, const char *word, bool negate, const __be32 *addr,
+static void dump_net(FILE *out, const char *word, bool negate, bool table, const __be32 *addr,
 		     const __be32 *mask, int family)
 {
 	char a[INET6_ADDRSTRLEN];
 	int plen = 0;
+
+	if (table) {
+		fprintf(out, " %s %s<%08x>", word, negate ? "! " : "", addr[0]);
+		return;
+	}
 
 	for (int i = 0; i < 4; i++)
 		plen += __builtin_popcount(mask[i]);
@@ -80,7 +85,7 @@ static void dump_net(FILE *out, const char *word, bool negate, const __be32 *add
 static void dump_match(FILE *out, const struct fw_match *m)
 {
 	if (m->in_ifindex)
-		fprintf(out, " in-if %u", m->in_ifindex);
+		fprintf(out, " in-if %s%u", m->flags & FW_M_IN_NOT ? "! " : "", m->in_ifindex);
 	if (m->out_ifindex)
 		fprintf(out, " out-if %u", m->out_ifindex);
 	if (m->family)
@@ -88,11 +93,13 @@ static void dump_match(FILE *out, const struct fw_match *m)
 	if (m->flags & FW_M_PROTO)
 		fprintf(out, " proto %u", m->proto);
 	if (m->flags & FW_M_SRC)
-		dump_net(out, "from", m->flags & FW_M_SRC_NOT, m->saddr, m->smask, m->family);
+		dump_net(out, "from", m->flags & FW_M_SRC_NOT, m->flags & FW_M_SRC_TABLE, m->saddr,
+			 m->smask, m->family);
 	if (m->flags & FW_M_SPORT)
 		fprintf(out, " sport %u-%u", m->sport_min, m->sport_max);
 	if (m->flags & FW_M_DST)
-		dump_net(out, "to", m->flags & FW_M_DST_NOT, m->daddr, m->dmask, m->family);
+		dump_net(out, "to", m->flags & FW_M_DST_NOT, m->flags & FW_M_DST_TABLE, m->daddr,
+			 m->dmask, m->family);
 	if (m->flags & FW_M_TO_SELF)
 		fputs(" to self", out);
 	if (m->flags & FW_M_TO_NOT_SELF)
@@ -156,18 +163,42 @@ static void dump_pool(FILE *out, unsigned int i, const struct fw_pool *p)
 	fputc('\n', out);
 }
 
+static void dump_table(FILE *out, const struct fw_table *t)
+{
+	char a[INET6_ADDRSTRLEN];
+
+	fprintf(out, "table %s %08x%s:", t->name, t->number, t->persist ? " persist" : "");
+	for (unsigned int i = 0; i < t->nets; i++) {
+		inet_ntop(t->net[i].family == 6 ? AF_INET6 : AF_INET, t->net[i].addr, a, sizeof(a));
+		fprintf(out, " %s/%u", a, t->net[i].plen);
+	}
+	fputc('\n', out);
+}
+
 static void dump_rules(FILE *out, const struct fw_rules *r)
 {
 	fprintf(out, "-- default %s, %u rules, %u nat rules, inside",
 		r->default_pass ? "pass" : "deny", r->n_rules, r->n_nats);
 	for (unsigned int i = 0; i < r->n_inside; i++)
 		fprintf(out, " %u", r->inside[i]);
+	if (r->antispoof != FW_SPOOF_STRICT || r->mss_clamp)
+		fprintf(out, ", antispoof %u mss %d", r->antispoof, r->mss_clamp);
+	for (unsigned int i = 0; i < r->n_skip; i++)
+		fprintf(out, "%s %u", i ? "" : ", skip", r->skip[i]);
 	fputc('\n', out);
+	for (unsigned int i = 0; i < r->n_tables; i++)
+		dump_table(out, &r->table[i]);
 	for (unsigned int i = 0; i < r->n_rules; i++) {
 		fprintf(out, "%u %s %s", r->rule[i].number,
-			r->rule[i].action == FW_PASS ? "pass" : "block",
+			r->rule[i].action == FW_PASS	 ? "pass"
+			: r->rule[i].action == FW_RETURN ? "return"
+							 : "block",
 			r->rule[i].dir == FW_IN ? "in" : "out");
 		dump_match(out, &r->rule[i].match);
+		if (r->rule[i].limit)
+			fprintf(out, " limit %u/%us", r->rule[i].limit, r->rule[i].limit_secs);
+		if (r->rule[i].overload)
+			fprintf(out, " overload <%08x>", r->rule[i].overload);
 		fputc('\n', out);
 	}
 	for (unsigned int i = 0; i < r->n_nats; i++)

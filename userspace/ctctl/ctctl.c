@@ -23,6 +23,9 @@ static const struct ctctl_verb verbs[] = {
 	{"fw", "confirm", ctctl_fw_confirm, "                keep what was loaded with --confirm"},
 	{"fw", "unload", ctctl_fw_unload, "                 take everything out: all is open"},
 	{"fw", "show", ctctl_fw_show, "                   the rules in force"},
+	{"fw", "table", ctctl_fw_table,
+	 "show|flush|add|del [NAME [ADDRESS...]]\n"
+	 "                                the tables of the rules, and what is in them"},
 	{"frag", NULL, ctctl_frag,
 	 "                      fragments held: use and limits, counters"},
 	{"nat", "whois", ctctl_nat_whois, "ADDRESS PORT      who has this external port"},

@@ -221,7 +221,9 @@ static int settle(struct ctd *d, const struct fw_if *iface, const struct ifset *
 {
 	if (iface->loopback)
 		return 0;
-	if (ifset_has(ports, iface->ifindex))
+	/* A skipped interface is left to itself as a port is. Whatever else keeps packets
+	 * from interfaces without our programs must let pass what these carry. */
+	if (ifset_has(ports, iface->ifindex) || rules_skips(d, iface->name))
 		return leave_port(d, iface);
 	ifset_del(&d->attach->port, iface->ifindex);
 	return attach_new(d, iface);

@@ -16,6 +16,7 @@
 #include "import.h"
 #include "rules.h"
 #include "sweep.h"
+#include "tables.h"
 
 static void put_int(struct json_object *o, const char *key, int64_t v)
 {
@@ -221,9 +222,19 @@ static const struct {
 	bool writes;
 	int (*run)(struct ctd *d, struct control_request *req);
 } ops[] = {
-	{"ping", false, op_ping},      {"status", false, op_status}, {"load", true, op_load},
-	{"confirm", true, op_confirm}, {"show", false, op_show},     {"events", false, op_events},
-	{"import", true, op_import},   {"export", true, op_export},  {"quit", true, op_quit},
+	{"ping", false, op_ping},
+	{"status", false, op_status},
+	{"load", true, op_load},
+	{"confirm", true, op_confirm},
+	{"show", false, op_show},
+	{"events", false, op_events},
+	{"import", true, op_import},
+	{"export", true, op_export},
+	{"quit", true, op_quit},
+	{"table_show", false, tables_op_show},
+	{"table_add", true, tables_op_add},
+	{"table_del", true, tables_op_del},
+	{"table_flush", true, tables_op_flush},
 };
 
 int control_run(struct ctd *d, struct control_request *req)
@@ -253,6 +264,6 @@ int control_run(struct ctd *d, struct control_request *req)
 	}
 	snprintf(req->error, sizeof(req->error),
 		 "unknown op, expected one of ping, status, load, confirm, show, events, import, "
-		 "export, quit");
+		 "export, quit, table_show, table_add, table_del, table_flush");
 	return -EINVAL;
 }

@@ -25,12 +25,14 @@ static int map_fd(const struct firewall *fw, const char *name)
 static int find_maps(struct firewall *fw)
 {
 	fw->fds.config = map_fd(fw, "fw_config_v1");
-	fw->fds.rule = map_fd(fw, "fw_rule_v1");
+	fw->fds.rule = map_fd(fw, "fw_rule_v2");
 	fw->fds.nat = map_fd(fw, "fw_nat_v2");
 	fw->fds.hit = map_fd(fw, "fw_hit_v1");
 	fw->fds.iface = map_fd(fw, "fw_iface_v1");
 	fw->fds.near = map_fd(fw, "fw_near_v1");
-	if (fw->fds.config < 0 || fw->fds.rule < 0 || fw->fds.nat < 0 || fw->fds.hit < 0 ||
+	fw->fds.table = map_fd(fw, "fw_table_v1");
+	fw->fds.over = map_fd(fw, "fw_over_v1");
+	if (fw->fds.table < 0 || fw->fds.over < 0 || fw->fds.config < 0 || fw->fds.rule < 0 || fw->fds.nat < 0 || fw->fds.hit < 0 ||
 	    fw->fds.iface < 0 || fw->fds.near < 0)
 		return -ENOENT;
 	return 0;

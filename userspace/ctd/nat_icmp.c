@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Word to a sender whose packet found no port: ICMP 3/13 for ICMP queries (RFC 5508
- * REQ-8), 3/1 otherwise (RFC 6888 REQ-11), ICMPv6 1/1. Only to inside sources
+ * REQ-8), 3/1 otherwise (RFC 6888 REQ-11), ICMPv6 1/1. And to one that `block return`
+ * turns away: TCP RST, or 3/13, 1/1. Only to inside sources (blocked: any)
  * whose route leads back to where the packet came from, never about ICMP errors,
  * multicast or broadcast, at most 10 a second to a source and 100 in all.
  */
@@ -21,14 +22,17 @@
 #include <netinet/ip_icmp.h>
 
 #include "../lib/nat_told.h"
+#include "../lib/tcp_reset.h"
 
 #define LOG_SECS  10 /* between two lines about a pool */
 #define LOG_LINES 10 /* in these seconds, about all pools */
 
 struct nat_icmp {
-	int fd[2]; /* raw sockets, IPv4 and IPv6 */
+	int fd[2];    /* raw sockets, IPv4 and IPv6 */
+	int reset[2]; /* the same, for packets with their IP header */
 	struct mnl_socket *route;
 	struct nat_told told;
+	struct nat_told told_blocked;
 	uint64_t sent, withheld;
 	double window; /* when the lines below were begun to be counted */
 	unsigned int lines;
@@ -204,7 +208,9 @@ static int send4(struct nat_icmp *m, const struct nat_need *need)
 	struct icmphdr *icmp = (void *)msg;
 
 	icmp->type = ICMP_DEST_UNREACH;
-	icmp->code = ip->protocol == IPPROTO_ICMP ? ICMP_PKT_FILTERED : ICMP_HOST_UNREACH;
+	icmp->code = need->kind == NAT_NEED_BLOCKED || ip->protocol == IPPROTO_ICMP
+			     ? ICMP_PKT_FILTERED
+			     : ICMP_HOST_UNREACH;
 	memcpy(icmp + 1, need->head, need->len);
 	icmp->checksum = checksum(msg, sizeof(*icmp) + need->len);
 	return send_from(m->fd[0], (void *)&to, sizeof(to), IPPROTO_IP, IP_PKTINFO, &info,
@@ -228,7 +234,38 @@ static int send6(struct nat_icmp *m, const struct nat_need *need)
 			 sizeof(info), msg, sizeof(*icmp) + need->len);
 }
 
-static void tell_sender(struct ctd *d, const struct nat_need *need)
+/* A TCP reset from the address that was asked for, which need not be ours. -EPROTO:
+ * no TCP, or nothing that is answered with one. */
+static int send_reset(struct nat_icmp *m, const struct nat_need *need)
+{
+	struct sockaddr_in to4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
+	struct in_pktinfo info4 = {.ipi_ifindex = need->ifindex};
+	struct in6_pktinfo info6 = {.ipi6_ifindex = need->ifindex};
+	uint8_t msg[TCP_RESET_MAX];
+	size_t len = tcp_reset(need->head, need->len, msg);
+
+	if (!len)
+		return -EPROTO;
+	if (need->family == 4) {
+		to4.sin_addr.s_addr = ((const struct iphdr *)msg)->daddr;
+		return send_from(m->reset[0], (void *)&to4, sizeof(to4), IPPROTO_IP, IP_PKTINFO,
+				 &info4, sizeof(info4), msg, len);
+	}
+	to6.sin6_addr = ((const struct ip6_hdr *)msg)->ip6_dst;
+	return send_from(m->reset[1], (void *)&to6, sizeof(to6), IPPROTO_IPV6, IPV6_PKTINFO, &info6,
+			 sizeof(info6), msg, len);
+}
+
+static bool is_tcp(const struct nat_need *need)
+{
+	const struct iphdr *ip = (const void *)need->head;
+	const struct ip6_hdr *ip6 = (const void *)need->head;
+
+	return (need->family == 4 ? ip->protocol : ip6->ip6_nxt) == IPPROTO_TCP;
+}
+
+static void tell_sender(struct ctd *d, const struct nat_need *need, struct nat_told *told)
 {
 	struct nat_icmp *m = d->nat->icmp;
 	__be32 source[4] = {0};
@@ -238,16 +275,23 @@ static void tell_sender(struct ctd *d, const struct nat_need *need)
 		return;
 	/* The rates last: forged sources must not use them up. BPF tells us of few
 	 * enough (NAT_TOLD_A_TICK) for a look at the routes each time. */
-	if (!comes_from_there(m, need, source) ||
-	    !nat_told_may(&m->told, source, monotonic() * 1000)) {
+	if (!comes_from_there(m, need, source) || !nat_told_may(told, source, monotonic() * 1000)) {
 		m->withheld++;
 		return;
 	}
-	ret = need->family == 4 ? send4(m, need) : send6(m, need);
+	if (need->kind == NAT_NEED_BLOCKED && is_tcp(need))
+		ret = send_reset(m, need);
+	else
+		ret = need->family == 4 ? send4(m, need) : send6(m, need);
 	if (!ret)
 		m->sent++;
 	else
 		log_event(LOG_TRACE, "nat_icmp", "error=\"%s\"", strerror(-ret));
+}
+
+void nat_icmp_blocked(struct ctd *d, const struct nat_need *need)
+{
+	tell_sender(d, need, &d->nat->icmp->told_blocked);
 }
 
 void nat_icmp_exhausted(struct ctd *d, const struct nat_need *need)
@@ -255,7 +299,7 @@ void nat_icmp_exhausted(struct ctd *d, const struct nat_need *need)
 	if (!need->pool)
 		log_poolless(d->nat->icmp);
 	if (need->flags & NAT_NEED_ICMP)
-		tell_sender(d, need);
+		tell_sender(d, need, &d->nat->icmp->told);
 }
 
 int nat_icmp_run(struct ctd *d)
@@ -266,7 +310,7 @@ int nat_icmp_run(struct ctd *d)
 
 	if (!m)
 		return -ENOMEM;
-	m->fd[0] = m->fd[1] = -1;
+	m->fd[0] = m->fd[1] = m->reset[0] = m->reset[1] = -1;
 	d->nat->icmp = m;
 	m->logged = calloc(d->nat->m.pools, sizeof(*m->logged));
 	if (!m->logged)
@@ -275,6 +319,10 @@ int nat_icmp_run(struct ctd *d)
 		m->fd[i] = socket(family[i], SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, proto[i]);
 		/* A host without IPv6 has no IPv6 senders. */
 		if (m->fd[i] < 0 && errno != EAFNOSUPPORT)
+			return -errno;
+		m->reset[i] =
+			socket(family[i], SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+		if (m->reset[i] < 0 && errno != EAFNOSUPPORT)
 			return -errno;
 	}
 	m->route = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
@@ -290,9 +338,12 @@ void nat_icmp_stop(struct ctd *d)
 
 	if (!m)
 		return;
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		if (m->fd[i] >= 0)
 			close(m->fd[i]);
+		if (m->reset[i] >= 0)
+			close(m->reset[i]);
+	}
 	if (m->route)
 		mnl_socket_close(m->route);
 	free(m->logged);

@@ -12,6 +12,10 @@ void nat_icmp_stop(struct ctd *d);
 /* A packet that was refused. */
 void nat_icmp_exhausted(struct ctd *d, const struct nat_need *need);
 
+/* A packet that a `block return` rule blocks: TCP gets a reset, others an ICMP error; at
+ * most 10 a second to a source and 100 in all. */
+void nat_icmp_blocked(struct ctd *d, const struct nat_need *need);
+
 /* Logs what a pool has refused since the last line about it. */
 void nat_icmp_look(struct ctd *d, uint32_t index);
 

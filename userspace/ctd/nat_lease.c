@@ -363,6 +363,8 @@ static int on_need(void *arg, void *data, size_t len)
 			may_ask(d->nat, need->pool);
 	} else if (need->kind == NAT_NEED_EXHAUSTED) {
 		nat_icmp_exhausted(d, need);
+	} else if (need->kind == NAT_NEED_BLOCKED) {
+		nat_icmp_blocked(d, need);
 	}
 	return 0;
 }

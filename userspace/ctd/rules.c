@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "nat.h"
 #include "settings.h"
+#include "tables.h"
 
 #define POOLS_LEAST 64
 
@@ -35,6 +36,11 @@ const struct fw_rules *rules_compiled(const struct ctd *d)
 const struct fw_ifs *rules_ifs(const struct ctd *d)
 {
 	return &d->rules->ifs;
+}
+
+bool rules_skips(const struct ctd *d, const char *name)
+{
+	return fw_conf_skips(d->rules->conf, name);
 }
 
 /* Pools cost memory though nobody uses them (a word a port): as many as the rules
@@ -147,7 +153,8 @@ static bool in_force(const struct fw_rules *r, const struct fw_fds *fds)
 		return false;
 	half = &config.half[config.active];
 	if (half->rules != r->n_rules || half->nats != r->n_nats ||
-	    half->default_pass != r->default_pass)
+	    half->default_pass != r->default_pass || half->antispoof != r->antispoof ||
+	    half->mss_clamp != r->mss_clamp)
 		return false;
 	for (i = 0; i < r->n_rules; i++) {
 		slot = config.active * FW_RULES + i;
@@ -193,7 +200,13 @@ static int install(struct ctd *d, struct rules *r, const char *name, FILE *err)
 
 int rules_install(struct ctd *d)
 {
-	return install(d, d->rules, d->opt.config, stderr);
+	int ret = tables_fill(d, &d->rules->compiled, stderr);
+
+	if (!ret)
+		ret = install(d, d->rules, d->opt.config, stderr);
+	if (!ret)
+		tables_prune(d, &d->rules->compiled);
+	return ret;
 }
 
 int rules_refresh(struct ctd *d)
@@ -226,6 +239,20 @@ int rules_refresh(struct ctd *d)
 	return guard_sync(d) ? -EIO : ret;
 }
 
+/* Interfaces that `set skip on` names now, or no more. */
+static void rules_attach(struct ctd *d)
+{
+	const uint32_t *attached;
+	unsigned int n;
+	int ret;
+
+	attach_refresh(d);
+	n = attach_list(d, &attached);
+	ret = fw_ifs_install(&d->rules->compiled, &d->rules->ifs, attached, n, firewall_fds(d));
+	if (ret)
+		log_event(LOG_FAULT, "interfaces", "error=\"%s\"", strerror(-ret));
+}
+
 int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, FILE *err)
 {
 	struct fw_conf *conf;
@@ -253,8 +280,12 @@ int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *er
 		fprintf(err, "%s\n", line);
 		return ret;
 	}
-	ret = install(d, r, r->name, err);
+	/* Tables before the rules that ask for them; what is too much, afterwards. */
+	ret = tables_fill(d, &r->compiled, err);
+	if (!ret)
+		ret = install(d, r, r->name, err);
 	if (ret) {
+		tables_prune(d, &d->rules->compiled);
 		if (ret != -ENOSPC) /* which nat_plan() has explained */
 			fprintf(err, "cannot write the rules: %s\n", strerror(-ret));
 		return ret;
@@ -263,6 +294,8 @@ int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *er
 	settings_apply(d, fw_conf_settings(r->conf));
 	*before = d->rules;
 	d->rules = r;
+	tables_prune(d, &r->compiled);
+	rules_attach(d);
 	guard_sync(d); /* another default */
 	return 0;
 }

@@ -22,6 +22,8 @@ void rules_limits(const struct fw_settings *s, const struct fw_rules *compiled,
 		  struct bpfct_limits *out);
 const struct fw_rules *rules_compiled(const struct ctd *d);
 const struct fw_ifs *rules_ifs(const struct ctd *d);
+/* Is this interface to be left alone (`set skip on`)? */
+bool rules_skips(const struct ctd *d, const char *name);
 
 /* Writes the compiled rules into the firewall's maps, unless the same are in
  * force already (their counters go on), and the interfaces. */

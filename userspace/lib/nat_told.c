@@ -63,7 +63,9 @@ static bool askable6(const struct nat_need *need, __be32 source[4])
 bool nat_told_askable(const struct nat_need *need, __be32 source[4])
 {
 	memset(source, 0, 4 * sizeof(source[0]));
-	if (!(need->flags & NAT_NEED_INSIDE) || !need->ifindex || need->len > NAT_NEED_HEAD)
+	if (need->kind != NAT_NEED_BLOCKED && !(need->flags & NAT_NEED_INSIDE))
+		return false;
+	if (!need->ifindex || need->len > NAT_NEED_HEAD)
 		return false;
 	return need->family == 4 ? askable4(need, source)
 				 : need->family == 6 && askable6(need, source);

@@ -28,7 +28,7 @@ struct nat_told {
 /*
  * May the sender of this packet be sent an ICMP error at all (RFC 1122 3.2.2, RFC
  * 4443 2.4)? Not about ICMP errors, to or from multicast, broadcast or nobody, nor
- * when the packet did not begin inside. Fills the source.
+ * when the packet did not begin inside and is not one that a rule blocks. Fills the source.
  */
 bool nat_told_askable(const struct nat_need *need, __be32 source[4]);
 

@@ -108,7 +108,7 @@ int fwt_open(void **state)
 	case_fd = bpf_object__find_map_fd_by_name(obj, "fwt_case_v1");
 	fds = (struct fw_fds){
 		.config = bpf_object__find_map_fd_by_name(obj, "fw_config_v1"),
-		.rule = bpf_object__find_map_fd_by_name(obj, "fw_rule_v1"),
+		.rule = bpf_object__find_map_fd_by_name(obj, "fw_rule_v2"),
 		.nat = bpf_object__find_map_fd_by_name(obj, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(obj, "fw_hit_v1"),
 		.iface = bpf_object__find_map_fd_by_name(obj, "fw_iface_v1"),
