@@ -10,7 +10,8 @@
  * What the kernel's rp_filter and its martian checks do for packets that go up the
  * stack, as a redirect passes those by: RFC 1812 5.3.7 and 5.3.8, RFC 3704. Asked of
  * packets that belong to no connection yet; what an established one carries was
- * asked of its first packet, and must fit its window besides.
+ * asked of its first packet, and must fit its window besides. Link-local addresses
+ * need no check here: to the FIB they are never forwarded, and the stack sees to it.
  */
 
 static __always_inline int fw_v4_multicast(__be32 addr)
@@ -78,8 +79,12 @@ static __always_inline int fw_way_back(struct __sk_buff *skb, const struct ct_pk
 		p.ipv4_dst = pkt->tuple.saddr[0];
 	} else {
 		p.family = FW_AF_INET6;
-		__builtin_memcpy(p.ipv6_src, pkt->tuple.daddr, 16);
 		__builtin_memcpy(p.ipv6_dst, pkt->tuple.saddr, 16);
+		/* The kernel answers "not forwarded" to whatever involves an address of one
+		 * link or of many hosts. */
+		if (!fw_v6_prefix(pkt->tuple.daddr[0], 0xff000000, 0xff000000) &&
+		    !fw_v6_prefix(pkt->tuple.daddr[0], 0xffc00000, 0xfe800000))
+			__builtin_memcpy(p.ipv6_src, pkt->tuple.daddr, 16);
 	}
 	v = bpf_fib_lookup(skb, &p, sizeof(p), 0);
 	/* Where the kernel does not forward, nor do we: its own check is the one. */
@@ -101,13 +106,6 @@ __noinline int fw_reverse(struct __sk_buff *skb, const struct ct_pkt *pkt, __u32
 	if (fw_no_way_back(&pkt->tuple))
 		return 0;
 	return fw_way_back(skb, pkt, mode == FW_SPOOF_STRICT);
-}
-
-/* Link-local IPv6 stays on its link (RFC 4291 2.5.6). */
-static __always_inline int fw_leaves_link(const struct ct_tuple *t)
-{
-	return t->family == 6 && (fw_v6_prefix(t->saddr[0], 0xffc00000, 0xfe800000) ||
-				  fw_v6_prefix(t->daddr[0], 0xffc00000, 0xfe800000));
 }
 
 #endif

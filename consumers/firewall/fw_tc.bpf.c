@@ -242,8 +242,6 @@ __noinline int fw_admit(struct __sk_buff *skb)
 		v = fw_route(skb, &w->pkt, &w->res, &f->hop);
 	if (v < 0)
 		return v;
-	if (f->hop.nh.ifindex && half && half->antispoof && fw_leaves_link(&w->pkt.tuple))
-		return -CT_DROP_FW_MARTIAN;
 	f->arrived = w->pkt.tuple;
 	v = fw_decide(skb, w, f);
 	w->pkt.tuple = f->arrived;

@@ -265,7 +265,7 @@ done
 for source in ::1 :: ff02::1 ff0e::7 ::ffff:192.0.2.1; do
 	t "source_${source}_is_dropped" grows fw_martian refuses $source "$S6"
 done
-t link_local_source_is_not_forwarded grows fw_martian refuses fe80::77 "$S6"
+t link_local_source_is_not_forwarded refuses fe80::77 "$S6"
 t loopback_as_destination_is_dropped grows fw_martian refuses 10.0.0.77 127.0.0.1
 t neighbours_are_found_for_all_that bash -c "
 	nsenter --net=/run/netns/$C ip -6 neigh flush dev c0; nsenter --net=/run/netns/$R ip -6 neigh flush dev lan0
@@ -325,7 +325,8 @@ t syn_ack_is_clamped_v4 mss_is 1360 "$C" c0 "$SYNACK" reach "$C" tcp "$S4" 7000
 t syn_ack_is_clamped_v6 mss_is 1340 "$C" c0 "$SYNACK6" reach "$C" tcp "$S6" 7000
 route_mtu()
 {
-	on "$R" ip route add "$S4/32" dev wan0 mtu 1300 || return
+	on "$R" ip route add "$S4/32" dev wan0 mtu lock 1300 || return
+	poll_until 5 bash -c "nsenter --net=/run/netns/$R ip route get $S4 | grep -q 'mtu lock 1300'" || return
 	mss_is 1260 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000 && mss_is 1260 "$C" c0 "$SYNACK" reach "$C" tcp "$S4" 7000
 	local rc=$?
 	on "$R" ip route del "$S4/32" dev wan0
