@@ -316,7 +316,7 @@ static void make_links(void)
 
 static void load_rules(void)
 {
-	static const char text[] = "set default pass\nset inside lan\n"
+	static const char text[] = "set default pass\nset antispoof off\nset inside lan\n"
 				   "nat out on wan from 10.0.0.0/24 -> (wan)\n"
 				   "nat out on wan from fd00:1::/64 -> (wan)\n";
 	const struct fw_fds fds = {

@@ -22,6 +22,7 @@ on "$S" tc filter add dev s0 ingress bpf direct-action object-file "$O/tests/net
 conf=$(
 	config million <<-END
 		set default deny
+		set antispoof off
 		set limit confirmed 1048576
 		set timeout udp_stream 3600
 		wan = wan0

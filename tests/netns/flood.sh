@@ -20,6 +20,7 @@ net_router
 conf=$(
 	config flood <<-END
 		set default deny
+		set antispoof off
 		set limit confirmed $LIMIT
 		set limit half-open $LIMIT
 		wan = wan0

@@ -18,6 +18,7 @@ net_router
 conf=$(
 	config attacks <<-END
 		set default deny
+		set antispoof off
 		wan = wan0
 		lan = lan0
 		nat out on \$wan from \$lan.net -> (\$wan)

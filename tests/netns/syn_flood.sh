@@ -44,6 +44,7 @@ serve "$W" "$O/tests/lib/delay" w0 w1 100 203.0.113.0/24 10.0.0.0/24
 conf=$(
 	config flood <<-END
 		set default deny
+		set antispoof off
 		wan = wan0
 		lan = lan0
 		nat out on \$wan from \$lan.net -> (\$wan)

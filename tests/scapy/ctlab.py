@@ -460,7 +460,7 @@ class BpfctSide(Side):
     """The subject."""
 
     kind = "bpfct"
-    CONF = "set default pass\n"
+    CONF = "set default pass\nset antispoof off\n"
 
     def __init__(self, name, conf=None):
         super().__init__(name)

@@ -63,7 +63,7 @@ table inet masq {
 
 
 class FragBpfct(BpfctSide):
-    CONF = "set default pass\n" + FRAGMENTS
+    CONF = "set default pass\nset antispoof off\n" + FRAGMENTS
 
 
 class NatBpfct(BpfctSide):

@@ -16,6 +16,7 @@ from natlab import ACK, FIN, RST, SYN, P, addr, error, ping, tcp, text, udp
 
 CONF = """
 set default pass
+set antispoof off
 nat out on s from 10.1.1.0/24 -> 203.0.113.1
 nat out on s from 10.1.2.7 -> 203.0.113.2 ports 4000-4000
 nat out on s from 10.1.3.0/24 -> (s)

@@ -198,8 +198,8 @@ def main(suite, plain, nat):
         return 1
     with Lab() as lab:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
-        plain = plain and Router(lab.add(BpfctSide("p", "set default pass\n")))
-        nat = nat and Router(lab.add(BpfctSide("m", "set default pass\nnat out on s from 10.1.0.0/16 -> (s)\nnat out on s from fd01::/16 -> (s)\n"
+        plain = plain and Router(lab.add(BpfctSide("p", "set default pass\nset antispoof off\n")))
+        nat = nat and Router(lab.add(BpfctSide("m", "set default pass\nset antispoof off\nnat out on s from 10.1.0.0/16 -> (s)\nnat out on s from fd01::/16 -> (s)\n"
                                             "nat out on s from 10.4.0.0/16 -> (s)\nnat out on s from fd04::/16 -> (s)\n")))
         for name, f, p in TESTS:
             if not fnmatch.fnmatch(name, pat):

@@ -25,6 +25,7 @@ from ctpkt import ACK, FIN, ICMP, ICMP6, RST, SYN, TCP, UDP, ipv4, ipv6, l4_csum
 # RFC values where netfilter's defaults are shorter: docs/rfc-compliance.md
 CONF = """
 set default deny
+set antispoof off
 set timeout udp 300
 set timeout udp_stream 300
 set timeout icmp 60
