@@ -126,12 +126,12 @@ t table_list_names_them bash -c "'$CTCTL' --instance '$CTD_INSTANCE' fw table sh
 # A limit: the first five of ten get through, the source is in the table then.
 limited()
 {
-	local i good=0
+	local good=0
 	load -- 'pass in on lan0 proto tcp to self port 7010 limit 5/60s overload <blocked>' || return
-	for i in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		reach "$C" tcp "$1" 7010 && good=$((good + 1))
 	done
-	[ $good = 5 ] || { echo "$good of the first five got through"; return 1; }
+	[ "$good" = 5 ] || { echo "$good of the first five got through"; return 1; }
 	grows fw_limit blocked "$C" tcp "$1" 7010 || return
 	table_is "$2" && ctctl fw table show blocked | grep -q limit || return
 	grows fw_block blocked "$C" tcp "$S4" 7000 || [ "$2" = "$C6" ] || return
@@ -160,7 +160,7 @@ resets_only()
 	local rc=$?
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
-	return $rc
+	return "$rc"
 }
 t reset_comes_from_the_address_that_was_asked resets_only
 # hears FILTER COMMAND... : the client sees an ICMP error
@@ -177,7 +177,7 @@ hears()
 	rc=$?
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
-	return $rc
+	return "$rc"
 }
 t block_return_tells_of_udp_v4 hears 'icmp[0] == 3 and icmp[1] == 13' env WAIT=1 nsenter --net="/run/netns/$C" -- \
 	/usr/bin/python3 tests/lib/echo_client.py udp "$S4" 7001
@@ -209,7 +209,10 @@ while time.time() < end:
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	n=$(wc -l <"$TMP/many")
-	[ "$n" -ge 1 ] && [ "$n" -le 40 ] || { echo "$n answers to a second's flood"; return 1; }
+	if [ "$n" -lt 1 ] || [ "$n" -gt 40 ]; then
+		echo "$n answers to a second's flood"
+		return 1
+	fi
 }
 t answers_are_ten_a_second bounded
 
@@ -237,12 +240,12 @@ passes()
 	nsenter --net="/run/netns/$S" -- tcpdump -l -i s0 -nn -Q in -c 1 "udp src port $PORT" >"$TMP/came" 2>"$TMP/came.err" &
 	pid=$!
 	poll_until 5 grep -q listening "$TMP/came.err"
-	on "$C" /usr/bin/python3 "$TMP/forge.py" c0 "$LAN_MAC" "$1" "$2" $PORT || return
+	on "$C" /usr/bin/python3 "$TMP/forge.py" c0 "$LAN_MAC" "$1" "$2" "$PORT" || return
 	poll_until 1 test -s "$TMP/came" >/dev/null
 	rc=$?
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
-	return $rc
+	return "$rc"
 }
 refuses()
 {
@@ -330,7 +333,7 @@ route_mtu()
 	mss_is 1260 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000 && mss_is 1260 "$C" c0 "$SYNACK" reach "$C" tcp "$S4" 7000
 	local rc=$?
 	on "$R" ip route del "$S4/32" dev wan0
-	return $rc
+	return "$rc"
 }
 t route_s_mtu_counts route_mtu
 not_raised()
@@ -339,7 +342,7 @@ not_raised()
 	mss_is 1260 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000
 	local rc=$?
 	on "$C" ip link set c0 mtu 1500
-	return $rc
+	return "$rc"
 }
 t mss_is_never_raised not_raised
 nat_and_mss()
@@ -367,7 +370,8 @@ odd()
 	poll_until 2 test -s "$TMP/odd" >/dev/null
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
-	grep -q 'nop,mss 1360' "$TMP/odd" && grep -q 'cksum .* (correct)' "$TMP/odd" || { cat "$TMP/odd"; return 1; }
+	cat "$TMP/odd"
+	grep -q 'nop,mss 1360' "$TMP/odd" && grep -q 'cksum .* (correct)' "$TMP/odd"
 }
 t option_at_an_odd_place_keeps_its_checksum odd
 on "$R" ip link set wan0 mtu 1500

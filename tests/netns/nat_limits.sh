@@ -181,7 +181,8 @@ done_with full6
 # A source that the router would not answer through that interface.
 spoofed()
 {
-	put_in_force spoof "nat out on \$wan -> (\$wan) ports 40000-40063 eim" || return
+	put_in_force spoof "set antispoof off
+nat out on \$wan -> (\$wan) ports 40000-40063 eim" || return
 	on "$R" timeout 60 tcpdump -lni any "icmp and dst 203.0.113.50" >"$TMP/spoofed" 2>"$TMP/spoofed.log" &
 	PIDS+=($!)
 	poll_until 20 grep -q listening "$TMP/spoofed.log" || return
