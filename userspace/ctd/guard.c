@@ -52,7 +52,7 @@ static bool same(const struct ifset *a, const struct ifset *b)
 	return true;
 }
 
-/* Loopback, and what has our programs: before attach_start() that is what a former
+/* Loopback, what `set skip on` names, and what has our programs: before attach_start() that is what a former
  * ctd has left. 0 or -ENOMEM, then *out is freed. */
 static int find_open(const struct ctd *d, struct ifset *out)
 {
@@ -63,7 +63,7 @@ static int find_open(const struct ctd *d, struct ifset *out)
 
 	*out = (struct ifset){0};
 	for (i = 0; i < ifs->n && !ret; i++)
-		if (ifs->v[i].loopback ||
+		if (ifs->v[i].loopback || rules_skips(d, ifs->v[i].name) ||
 		    (!attached && attach_present(d->opt.instance, ifs->v[i].ifindex)))
 			ret = ifset_add(out, ifs->v[i].ifindex);
 	for (i = 0; i < n && !ret; i++)
