@@ -12,7 +12,7 @@ conf=$(gateway_config)
 { cat "$conf" && echo 'pass in on wan0 proto tcp to self port 7000'; } | config open >/dev/null
 { sed '/pass in/d' "$conf" && echo 'pass in on lan0 proto udp'; } | config udp >/dev/null
 { cat "$conf" && echo 'forward in on lan0 proto tcp to self port 7000 -> 203.0.113.2'; } | config away >/dev/null
-unset SSH_CONNECTION
+export SSH_CONNECTION= # whoever runs this may have one
 start_ctd "$R" "$conf"
 serve_echo "$R" 7000
 before=/run/bpfct/$CTD_INSTANCE.before
@@ -139,6 +139,12 @@ t untracked_session_would_end_at_once session "$C4 44999 $RL4 7000" says 1 'not 
 t session_over_ipv6_likewise session "$C6 44200 $RL6 7000" says 1 'refuse your session' ctctl fw load "$TMP/udp.conf"
 t session_that_is_led_elsewhere_likewise session "$C4 44200 $RL4 7000" \
 	says 1 'rule [0-9]+ decides' ctctl fw load "$TMP/away.conf"
+as_by_sudo()
+{
+	SSH_CONNECTION="$C4 44200 $RL4 7000" bash -c 'env -u SSH_CONNECTION "$@"; exit $?' bash \
+		"$CTCTL" --instance "$CTD_INSTANCE" fw load "$TMP/udp.conf"
+}
+t session_that_sudo_hides_likewise says 1 'refuse your session' as_by_sudo
 t session_that_rules_let_in_is_no_matter session "$C4 44200 $RL4 7000" ctctl fw load "$TMP/open.conf"
 t session_of_another_host_is_no_matter session "$C4 44200 192.0.2.7 22" ctctl fw load "$TMP/udp.conf"
 ctctl fw load "$conf"

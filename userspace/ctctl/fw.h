@@ -17,4 +17,8 @@ struct json_object *fw_ask(struct ctctl *c, struct json_object *req);
 /* Warnings on err; the answer's text, or with -j all of it, on out. */
 void fw_print_answer(struct ctctl *c, struct json_object *answer);
 
+/* SSH_CONNECTION, ours or that of the nearest ancestor who has one: sudo drops it. An
+ * empty one of ours is none. */
+bool fw_session(char *out, size_t len);
+
 #endif

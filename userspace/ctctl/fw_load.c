@@ -68,8 +68,8 @@ static int parse_load(struct ctctl *c, int argc, char **argv, struct load_option
 /* Syntax here, with the file's name; interfaces are those of ctd's namespace. */
 static struct json_object *load_request(struct ctctl *c, const struct load_options *o)
 {
-	const char *session = getenv("SSH_CONNECTION");
 	struct json_object *req = NULL;
+	char session[160];
 	struct fw_conf *conf = NULL;
 	size_t len;
 	char *text = fw_read_file(c, o->file, &len);
@@ -83,7 +83,7 @@ static struct json_object *load_request(struct ctctl *c, const struct load_optio
 			json_object_object_add(req, "confirm", json_object_new_int64(o->confirm_s));
 		if (o->force)
 			json_object_object_add(req, "force", json_object_new_boolean(true));
-		if (session)
+		if (fw_session(session, sizeof(session)))
 			json_object_object_add(req, "session", json_object_new_string(session));
 		fw_conf_free(conf);
 	}
