@@ -58,9 +58,11 @@ eim_adf_filters_by_address()
 	load eim adf hairpin && discovers 'Endpoint Independent Mapping' -m && discovers 'NAT with Address Dependent Filtering' -f
 }
 
+# It sends to its own external endpoint; whether that arrives is what it says.
 hairpin_is_found()
 {
-	load eim eif hairpin && discovers 'Hairpinning' -H
+	load eim eif hairpin && discovers 'a successful hairpinning' -H &&
+		load eim eif && fails discovers 'a successful hairpinning' -H
 }
 
 for mode in default_is_dependent eim_eif_is_independent eim_adf_filters_by_address hairpin_is_found; do
