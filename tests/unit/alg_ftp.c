@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -616,6 +617,30 @@ static void reasons_have_names(void **state)
 	assert_string_equal(alg_helper_name(ALG_FTP), "ftp");
 }
 
+/* Real programs through a recorder (tests/alg/record), cut at every byte. */
+static void recorded_exchanges_at_every_cut(void **state)
+{
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob("tests/alg/corpus/ftp-*.txt", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		struct lab_script s;
+
+		lab_script_read(&s, g.gl_pathv[i]);
+		lab_play(&l, &s, ALG_FTP);
+		if (!strstr(g.gl_pathv[i], "tls") && !l.expects)
+			fail_msg("%s: no expectation", g.gl_pathv[i]);
+		for (int r = ALG_R_NONE; r < ALG_R_COUNT; r++)
+			if (l.count[r] && r != ALG_R_TLS)
+				fail_msg("%s: %s", g.gl_pathv[i], alg_reason_name(r));
+		lab_end(&l);
+		lab_play_split(&l, &s, ALG_FTP);
+		lab_script_free(&s);
+	}
+	globfree(&g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -651,6 +676,7 @@ int main(void)
 		cmocka_unit_test(a_session_survives_a_restart_in_mid_line),
 		cmocka_unit_test(a_damaged_session_is_left_alone),
 		cmocka_unit_test(reasons_have_names),
+		cmocka_unit_test(recorded_exchanges_at_every_cut),
 	};
 	struct CMUnitTest cases[sizeof(refusals) / sizeof(refusals[0])];
 	int failed;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -985,6 +986,28 @@ static void keepalives_pass(void **state)
 	lab_end(&l);
 }
 
+/* Real programs through the parser (tests/alg/record), cut at every byte where TCP. */
+static void recorded_exchanges_at_every_cut(void **state)
+{
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob("tests/alg/corpus/sip-*.txt", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		struct lab_script s;
+
+		lab_script_read(&s, g.gl_pathv[i]);
+		lab_play(&l, &s, ALG_SIP);
+		if (!l.expects || l.off)
+			fail_msg("%s: %u expectations", g.gl_pathv[i], l.expects);
+		lab_end(&l);
+		if (s.proto == IPPROTO_TCP)
+			lab_play_split(&l, &s, ALG_SIP);
+		lab_script_free(&s);
+	}
+	globfree(&g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -1029,6 +1052,7 @@ int main(void)
 		cmocka_unit_test(tcp_lengths_that_cannot_be_believed),
 		cmocka_unit_test(a_restart_in_mid_call),
 		cmocka_unit_test(keepalives_pass),
+		cmocka_unit_test(recorded_exchanges_at_every_cut),
 	};
 	struct CMUnitTest cases[sizeof(refusals) / sizeof(refusals[0])];
 	int failed;

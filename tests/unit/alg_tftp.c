@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -149,6 +150,26 @@ static void other_protocols_have_no_tftp(void **state)
 	assert_int_equal(alg_session_init(&s, ALG_FTP, t, 1), -EINVAL);
 }
 
+/* Real programs through a recorder (tests/alg/record). */
+static void recorded_exchanges(void **state)
+{
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob("tests/alg/corpus/tftp-*.txt", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		struct lab_script s;
+
+		lab_script_read(&s, g.gl_pathv[i]);
+		lab_play(&l, &s, ALG_TFTP);
+		if (l.expects < 1 || l.off)
+			fail_msg("%s: %u expectations", g.gl_pathv[i], l.expects);
+		lab_end(&l);
+		lab_script_free(&s);
+	}
+	globfree(&g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -159,6 +180,7 @@ int main(void)
 		cmocka_unit_test(a_client_port_under_1024),
 		cmocka_unit_test(what_the_server_says_opens_nothing),
 		cmocka_unit_test(other_protocols_have_no_tftp),
+		cmocka_unit_test(recorded_exchanges),
 	};
 	struct CMUnitTest cases[sizeof(refusals) / sizeof(refusals[0])];
 	int failed;
