@@ -59,6 +59,7 @@
 #define CT_S_DYING	   (1 << 9)
 #define CT_S_FIXED_TIMEOUT (1 << 10)
 #define CT_S_SHARE	   (1 << 11) /* ours, of DYING: its prefix' share still counts it */
+#define CT_S_TAKEN	   (1 << 12) /* ours: was nf_conntrack's, which has its translation too */
 #define CT_S_HELPER	   (1 << 13)
 #define CT_S_BOUND	   (1 << 14) /* ours: its port belongs to a binding (nat_bound_v1) */
 #define CT_S_LABEL	   (1 << 15) /* ours: an entry in ct_label_v1 exists */

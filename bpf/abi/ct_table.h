@@ -46,6 +46,7 @@
 #define CT_ASIDE_STACK 0x01 /* none is redirected: all go by the stack */
 #define CT_ASIDE_LATE  0x02 /* only the stack knows where: connections open where they leave */
 #define CT_ASIDE_LOOK  0x04 /* packets of a connection may go different ways: no route is kept */
+#define CT_ASIDE_CHAIN 0x08 /* as STACK, but for what was taken over from these very chains */
 
 /* Live settings; written by ctd, read by every program. Seconds unless said. */
 struct ct_settings {

@@ -43,6 +43,18 @@ static __always_inline void fw_route_ports(struct bpf_fib_lookup *p, const struc
 	p->dport = res->translate & CT_XLATE_DST ? res->to.dport : pkt->tuple.dport;
 }
 
+/*
+ * Does it go by the stack, whatever a look-up says? A connection taken over from
+ * nf_conntrack is still translated there while the old chains stand: by the stack it would be
+ * translated twice, so chains do not hold it.
+ */
+static __always_inline int fw_by_stack(__u32 aside, const struct ct_result *res)
+{
+	if (aside & CT_ASIDE_STACK)
+		return 1;
+	return (aside & CT_ASIDE_CHAIN) && !(res->word & CT_W_STATUS(CT_S_TAKEN));
+}
+
 /* Asks the kernel's FIB for the packet as it is after destination translation. */
 __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 			const struct ct_result *res, struct fw_hop *hop)
@@ -60,7 +72,7 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 	/* Read before the look-up: a change between the two makes the entry old, not wrong. */
 	epoch = ct_epoch(set);
 	aside = ct_route_aside(set, pkt->tuple.family);
-	if ((aside & CT_ASIDE_STACK) && res->verdict > CT_NEW)
+	if (res->verdict > CT_NEW && fw_by_stack(aside, res))
 		return 0;
 	p.ifindex = skb->ifindex;
 	fw_route_ports(&p, pkt, res);
@@ -102,7 +114,7 @@ __noinline int fw_route(struct __sk_buff *skb, const struct ct_pkt *pkt,
 		return 0;
 	/* Where our programs are not (yet) nobody would translate or judge; the stack's way
 	 * there is closed by ctd's guard. */
-	if ((aside & CT_ASIDE_STACK) || !fw_attached(p.ifindex))
+	if (fw_by_stack(aside, res) || !fw_attached(p.ifindex))
 		return 0;
 	hop->where = FW_TO_HOP;
 	if (!(aside & CT_ASIDE_LOOK))

@@ -101,7 +101,7 @@ static void tcp_with_its_translation(void **state)
 						   CT_TCP_F_CLOSE_INIT);
 	ct_view_fill(&v, &f, &at_once);
 	assert_int_equal(v.state, CT_TCP_ESTABLISHED);
-	assert_int_equal(v.status, CT_S_SEEN_REPLY | CT_S_ASSURED | CT_S_SRC_NAT);
+	assert_int_equal(v.status, CT_S_SEEN_REPLY | CT_S_ASSURED | CT_S_SRC_NAT | CT_S_TAKEN);
 	assert_int_equal(*(const uint32_t *)v.side[CT_ORIG].src, ip("10.0.0.2"));
 	assert_int_equal(*(const uint32_t *)v.side[CT_REPLY].dst, ip("203.0.113.1"));
 	assert_int_equal(v.side[CT_ORIG].sport, 5000);

@@ -13,16 +13,18 @@
 #include "aside_find.h"
 #include "route.h"
 
-#define BUSES 3
+#define BUSES	 3
+#define BY_STACK (CT_ASIDE_STACK | CT_ASIDE_CHAIN)
 
 /* What tells of changes. */
 static const struct bus {
 	int bus;
 	int group[2];
+	uint8_t flag; /* what the worst of news there would mean */
 } listen_to[BUSES] = {
-	{NETLINK_XFRM, {XFRMNLGRP_POLICY}},
-	{NETLINK_NETFILTER, {NFNLGRP_NFTABLES}},
-	{NETLINK_ROUTE, {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}},
+	{NETLINK_XFRM, {XFRMNLGRP_POLICY}, CT_ASIDE_STACK},
+	{NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, CT_ASIDE_CHAIN},
+	{NETLINK_ROUTE, {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}, CT_ASIDE_STACK},
 };
 
 struct aside {
@@ -46,16 +48,16 @@ static void set_flags(struct ctd *d, uint8_t v4, uint8_t v6)
 	route_new_epoch(d);
 }
 
-static void hold_back(struct ctd *d)
+static void hold_back(struct ctd *d, uint8_t flag)
 {
 	const uint8_t *aside = d->core.pins.settings->route_aside;
 
-	set_flags(d, aside[0] | CT_ASIDE_STACK, aside[1] | CT_ASIDE_STACK);
+	set_flags(d, aside[0] | flag, aside[1] | flag);
 }
 
 void aside_unknown(struct ctd *d)
 {
-	hold_back(d);
+	hold_back(d, CT_ASIDE_STACK);
 }
 
 /* What cannot be read is taken to be there. */
@@ -89,7 +91,7 @@ static void look(struct ctd *d)
 	unsigned int i;
 
 	if (!f) {
-		hold_back(d);
+		hold_back(d, CT_ASIDE_STACK);
 		return;
 	}
 	find("iptables-legacy", aside_find_legacy, f);
@@ -99,8 +101,8 @@ static void look(struct ctd *d)
 	find("ip rules", aside_find_rules, f);
 	if (!same(f, &a->found)) {
 		log_event(LOG_INFO, "beside", "found=%u ipv4=%s ipv6=%s", f->n,
-			  f->flags[0] & CT_ASIDE_STACK ? "stack" : "redirect",
-			  f->flags[1] & CT_ASIDE_STACK ? "stack" : "redirect");
+			  f->flags[0] & BY_STACK ? "stack" : "redirect",
+			  f->flags[1] & BY_STACK ? "stack" : "redirect");
 		for (i = 0; i < f->n && i < ASIDE_LINES; i++)
 			log_event(LOG_TRACE, "beside", "found=\"%s\"", f->line[i]);
 	}
@@ -173,7 +175,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (!changed)
 		return;
-	hold_back(d);
+	hold_back(d, listen_to[i].flag);
 	if (!evtimer_pending(a->soon, NULL))
 		evtimer_add(a->soon, &soon);
 }

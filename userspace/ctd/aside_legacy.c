@@ -58,9 +58,9 @@ static int look_at_table(const struct legacy *l, int fd, const char *table, stru
 		unsigned int hook;
 		const char *chain;
 		uint8_t flags;
-	} sees[] = {{NF_INET_PRE_ROUTING, "PREROUTING", CT_ASIDE_STACK | CT_ASIDE_LATE},
-		    {NF_INET_FORWARD, "FORWARD", CT_ASIDE_STACK},
-		    {NF_INET_POST_ROUTING, "POSTROUTING", CT_ASIDE_STACK}};
+	} sees[] = {{NF_INET_PRE_ROUTING, "PREROUTING", CT_ASIDE_CHAIN | CT_ASIDE_LATE},
+		    {NF_INET_FORWARD, "FORWARD", CT_ASIDE_CHAIN},
+		    {NF_INET_POST_ROUTING, "POSTROUTING", CT_ASIDE_CHAIN}};
 	struct ipt_getinfo info = {0};
 	struct ipt_get_entries *e;
 	socklen_t len = sizeof(info);

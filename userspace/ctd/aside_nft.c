@@ -54,14 +54,14 @@ static uint8_t hook_flags(uint8_t family, uint32_t hook, const char **name)
 
 	if (family == NFPROTO_NETDEV) {
 		*name = hook == NF_NETDEV_INGRESS ? "ingress" : "egress";
-		return hook == NF_NETDEV_INGRESS ? CT_ASIDE_STACK | CT_ASIDE_LATE : CT_ASIDE_STACK;
+		return hook == NF_NETDEV_INGRESS ? CT_ASIDE_CHAIN | CT_ASIDE_LATE : CT_ASIDE_CHAIN;
 	}
 	*name = hook < sizeof(names) / sizeof(names[0]) ? names[hook] : NULL;
 	if (!*name)
 		return 0;
 	if (hook == NF_INET_PRE_ROUTING || hook == NF_INET_INGRESS)
-		return CT_ASIDE_STACK | CT_ASIDE_LATE;
-	return CT_ASIDE_STACK;
+		return CT_ASIDE_CHAIN | CT_ASIDE_LATE;
+	return CT_ASIDE_CHAIN;
 }
 
 static unsigned int families(uint8_t family)

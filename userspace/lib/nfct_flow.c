@@ -137,6 +137,7 @@ static void read_rest(const struct nf_conntrack *ct, uint64_t now_ns, struct ct_
 	uint32_t status = nfct_get_attr_u32(ct, ATTR_STATUS);
 
 	flow->c.word |= CT_W_STATUS(status & (CT_S_SEEN_REPLY | CT_S_ASSURED | CT_S_FIXED_TIMEOUT));
+	flow->c.word |= CT_W_STATUS(CT_S_TAKEN);
 	flow->c.expires = nfct_get_attr_u32(ct, ATTR_TIMEOUT);
 	flow->c.mark = nfct_get_attr_u32(ct, ATTR_MARK);
 	flow->c.count[CT_ORIG].packets = nfct_get_attr_u64(ct, ATTR_ORIG_COUNTER_PACKETS);
