@@ -26,6 +26,40 @@ static __always_inline int whole(struct __sk_buff *skb, struct ct_work *w,
 	return v < 0 ? v : nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 }
 
+/* What frag_hold() says of the packet, or frag_admit(). Apart from the entry, whose
+ * frame lies below ct_commit()'s. */
+__noinline int hold(struct __sk_buff *skb, struct frag_case *c)
+{
+	struct ct_work *w = ct_work();
+	int v;
+
+	if (!c || !w)
+		return -CT_DROP_MAP_MISSING;
+	v = ct_parse(skb, &w->pkt, 0, 1);
+	if (v == -CT_DROP_FRAG_TINY)
+		frag_stat(w->pkt.tuple.family, FRAG_STAT_TOO_SMALL, 1);
+	if (!v)
+		v = frag_admit(&w->pkt);
+	if (v == FRAG_HOLD)
+		v = frag_hold(skb, &w->pkt, c->side);
+	c->verdict = v;
+	c->back = w->pkt.frag_note;
+	return v;
+}
+
+__noinline int release(struct __sk_buff *skb, struct frag_case *c)
+{
+	struct ct_work *w = ct_work();
+
+	if (!c || !w)
+		return TC_ACT_SHOT;
+	if (!(w->pkt.flags & CT_PKT_GATHERED))
+		return TC_ACT_OK;
+	w->pkt.frag_note = c->note;
+	c->verdict = frag_release(skb, &w->pkt, c->out, c->flags);
+	return c->flags & BPF_F_INGRESS ? frag_stolen() : TC_ACT_OK;
+}
+
 SEC("tc")
 int fragment(struct __sk_buff *skb)
 {
@@ -37,32 +71,19 @@ int fragment(struct __sk_buff *skb)
 	c = bpf_map_lookup_elem(&frag_case_v1, &zero);
 	if (!c || !w)
 		return TC_ACT_SHOT;
-	v = ct_parse(skb, &w->pkt, 0, 1);
-	if (v == -CT_DROP_FRAG_TINY)
-		frag_stat(w->pkt.tuple.family, FRAG_STAT_TOO_SMALL, 1);
-	if (!v)
-		v = frag_admit(&w->pkt);
-	if (v == FRAG_HOLD)
-		v = frag_hold(skb, &w->pkt, c->side);
-	c->verdict = v;
-	c->back = w->pkt.frag_note;
+	v = hold(skb, c);
 	if (v == FRAG_HOLD)
 		return frag_stolen();
 	if (v > 0)
 		return TC_ACT_OK;
 	if (!v)
 		v = whole(skb, w, c);
-	if (v < 0) {
-		frag_discard(&w->pkt, -v);
-		ct_drop(-v);
-		c->verdict = v;
-		return TC_ACT_SHOT;
-	}
-	if (!(w->pkt.flags & CT_PKT_GATHERED))
-		return TC_ACT_OK;
-	w->pkt.frag_note = c->note;
-	c->verdict = frag_release(skb, &w->pkt, c->out, c->flags);
-	return c->flags & BPF_F_INGRESS ? frag_stolen() : TC_ACT_OK;
+	if (v >= 0)
+		return release(skb, c);
+	frag_discard(&w->pkt, -v);
+	ct_drop(-v);
+	c->verdict = v;
+	return TC_ACT_SHOT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
