@@ -220,9 +220,11 @@ static bool edit_addr(struct alg_run *r, struct sip_msg *m, struct sdp_place whe
 {
 	struct alg_addr a = {.family = family};
 	char text[46];
+	size_t len;
 
 	memcpy(a.addr, addr, sizeof(a.addr));
-	return edit_at(r, m, where, text, alg_addr_print(&a, text));
+	len = alg_addr_print(&a, text);
+	return edit_at(r, m, where, text, len);
 }
 
 static bool edit_port(struct alg_run *r, struct sip_msg *m, struct sdp_place where,
