@@ -107,6 +107,25 @@ static void each_part_of_a_match_counts(void **state)
 	      {"pass in on lan0 inet\n", LAN, false, 0});
 }
 
+static void tables_of_the_file_count(void **state)
+{
+	(void)state;
+	CHECK("10.0.0.2", "10.0.0.1",
+	      {"table admins { 10.0.0.0/30, 192.0.2.1 }\npass in on lan0 from <admins>\n", LAN, true,
+	       1},
+	      {"table admins { 10.0.0.4/30, 192.0.2.1 }\npass in on lan0 from <admins>\n", LAN,
+	       false, 0},
+	      {"table bad { 10.0.0.2 }\nblock in on lan0 from <bad>\npass in on lan0\n", LAN, false,
+	       1});
+}
+
+static void antispoof_is_no_matter_where_the_net_is(void **state)
+{
+	(void)state;
+	CHECK("10.0.0.2", "10.0.0.1", {"antispoof for lan0\npass in on lan0\n", LAN, true, 2},
+	      {"antispoof for lan0\npass in on wan0\n", WAN, false, 1});
+}
+
 static void what_is_led_elsewhere_is_not_let_in(void **state)
 {
 	(void)state;
@@ -122,6 +141,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_rule_that_matches_decides),
 		cmocka_unit_test(each_part_of_a_match_counts),
+		cmocka_unit_test(tables_of_the_file_count),
+		cmocka_unit_test(antispoof_is_no_matter_where_the_net_is),
 		cmocka_unit_test(what_is_led_elsewhere_is_not_let_in),
 	};
 
