@@ -127,7 +127,7 @@ t table_list_names_them bash -c "'$CTCTL' --instance '$CTD_INSTANCE' fw table sh
 limited()
 {
 	local good=0
-	load -- 'pass in on lan0 proto tcp to self port 7010 limit 5/60s overload <blocked>' || return
+	load -- 'pass in on lan0 proto tcp to self port 7010 limit 5/1h overload <blocked>' || return
 	for _ in 1 2 3 4 5; do
 		reach "$C" tcp "$1" 7010 && good=$((good + 1))
 	done
