@@ -323,15 +323,16 @@ t import_by_hand_changes_nothing by_hand_is_harmless
 
 # And back: the rules, the records, then bpfct goes.
 nft_on
-exported()
+back()
 {
 	local out
-	out=$(ctctl flow export 2>&1) || { echo "$out"; return 1; }
+	out=$(ctctl fw unload --export 2>&1) || { echo "$out"; return 1; }
 	grep -q '^[1-9][0-9]* connections entered into nf_conntrack' <<<"$out" || { echo "$out"; return 1; }
+	[ ! -e "/sys/fs/bpf/bpfct/$T" ] || { echo "$out"; echo "pins are left"; return 1; }
 }
-t export_enters_the_records exported
-stop_ctd
-unload_ctd "$T" "$R" || exit 1
+t unload_exports_first back
+wait "$CTD_PID" 2>/dev/null
+CTD_PID=
 t nft_again_all_go_on all_go_on
 kernel_says()
 {

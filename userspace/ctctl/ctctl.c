@@ -21,7 +21,7 @@ static const struct ctctl_verb verbs[] = {
 	{"fw", "check", ctctl_fw_check, "FILE              is this rule file right?"},
 	{"fw", "load", ctctl_fw_load, "[--confirm SECONDS] [--force] FILE   put it in force"},
 	{"fw", "confirm", ctctl_fw_confirm, "                keep what was loaded with --confirm"},
-	{"fw", "unload", ctctl_fw_unload, "                 take everything out: all is open"},
+	{"fw", "unload", ctctl_fw_unload, "[--export]       take everything out: all is open"},
 	{"fw", "show", ctctl_fw_show, "                   the rules in force"},
 	{"fw", "table", ctctl_fw_table,
 	 "show|flush|add|del [NAME [ADDRESS...]]\n"

@@ -172,11 +172,14 @@ static void exec_unload(const char *instance)
 
 int ctctl_fw_unload(struct ctctl *c, int argc, char **argv)
 {
+	bool export = argc == 2 && !strcmp(argv[1], "--export");
 	int status = 0;
 	pid_t pid;
 
-	if (argc != 1)
-		return ctctl_usage(c, "fw unload takes no `%s'", argv[1]);
+	if (argc != 1 && !export)
+		return ctctl_usage(c, "fw unload takes no `%s'", argv[argc - 1]);
+	if (export && ctctl_flow_export(c, 1, argv))
+		return ctctl_fail(c, "nothing was unloaded");
 	if (end_ctd(c))
 		return CTCTL_FAILED;
 	fflush(NULL);
