@@ -50,7 +50,7 @@ enum ct_control_op {
 #define CT_SET_TIMEOUT 2 /* flow.c.expires holds seconds from now */
 #define CT_SET_LABEL   4
 #define CT_SET_START   16 /* CREATE: flow.c.start holds seconds ago; else it begins now */
-#define CT_SET_STATUS  8  /* only ASSURED, SEEN_REPLY, FIXED_TIMEOUT can be set */
+#define CT_SET_STATUS  8  /* only ASSURED, SEEN_REPLY, FIXED_TIMEOUT, TAKEN can be set */
 
 struct ct_control {
 	__u32 op;

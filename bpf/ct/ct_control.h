@@ -45,7 +45,8 @@ static __always_inline int ct_control_update(const struct ct_settings *set, stru
 	__u64 add = 0;
 
 	if (req->set & CT_SET_STATUS)
-		add |= CT_W_STATUS(ct_w_status(req->flow.c.word) & CT_CONTROL_STATUS);
+		add |= CT_W_STATUS(ct_w_status(req->flow.c.word) &
+				   (CT_CONTROL_STATUS | CT_S_TAKEN));
 	if (req->set & CT_SET_LABEL) {
 		if (ct_control_label(key, req, ct_w_gen(word), family))
 			return -ENOSPC;
@@ -445,7 +446,8 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 
 	if (!tab)
 		return -ENOSPC;
-	status = (status & (CT_CONTROL_STATUS | CT_S_NAT | CT_S_TAKEN)) | CT_S_CONFIRMED | CT_S_INSIDE;
+	status = (status & (CT_CONTROL_STATUS | CT_S_NAT | CT_S_TAKEN)) | CT_S_CONFIRMED |
+		 CT_S_INSIDE;
 	nat = status & CT_S_NAT;
 	word = CT_W_GEN(gen) | CT_W_STATUS(status) |
 	       (req->flow.c.word & (CT_W_STATE_MASK | CT_W_ORIG_HI)) | CT_W_LIFE(CT_LIFE_CONFIRMED);

@@ -441,6 +441,27 @@ __noinline int fw_marked(struct __sk_buff *skb, __u32 mark)
 	return mark == uncut ? FW_CUT : FW_OWN;
 }
 
+/*
+ * A packet that went up the stack with its source still to be translated, and whose mark
+ * no longer fits: did nf_conntrack do it, just as we would have (CT_S_TAKEN)? Then the
+ * packet is the answer to an answer of a connection of ours.
+ */
+__noinline int fw_translated(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	struct fw_work *f = fw_work();
+
+	if (!w || !f || !skb->ingress_ifindex || (w->pkt.flags & CT_PKT_ICMP_ERROR))
+		return 0;
+	f->arrived = w->pkt.tuple;
+	ct_tuple_invert(&w->pkt.tuple, &f->arrived);
+	w->pkt.flags ^= CT_PKT_ICMP_REPLY;
+	ct_peek(skb, &w->pkt, &w->res);
+	w->pkt.flags ^= CT_PKT_ICMP_REPLY;
+	w->pkt.tuple = f->arrived;
+	return w->res.dir == CT_REPLY && (w->res.word & CT_W_STATUS(CT_S_NAT));
+}
+
 /* On its way out: a tag in skb metadata, and the inner one of two in the data. */
 static __always_inline int fw_out_tagged(struct __sk_buff *skb)
 {
@@ -481,7 +502,7 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		return FW_NEXT;
 	}
 	v = fw_marked(skb, mark);
-	if (v == FW_CUT)
+	if (v == FW_CUT || (v == FW_OWN && mark && fw_translated(skb)))
 		return fw_done(skb, 0);
 	if (v == FW_PENDING)
 		return fw_done(skb, fw_finish(skb, w));

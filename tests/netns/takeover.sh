@@ -247,6 +247,9 @@ t the_kernel_has_given_one_of_each_pair_another_port other_ports
 # bpfct beside the rules, then instead of them.
 start_ctd "$R" "$conf"
 t bpfct_beside_nft_all_go_on all_go_on
+# Without a neighbour's address a packet goes by the stack, where the old rules translate it.
+on "$R" ip neigh flush dev wan0
+t bpfct_beside_nft_by_the_stack all_go_on
 on "$R" nft flush ruleset
 on "$R" conntrack -F >/dev/null 2>&1 # the kernel forgets: what comes back is ours
 t bpfct_alone_all_go_on all_go_on
@@ -321,8 +324,16 @@ by_hand_is_harmless()
 }
 t import_by_hand_changes_nothing by_hand_is_harmless
 
-# And back: the rules, the records, then bpfct goes.
+# And back: the records, the rules, then bpfct goes. Here also what began under bpfct: two with one
+# source port, so that ours has chosen one.
+talk new4 "$C" tcp 10.0.0.2 5005 $S4 7000
+talk new4b "$C" tcp 10.0.0.3 5005 $S4 7000
+for name in new4 new4b; do
+	WAS[$name]=$(external "$name") || echo "FAIL ${name}_under_bpfct: no answer"
+done
+t export_before_the_rules ctctl flow export
 nft_on
+t rules_are_back_all_go_on all_go_on
 back()
 {
 	local out

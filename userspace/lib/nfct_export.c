@@ -12,6 +12,7 @@
 
 struct export
 {
+	struct bpfct_pins *pins;
 	struct nfct_exported *out;
 	struct mnl_socket *nl;
 	struct ct_view_clock clock;
@@ -64,6 +65,20 @@ static int replace(struct export *e, const struct ct_flow *flow)
 	return ret;
 }
 
+/* From now on nf_conntrack translates it just so: with rules that track it must not go by
+ * the stack and be translated twice. One that ends meanwhile needs nothing. */
+static void note(struct export *e, const struct ct_flow *flow)
+{
+	struct ct_control req = {.op = CT_CONTROL_UPDATE, .set = CT_SET_STATUS, .flow = *flow};
+
+	req.gen = ct_w_gen(flow->c.word);
+	req.flow.c.word = CT_W_STATUS(CT_S_TAKEN);
+	do {
+		if (bpfct_control(e->pins, &req))
+			return;
+	} while (req.result == -EAGAIN);
+}
+
 static bool is_loopback(const struct ct_view *v)
 {
 	const uint8_t *a = v->side[CT_ORIG].src;
@@ -89,6 +104,7 @@ static int on_flow(const struct ct_flow *flow, void *arg)
 		return ret;
 	e->asked = true;
 	if (!ret) {
+		note(e, flow);
 		e->out->flows++;
 		return 0;
 	}
@@ -100,7 +116,7 @@ static int on_flow(const struct ct_flow *flow, void *arg)
 
 int nfct_export(struct bpfct_pins *p, struct nfct_exported *out)
 {
-	struct export e = {.out = out, .what = NFCT_MARK | NFCT_LABEL};
+	struct export e = {.pins = p, .out = out, .what = NFCT_MARK | NFCT_LABEL};
 	struct timespec now;
 	int ret = 0;
 
