@@ -19,6 +19,28 @@ static __always_inline int ct_is_icmp(const struct ct_tuple *t)
 	return t->proto == (t->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
 }
 
+/* Ports, and zone and protocol, each in one store: a key is hashed by words of four
+ * bytes, and a load of those would wait for narrower stores. */
+static __always_inline void ct_key4_ports(struct ct_key4 *k, __be16 first, __be16 second)
+{
+	__u32 word = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? first | (__u32)second << 16
+							       : (__u32)first << 16 | second;
+
+	__builtin_memcpy(k->port, &word, sizeof(word));
+}
+
+static __always_inline void ct_key4_proto(struct ct_key4 *k, __u16 zone, __u8 proto)
+{
+	__u32 word = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+			     ? zone | (__u32)proto << 16
+			     : (__u32)zone << 16 | (__u32)proto << 8;
+
+	__builtin_memcpy(&k->zone, &word, sizeof(word));
+}
+_Static_assert(__builtin_offsetof(struct ct_key4, pad) ==
+		       __builtin_offsetof(struct ct_key4, zone) + 3,
+	       "zone, protocol and padding are written as one");
+
 /* The canonical key (ct_key.h of the ABI) of a packet's tuple. Returns which
  * endpoint of the key is the packet's source: 0 or 1. */
 static __always_inline __u32 ct_key4_make(struct ct_key4 *k, const struct ct_tuple *t,
@@ -28,28 +50,23 @@ static __always_inline __u32 ct_key4_make(struct ct_key4 *k, const struct ct_tup
 	__u64 d = ((__u64)t->daddr[0] << 16) | t->dport;
 	__u32 src;
 
-	k->zone = t->zone;
-	k->proto = t->proto;
-	k->pad = 0;
+	ct_key4_proto(k, t->zone, t->proto);
 	if (t->proto == IPPROTO_ICMP) {
 		src = !!icmp_reply;
 		k->addr[0] = src ? t->daddr[0] : t->saddr[0];
 		k->addr[1] = src ? t->saddr[0] : t->daddr[0];
-		k->port[0] = t->sport;
-		k->port[1] = t->dport;
+		ct_key4_ports(k, t->sport, t->dport);
 		return src;
 	}
 	if (s <= d) {
 		k->addr[0] = t->saddr[0];
 		k->addr[1] = t->daddr[0];
-		k->port[0] = t->sport;
-		k->port[1] = t->dport;
+		ct_key4_ports(k, t->sport, t->dport);
 		return 0;
 	}
 	k->addr[0] = t->daddr[0];
 	k->addr[1] = t->saddr[0];
-	k->port[0] = t->dport;
-	k->port[1] = t->sport;
+	ct_key4_ports(k, t->dport, t->sport);
 	return 1;
 }
 

@@ -190,17 +190,12 @@ __noinline int ct_lookup_error(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct
 
 /* A record was found: track, count, update the word. */
 static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, struct ct_pkt *pkt,
-				    struct ct_result *res, __u8 family)
+				    struct ct_result *res, const struct ct_settings *set,
+				    struct ct_track *tr, __u8 family)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_build *b = ct_build();
-	struct ct_track *tr;
 	__u64 word;
 	int v;
 
-	if (!set || !b)
-		return -CT_DROP_MAP_MISSING;
-	tr = &b->tr;
 	__builtin_memset(tr, 0, sizeof(*tr));
 	tr->word = res->word;
 	tr->dir = res->dir;
@@ -233,7 +228,10 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 		ct_touch_count(set, conn, tr, word, pkt->len);
 	if (tr->changed)
 		ct_event(set, conn, &res->key, word, family, CT_EVENT_UPDATE);
-	ct_set_to(res, conn, &pkt->tuple, family);
+	if (family == 4)
+		ct_set_to_body(res, conn, &pkt->tuple, 4);
+	else
+		ct_set_to(res, conn, &pkt->tuple, family);
 	res->word = word;
 	res->mark = conn->mark;
 	res->route = conn->route[res->dir & 1];
@@ -245,20 +243,15 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 	return ct_w_status(word) & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_OPENING;
 }
 
-__noinline int ct_known4(struct ct_ctx *ctx, struct ct_conn4 *conn, struct ct_pkt *pkt,
-			 struct ct_result *res)
-{
-	if (!conn || !pkt || !res)
-		return -CT_DROP_MAP_MISSING;
-	return ct_known(ctx, &conn->c, pkt, res, 4);
-}
-
 __noinline int ct_known6(struct ct_ctx *ctx, struct ct_conn6 *conn, struct ct_pkt *pkt,
 			 struct ct_result *res)
 {
-	if (!conn || !pkt || !res)
+	const struct ct_settings *set = ct_settings();
+	struct ct_build *b = ct_build();
+
+	if (!conn || !pkt || !res || !set || !b)
 		return -CT_DROP_MAP_MISSING;
-	return ct_known(ctx, &conn->c, pkt, res, 6);
+	return ct_known(ctx, &conn->c, pkt, res, set, &b->tr, 6);
 }
 
 /*
@@ -293,14 +286,14 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	ct_guess(b, ctx_ifindex(ctx));
 	if (res->family == 4) {
 		struct ct_conn4 *c4 =
-			ct_find4(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
+			ct_find4_here(&pkt->tuple, pkt->flags & CT_PKT_ICMP_REPLY ? 1 : 0, b);
 
-		res->key = b->key;
+		res->key.k4 = b->key.k4;
 		if (c4) {
 			res->dir = b->found.dir;
 			res->word = b->found.word;
 			ct_guess_learn(b);
-			v = ct_known4(ctx, c4, pkt, res);
+			v = ct_known(ctx, &c4->c, pkt, res, set, &b->tr, 4);
 		}
 	} else {
 		struct ct_conn6 *c6 =

@@ -35,12 +35,14 @@ static __always_inline int fw_is_ext(__u8 next)
 	       next == IPPROTO_AH || next == IPPROTO_DSTOPTS;
 }
 
-__noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
+/* fw_mark(), for who can do without the call. */
+static __always_inline int fw_mark_here(struct __sk_buff *skb, __u32 l3)
 {
 	const struct ct_settings *set = ct_settings();
 	__u8 *first = ct_at(skb, l3, 20);
 	__be32 *w = (__be32 *)first, *l4;
-	__u32 at;
+	__u32 at, word;
+	__u8 proto;
 	__u64 h;
 
 	if (!first || !set)
@@ -48,7 +50,7 @@ __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 	h = set->secret[0];
 	if (*first >> 4 == 4) {
 		h = ct_mix(h, ((__u64)w[3] << 32) | w[4]);
-		h = ct_mix(h, first[9]);
+		proto = first[9];
 		/* Not the options: the stack writes into them (time stamp, record route). */
 		at = (*first & 0xf) * 4;
 		if (w[1] & bpf_htonl(0x3fff))
@@ -65,14 +67,18 @@ __noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
 		/* Fragments of a datagram may have other extension headers each. */
 		if (fw_is_ext(first[6]))
 			return fw_mark_end(set, h);
-		h = ct_mix(h, first[6]);
+		proto = first[6];
 		at = 40;
 	}
 	/* A packet may end with its IP header. */
 	l4 = ct_at(skb, l3 + at, 4);
-	if (l4)
-		h = ct_mix(h, at == 4 ? *l4 & bpf_htonl(0xffff0000) : *l4);
-	return fw_mark_end(set, h);
+	word = !l4 ? 0 : at == 4 ? *l4 & bpf_htonl(0xffff0000) : *l4;
+	return fw_mark_end(set, ct_mix(h, (__u64)proto << 32 | word));
+}
+
+__noinline int fw_mark(struct __sk_buff *skb, __u32 l3)
+{
+	return fw_mark_here(skb, l3);
 }
 
 /* The mark that a datagram had before the stack cut it; pkt is the whole's. */
@@ -95,11 +101,8 @@ __noinline int fw_mark_uncut(struct __sk_buff *skb, const struct ct_pkt *pkt)
 		h = ct_mix(h, ((__u64)t->saddr[2] << 32) | t->daddr[2]);
 		h = ct_mix(h, ((__u64)t->saddr[3] << 32) | t->daddr[3]);
 	}
-	h = ct_mix(h, t->proto);
 	l4 = ct_at(skb, pkt->l4_off, 4);
-	if (l4)
-		h = ct_mix(h, *l4);
-	return fw_mark_end(set, h);
+	return fw_mark_end(set, ct_mix(h, (__u64)t->proto << 32 | (l4 ? *l4 : 0)));
 }
 
 #endif

@@ -116,10 +116,10 @@ __noinline int fw_to_hop(struct __sk_buff *skb)
 		return fw_drop(-CT_DROP_MAP_MISSING);
 	v = fw_rewrite_link(skb, &w->pkt, &f->hop);
 	if (v >= 0)
-		v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
+		v = nat_apply_here(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 	if (v < 0)
 		return fw_drop_all(w, v);
-	skb->tc_index = fw_mark(skb, w->pkt.l3_off);
+	skb->tc_index = fw_mark_here(skb, w->pkt.l3_off);
 	ct_stat(CT_STAT_FAST_FORWARD);
 	to = f->hop.nh.ifindex;
 	if (w->pkt.flags & CT_PKT_GATHERED) {
@@ -481,7 +481,7 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	 * is taken behind an Ethernet header and would not be found behind two tags. */
 	if (l2 && fw_out_tagged(skb))
 		return FW_NEXT;
-	want = mark ? fw_mark(skb, fw_l3(l2)) : 0;
+	want = mark ? fw_mark_here(skb, fw_l3(l2)) : 0;
 	if (mark && mark == want && fw_from_ours(skb))
 		return FW_NEXT;
 	v = ct_parse(skb, &w->pkt, 0, l2);
