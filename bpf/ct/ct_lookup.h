@@ -243,17 +243,6 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 	return ct_w_status(word) & CT_S_SEEN_REPLY ? CT_ESTABLISHED : CT_OPENING;
 }
 
-__noinline int ct_known6(struct ct_ctx *ctx, struct ct_conn6 *conn, struct ct_pkt *pkt,
-			 struct ct_result *res)
-{
-	const struct ct_settings *set = ct_settings();
-	struct ct_build *b = ct_build();
-
-	if (!conn || !pkt || !res || !set || !b)
-		return -CT_DROP_MAP_MISSING;
-	return ct_known(ctx, &conn->c, pkt, res, set, &b->tr, 6);
-}
-
 /*
  * Packet to connection. pkt comes from ct_parse(); res is filled. Returns a
  * verdict (CT_UNTRACKED .. CT_RELATED), or a negative drop reason, which the
@@ -304,7 +293,7 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 			res->dir = b->found.dir;
 			res->word = b->found.word;
 			ct_guess_learn(b);
-			v = ct_known6(ctx, c6, pkt, res);
+			v = ct_known(ctx, &c6->c, pkt, res, set, &b->tr, 6);
 		}
 	}
 	if (v != CT_NEW) {
