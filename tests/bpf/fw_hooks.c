@@ -258,6 +258,18 @@ static void a_route_is_kept_under_the_epoch_it_was_asked_in(void **state)
 	}
 }
 
+/* ctd has just given a sign of life: routes are kept for its epoch. */
+static int reset_hooks(void **state)
+{
+	struct ct_control req = {.op = CT_CONTROL_CLOCK};
+
+	memset(&hook, 0, sizeof(hook));
+	reset(state);
+	assert_int_equal(bpfct_control(&core.pins, &req), 0);
+	core.pins.settings->heartbeat = req.jiffies;
+	return 0;
+}
+
 /* Forwarded by the fast path: addresses, hop limit and, for the kernel to check, skb->csum. */
 static void what_is_forwarded_keeps_the_sum_of_the_whole(void **state)
 {
@@ -276,8 +288,7 @@ static void what_is_forwarded_keeps_the_sum_of_the_whole(void **state)
 			x = p;
 			x.src = ROUTER[six];
 			x.ttl = 63;
-			reset(NULL);
-			hook.tc_index = 0;
+			reset_hooks(NULL);
 			CAME_OUT(&x, IN(&p, TC_ACT_REDIRECT));
 		}
 }
@@ -358,18 +369,6 @@ static int tear_down_hooks(void **state)
 {
 	bpf_object__close(hooks);
 	return core_down(state);
-}
-
-/* ctd has just given a sign of life: routes are kept for its epoch. */
-static int reset_hooks(void **state)
-{
-	struct ct_control req = {.op = CT_CONTROL_CLOCK};
-
-	memset(&hook, 0, sizeof(hook));
-	reset(state);
-	assert_int_equal(bpfct_control(&core.pins, &req), 0);
-	core.pins.settings->heartbeat = req.jiffies;
-	return 0;
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, reset_hooks)
