@@ -256,6 +256,51 @@ t and_leaves_the_others_alone seen_as $RW4 tcp "$BOTH4" 7000
 t rule_by_interface_still_redirects by redirect talk $BOTH4 7001
 on "$R" ip rule del iif lan0 ipproto tcp dport 7001 table 100
 
+# --- changes under a live connection: its packets follow at once. What counts is that they
+# do; how many of the first packets after a change did is told (see docs/gateway.md).
+way_changes()
+{
+	on "$C" /usr/bin/python3 - "$R" "$S" "$X" "$@" <<-'END'
+		import socket, subprocess, sys, time
+		router, s, x, to, old, new = sys.argv[1:]
+		sock = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
+		sock.connect((to, 7009))
+		def run(ns, *cmd):
+		    return subprocess.run(["nsenter", f"--net=/run/netns/{ns}", *cmd], capture_output=True, text=True, check=True).stdout
+		def count(ns):
+		    return int(run(ns, "nft", "list", "table", "inet", "way").split("packets ")[1].split()[0])
+		def arrives(ns, before, seconds):
+		    end = time.monotonic() + seconds
+		    while time.monotonic() < end:
+		        if count(ns) > before:
+		            return True
+		    return False
+		sock.send(b"1"), sock.send(b"2")
+		first, rounds = 0, 10
+		for i in range(rounds):
+		    gateway, ns = ((new, x), (old, s))[i % 2]
+		    before = count(ns)
+		    run(router, "ip", "route", "replace", to, "via", gateway)
+		    sock.send(b"after the change")
+		    if arrives(ns, before, 0.2):
+		        first += 1
+		        continue
+		    sock.send(b"a moment later")
+		    if not arrives(ns, before, 5):
+		        sys.exit(f"round {i}: the old way still")
+		print(f"the first packet was right {first} times of {rounds}")
+		if first < rounds / 2:
+		    sys.exit("too late, too often")
+	END
+}
+for ns in "$S" "$X"; do
+	nft_in "$ns" <<-END
+		table inet way { chain i { type filter hook input priority 0; udp dport 7009 counter drop; }; }
+	END
+done
+t route_change_moves_a_live_connection_v4 way_changes $BOTH4 $S4 198.51.100.2
+t route_change_moves_a_live_connection_v6 way_changes $BOTH6 $S6 2001:db8:9::2
+
 # --- xfrm
 policy()
 {
