@@ -52,8 +52,8 @@ static bool same(const struct ifset *a, const struct ifset *b)
 	return true;
 }
 
-/* Loopback, what `set skip on` names, and what has our programs: before attach_start() that is what a former
- * ctd has left. 0 or -ENOMEM, then *out is freed. */
+/* Loopback, what `set skip on` names, and what has our programs: before attach_start()
+ * that is what a former ctd has left. 0 or -ENOMEM, then *out is freed. */
 static int find_open(const struct ctd *d, struct ifset *out)
 {
 	const struct fw_ifs *ifs = rules_ifs(d);
