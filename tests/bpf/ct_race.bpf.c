@@ -176,22 +176,25 @@ __noinline int race_delete(void)
 	return 0;
 }
 
-/* ctctl -I of the work area's tuple, untranslated. */
+/* ctctl -I of the work area's tuple, untranslated. Its key is in the work area too: on the
+ * stack it would not fit Linux 6.1's. */
 __noinline int race_create(void)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_work *w = ct_work();
-	union ct_key key = {};
 	struct ct_control *req;
 	__u32 zero = 0, hi;
 	struct ct_tuple *t;
+	union ct_key *key;
 	int v;
 
 	req = bpf_map_lookup_elem(&race_req_v1, &zero);
 	if (!w || !set || !req)
 		return 0;
 	t = &w->pkt.tuple;
-	hi = t->family == 4 ? ct_key4_make(&key.k4, t, 0) : ct_key6_make(&key.k6, t, 0);
+	key = &w->res.key;
+	__builtin_memset(key, 0, sizeof(*key));
+	hi = t->family == 4 ? ct_key4_make(&key->k4, t, 0) : ct_key6_make(&key->k6, t, 0);
 	__builtin_memset(&req->flow, 0, sizeof(req->flow));
 	req->op = CT_CONTROL_CREATE;
 	req->flow.c.word = hi ? CT_W_ORIG_HI : 0;
@@ -201,11 +204,11 @@ __noinline int race_create(void)
 	if (t->family == 4) {
 		req->flow.conn4.reply_saddr = t->daddr[0];
 		req->flow.conn4.reply_daddr = t->saddr[0];
-		v = ct_control_create(set, req, &key, 4);
+		v = ct_control_create(set, req, key, 4);
 	} else {
 		__builtin_memcpy(req->flow.conn6.reply_saddr, t->daddr, 16);
 		__builtin_memcpy(req->flow.conn6.reply_daddr, t->saddr, 16);
-		v = ct_control_create(set, req, &key, 6);
+		v = ct_control_create(set, req, key, 6);
 	}
 	return v;
 }
