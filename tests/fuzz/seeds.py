@@ -23,15 +23,21 @@ def pieces(path):
                 yield line[:1], ESCAPE.sub(plain, line[2:].rstrip(b"\n"))
 
 
+# Settings: 0x08 plays SIP over TCP, the upper bits say how small the pieces are.
+SETTINGS = {"sip": (0x00, 0x38)}
+
+
 def main():
-    for path in sorted(glob.glob(os.path.join(TOP, "tests/alg/corpus", sys.argv[1] + "-*.txt"))):
-        data = bytearray([0])
-        for side, text in pieces(path):
-            size = min(len(text), 0x3FFF)
-            data += bytes([(0x80 if side == b"R" else 0) | size >> 8, size & 0xFF]) + text[:size]
-        if len(data) <= 16384:
-            with open(os.path.join(sys.argv[2], os.path.basename(path)), "wb") as f:
-                f.write(data)
+    kind, folder = sys.argv[1:]
+    for path in sorted(glob.glob(os.path.join(TOP, "tests/alg/corpus", kind + "-*.txt"))):
+        for setting in SETTINGS.get(kind, (0,)):
+            data = bytearray([setting])
+            for side, text in pieces(path):
+                size = min(len(text), 0x3FFF)
+                data += bytes([(0x80 if side == b"R" else 0) | size >> 8, size & 0xFF]) + text[:size]
+            if len(data) <= 16384:
+                with open(os.path.join(folder, f"{os.path.basename(path)}.{setting}"), "wb") as f:
+                    f.write(data)
 
 
 main()
