@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Two CPUs, in step, do to one tuple what must not go wrong at once, a million
- * operations a test. Afterwards the tables are held
- * against the invariants of DESIGN 3 and the events against each other.
+ * Two CPUs, in step, do to one tuple what must not go wrong at once: a million
+ * operations a test, under `make check-long` a million rounds. Afterwards the
+ * tables are held against the invariants of DESIGN 3 and the events against each other.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -19,11 +19,9 @@
 #include "race.h"
 #include "userspace/ctctl/check.h"
 
-#define TUPLES RACE_TUPLES /* a batch is one round of each */
-/* Batches of a race on one family: a million operations on both. */
-#define EVENTS	   (1u << 20)
-#define BATCHES(t) (EVENTS / (2 * 2 * TUPLES * (t)->steps))
-#define LEDGER	   (1u << 22)
+#define TUPLES	RACE_TUPLES /* a batch is one round of each */
+#define MILLION (1u << 20)
+#define LEDGER	(1u << 22)
 
 struct bpfct_core race_core;
 uint32_t race_hz;
@@ -257,18 +255,25 @@ static void check_empty(int family)
 	assert_int_equal(findings(family), 0);
 }
 
+/* Half of a race, as there are two families: a million operations, or with BPFCT_LONG
+ * (make check-long) a million rounds, where each pair of events meets a million times. */
+static unsigned int batches(const struct race_test *t)
+{
+	return MILLION / (2 * TUPLES * (getenv("BPFCT_LONG") ? 1 : 2 * t->steps));
+}
+
 void run_race(const struct race_test *t, int family)
 {
 	struct runner r[2] = {{.cpu = 0, .repeat = TUPLES * t->steps},
 			      {.cpu = 1, .repeat = TUPLES * t->steps}};
 	uint64_t lost = dropped(CT_DROP_EVENT_LOST), passed = 0, together = 0, refused = 0;
-	unsigned int i, left, bad = 0, rounds = 0;
+	unsigned int i, n = batches(t), left, bad = 0, rounds = 0;
 
 	reset(t, family);
 	stop = false;
 	for (i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&r[i].thread, NULL, run_thread, &r[i]), 0);
-	for (i = 0; i < BATCHES(t) && bad < 5; i++) {
+	for (i = 0; i < n && bad < 5; i++) {
 		pthread_barrier_wait(&begin);
 		pthread_barrier_wait(&end);
 		ring_buffer__consume(ledger.ring);

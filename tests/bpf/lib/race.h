@@ -24,7 +24,7 @@ struct race_test {
 	void (*between)(int family);
 };
 
-/* A million operations on one family (4, 6), half on each CPU. */
+/* The rounds of one family (4, 6), half of each on each CPU. */
 void run_race(const struct race_test *t, int family);
 
 int race_set_up(void **state);
