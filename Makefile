@@ -61,7 +61,7 @@ packages: ## install what packaging/packages.txt names and the machine lacks
 build: $(O)/ctd $(O)/ctctl $(O)/libalg.a $(BPF_OBJ) ## compile everything (no tests)
 bpf: $(BPF_OBJ) ## compile the BPF objects only
 
-demo: all ## ctd and the firewall between three namespaces, real traffic, the table
+demo: all ## examples/home.conf between two LANs and a server, real traffic, the table
 	$(Q)O=$(O) tests/demo
 
 check: all ## build and run all tests, lint included

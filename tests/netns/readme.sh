@@ -64,6 +64,7 @@ mkdir -p "$TMP/root/etc/bpfct"
 conf=$TMP/root/etc/bpfct/ctd.conf
 sed -n "/ctd.conf <<'END'/,/^END/p" README.md | sed '1d;$d' >"$conf"
 t readme_has_a_rule_file test -s "$conf"
+t it_is_the_home_example diff <(grep -v '^#' examples/home.conf | grep .) "$conf"
 t the_check_accepts_it "$CTD" --check -f "$conf" --netns "$R"
 {
 	grep '=' "$conf"
