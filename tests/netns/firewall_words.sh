@@ -393,4 +393,153 @@ t skipped_interface_has_no_program bash -c "! nsenter --net=/run/netns/$R bpftoo
 t others_are_judged_as_before blocked "$S" tcp "$C4" 7021
 t skip_ends_with_its_line unskipped
 
+# ctctl fw explain: what it says is what a packet then meets, and asking leaves no trace.
+explain_rules()
+{
+	load 'set antispoof strict' -- \
+		'forward in on wan0 proto tcp port 8080 -> 10.0.0.2 port 7020' \
+		'nat out on wan0 proto udp from 10.0.0.0/24 to any port 7001 -> (wan0) ports 50000-59999 eim' \
+		'block in on lan0 proto tcp port 7001' \
+		'pass in on lan0 proto tcp to self port 7010 limit 2/1h' \
+		"$@"
+}
+# says STATUS PATTERN WORDS... : what explain answers
+says()
+{
+	local want=$1 pattern=$2 rc=0
+	shift 2
+	ctctl fw explain "$@" >"$TMP/said" 2>&1 || rc=$?
+	cat "$TMP/said"
+	[ "$rc" = "$want" ] || { echo "exit status $rc, not $want"; return 1; }
+	grep -qE -- "$pattern" "$TMP/said" || { echo "does not say $pattern"; return 1; }
+}
+t explain_rules_load explain_rules
+explained_pass()
+{
+	says 0 '^rule: line 10: pass in on' in on lan0 proto tcp from "$1" port 4000 to "$2" port 7000 &&
+		reach "$C" tcp "$2" 7000 &&
+		says 0 "^route: out wan0 to $2, redirected" in on lan0 proto tcp from "$1" port 4000 to "$2" port 7000
+}
+t explain_pass_v4 explained_pass "$C4" "$S4"
+t explain_pass_v6 explained_pass "$C6" "$S6"
+explained_default()
+{
+	says 3 '^rule: .*the default denies' in on dmz0 proto tcp from 10.9.0.2 port 4000 to "$S4" port 7000 &&
+		blocked "$OTHER" tcp "$S4" 7000
+}
+t explain_default explained_default
+explained_block()
+{
+	says 3 '^rule: line 8: block in on lan0 proto tcp' in on lan0 proto tcp from "$1" port 4000 to "$2" port 7001 &&
+		blocked "$C" tcp "$2" 7001
+}
+t explain_block_v4 explained_block "$C4" "$S4"
+t explain_block_v6 explained_block "$C6" "$S6"
+explained_table()
+{
+	ctctl fw table add blocked "$C4" &&
+		says 3 '^rule: line 5: block in from <blocked>' in on lan0 proto udp from "$C4" port 4000 to "$S4" port 7000 &&
+		blocked "$C" udp "$S4" 7000 && ctctl fw table del blocked "$C4" &&
+		says 0 '^rule: line 10' in on lan0 proto udp from "$C4" port 4000 to "$S4" port 7000 && reach "$C" udp "$S4" 7000
+}
+t explain_table explained_table
+explained_nat()
+{
+	local ask=(in on lan0 proto udp from "$C4" port 47001 to "$S4" port) seen
+	says 0 "^source: line 7: nat out .*: address $RW4, port from 50000-59999" "${ask[@]}" 7001 &&
+		says 0 '^binding: none yet' "${ask[@]}" 7001 || return
+	seen=$(reach "$C" udp "$S4" 7001 47001) || return
+	seen=${seen% *}
+	echo "the server saw $seen"
+	says 0 "^connection: udp, original" "${ask[@]}" 7001 || return
+	ctctl flow flush >/dev/null && says 0 "^binding: $RW4 port [0-9]+\$" "${ask[@]}" 7001 || return
+	[ "$(sed -n 's/^binding: \(.*\) port \(.*\)/\1 \2/p' "$TMP/said")" = "$seen" ]
+}
+t explain_nat_and_its_binding explained_nat
+explained_forward()
+{
+	local ask=(in on wan0 proto tcp from "$S4" port 4000 to "$RW4" port 8080)
+	says 0 '^destination: line 6: forward in .*: becomes 10.0.0.2 port 7020' "${ask[@]}" &&
+		says 0 '^route: out lan0 to 10.0.0.2,' "${ask[@]}" && reach "$S" tcp "$RW4" 8080
+}
+t explain_forward explained_forward
+explained_self()
+{
+	says 0 '^route: the router itself' in on lan0 proto icmp from "$C4" to "$RL4" &&
+		on "$C" ping -c 1 -W 2 "$RL4"
+}
+t explain_to_the_router explained_self
+explained_limit()
+{
+	local ask=(in on lan0 proto tcp from "$C4" port 4000 to "$RL4" port 7010)
+	says 0 '^rule: line 9: .* limit 2/3600s' "${ask[@]}" && reach "$C" tcp "$RL4" 7010 &&
+		says 0 '^rule: line 9' "${ask[@]}" && reach "$C" tcp "$RL4" 7010 &&
+		says 3 '^refused: fw_limit' "${ask[@]}" && blocked "$C" tcp "$RL4" 7010
+}
+t explain_limit explained_limit
+explained_spoof()
+{
+	says 3 "^refused: $1" in on lan0 proto udp from "$2" port 4000 to "$3" port 7000 && refuses "$2" "$3"
+}
+t explain_antispoof_v4 explained_spoof fw_spoof 10.9.0.2 "$S4"
+t explain_antispoof_v6 explained_spoof fw_spoof fd00:9::2 "$S6"
+t explain_martian explained_spoof fw_martian 127.0.0.1 "$S4"
+# A connection outlives the rule that admitted it; another one does not begin.
+explained_established()
+{
+	local ask=(in on lan0 proto udp from "$C4" port 47002 to "$S4" port 7000)
+	reach "$C" udp "$S4" 7000 47002 && explain_rules 'block in on lan0 proto udp' || return
+	says 0 '^connection: udp, original direction; its packets are not judged again' "${ask[@]}" &&
+		reach "$C" udp "$S4" 7000 47002 &&
+		says 3 '^rule: line 10: block in on lan0 proto udp' "${ask[@]/47002/47003}" &&
+		blocked "$C" udp "$S4" 7000 47003
+}
+t explain_established explained_established
+# Of a binding all but the seconds that it has left.
+marks()
+{
+	ctctl stats && ctctl fw show -j && ctctl nat && ctctl nat bindings | sed 's/ *[0-9]*$//' &&
+		ctctl flow count && ctctl fw table show && ctctl fw table show blocked
+}
+ask_much()
+{
+	local port
+	for port in 7000 7001 7010; do
+		ctctl fw explain in on lan0 proto tcp from 10.0.0.9 port 4000 to "$S4" port "$port"
+		ctctl fw explain in on lan0 proto udp from 10.0.0.9 port 4000 to "$S4" port "$port"
+		ctctl fw explain in on lan0 proto tcp from 10.0.0.9 port 4000 to "$RL4" port "$port"
+		ctctl fw explain in on lan0 proto tcp from 10.9.0.2 port 4000 to "$S4" port "$port"
+		ctctl fw explain in on wan0 proto tcp from "$S4" port 4000 to "$RW4" port 8080
+	done
+}
+# Again if something else happened meanwhile: a trace would be there each time.
+no_trace()
+{
+	explain_rules && ctctl flow flush >/dev/null 2>&1 || return
+	for _ in 1 2 3 4 5; do
+		marks >"$TMP/marks.before"
+		ask_much >"$TMP/said"
+		[ "$(grep -c '^answer: ' "$TMP/said")" = 15 ] || return
+		marks | diff "$TMP/marks.before" - && return
+	done
+	return 1
+}
+t explain_leaves_no_trace no_trace
+explain_usage()
+{
+	says 2 'takes in on IF' in on lan0 && says 2 'not .10.0.0.300' in on lan0 from 10.0.0.300 &&
+		says 2 'no protocol' in on lan0 proto tpc && says 2 'two families' in on lan0 proto tcp from "$C4" to "$S6" &&
+		says 2 'flags are letters' in on lan0 proto tcp from "$C4" to "$S4" flags X &&
+		says 1 'no such interface' in on nosuch0 proto tcp from "$C4" to "$S4" &&
+		says 0 'loopback is never filtered' in on lo proto tcp from 127.0.0.1 to 127.0.0.1 &&
+		says 3 'opens none' in on lan0 proto tcp from "$C4" port 4000 to "$S4" port 7000 flags R
+}
+t explain_says_what_is_wrong explain_usage
+explain_json()
+{
+	ctctl -j fw explain in on lan0 proto tcp from "$C4" port 4000 to "$S4" port 7001 >"$TMP/said"
+	[ $? = 3 ] && /usr/bin/python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); assert a["passes"] is False and "line 8" in a["rule"], a' "$TMP/said"
+}
+t explain_in_json explain_json
+
 finish

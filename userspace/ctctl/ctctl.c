@@ -23,6 +23,9 @@ static const struct ctctl_verb verbs[] = {
 	{"fw", "confirm", ctctl_fw_confirm, "                keep what was loaded with --confirm"},
 	{"fw", "unload", ctctl_fw_unload, "[--export]       take everything out: all is open"},
 	{"fw", "show", ctctl_fw_show, "                   the rules in force"},
+	{"fw", "explain", ctctl_fw_explain,
+	 "in on IF proto P from A [port N] to B [port N] [flags F|icmp-type T]\n"
+	 "                                what would become of such a packet; sends nothing"},
 	{"fw", "table", ctctl_fw_table,
 	 "show|flush|add|del [NAME [ADDRESS...]]\n"
 	 "                                the tables of the rules, and what is in them"},

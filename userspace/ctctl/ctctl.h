@@ -45,6 +45,7 @@ int ctctl_fw_check(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_load(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_confirm(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_unload(struct ctctl *c, int argc, char **argv);
+int ctctl_fw_explain(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_show(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_table(struct ctctl *c, int argc, char **argv);
 int ctctl_frag(struct ctctl *c, int argc, char **argv);

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "control_fw.h"
 #include "events.h"
+#include "explain.h"
 #include "guard.h"
 #include "import.h"
 #include "rules.h"
@@ -227,6 +228,7 @@ static const struct {
 	{"load", true, op_load},
 	{"confirm", true, op_confirm},
 	{"show", false, op_show},
+	{"explain", false, op_explain},
 	{"events", false, op_events},
 	{"import", true, op_import},
 	{"export", true, op_export},
@@ -263,7 +265,7 @@ int control_run(struct ctd *d, struct control_request *req)
 		return ret;
 	}
 	snprintf(req->error, sizeof(req->error),
-		 "unknown op, expected one of ping, status, load, confirm, show, events, import, "
-		 "export, quit, table_show, table_add, table_del, table_flush");
+		 "unknown op, expected one of ping, status, load, confirm, show, explain, events, "
+		 "import, export, quit, table_show, table_add, table_del, table_flush");
 	return -EINVAL;
 }

@@ -41,6 +41,7 @@ struct ctd {
 	struct bpfct_core core;
 	struct rules *rules;	       /* rules.c: configuration and what is compiled from it */
 	struct firewall *fw;	       /* firewall.c: the consumer's object */
+	struct fw_explain *explain;    /* explain.c: NULL until somebody asks */
 	struct guard *guard;	       /* guard.c */
 	struct attach *attach;	       /* attach.c */
 	struct aside *aside;	       /* aside.c */

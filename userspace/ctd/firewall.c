@@ -84,11 +84,25 @@ static int share_own_maps(struct firewall *fw, struct bpf_object *obj)
 		if (strncmp(bpf_map__name(map), "fw_", 3))
 			continue;
 		fd = map_fd(fw, bpf_map__name(map));
+		if (fd < 0 && strchr(bpf_map__name(map), '.')) /* another object's .bss */
+			continue;
 		ret = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
 		if (ret)
 			return ret;
 	}
 	return 0;
+}
+
+int firewall_share(struct ctd *d, struct bpf_object *obj)
+{
+	char err[256] = "";
+	int ret = bpfct_core_share(&d->core, obj, err, sizeof(err));
+
+	if (!ret)
+		ret = share_own_maps(d->fw, obj);
+	if (ret)
+		log_event(LOG_FAULT, "share", "error=\"%s\"", err[0] ? err : strerror(-ret));
+	return ret;
 }
 
 static int load_l3(struct ctd *d)

@@ -13,6 +13,7 @@
 #include "confirm.h"
 #include "control.h"
 #include "events.h"
+#include "explain.h"
 #include "firewall.h"
 #include "frag_sweep.h"
 #include "guard.h"
@@ -332,6 +333,7 @@ static int run(struct ctd *d)
 		event_base_free(d->base);
 out_load:
 	guard_stop(d, ret && !d->core.adopted);
+	explain_stop(d);
 	firewall_stop(d);
 	bpfct_core_close(&d->core);
 out_lock:

@@ -335,6 +335,11 @@ unsigned int rules_count(const struct ctd *d)
 	return fw_conf_rules(d->rules->conf);
 }
 
+unsigned int rules_line(const struct ctd *d, unsigned int n, FILE *out)
+{
+	return fw_conf_rule(d->rules->conf, n, out);
+}
+
 int rules_hits(const struct ctd *d, unsigned int n, FILE *text, struct fw_hit *hit)
 {
 	if (n)

@@ -46,6 +46,8 @@ void rules_free(struct rules *r); /* NULL is allowed */
 /* The running configuration in canonical form. */
 void rules_print(const struct ctd *d, FILE *out);
 unsigned int rules_count(const struct ctd *d);
+/* Line of rule n in its file, its text on out; 0: there is none. */
+unsigned int rules_line(const struct ctd *d, unsigned int n, FILE *out);
 /* Text and counters of rule n (0: the default). */
 int rules_hits(const struct ctd *d, unsigned int n, FILE *text, struct fw_hit *hit);
 
