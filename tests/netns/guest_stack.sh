@@ -149,7 +149,7 @@ on "$R" nft flush ruleset
 established_is_stopped()
 {
 	local pid size
-	on "$C" curl -sS --max-time 30 --limit-rate 2M -o "$TMP/got" "http://$S4/large" >/dev/null 2>&1 &
+	on "$C" curl -sS --max-time 60 --limit-rate 1M -o "$TMP/got" "http://$S4/large" >/dev/null 2>&1 &
 	pid=$!
 	poll_until 10 test -s "$TMP/got"
 	nft_in "$R" <<-END

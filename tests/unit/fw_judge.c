@@ -111,8 +111,8 @@ static void tables_of_the_file_count(void **state)
 {
 	(void)state;
 	CHECK("10.0.0.2", "10.0.0.1",
-	      {"table admins { 10.0.0.0/30, 192.0.2.1 }\npass in on lan0 from <admins>\n", LAN, true,
-	       1},
+	      {"table admins { 10.0.0.0/30, 192.0.2.1 }\npass in on lan0 from <admins>\n", LAN,
+	       true, 1},
 	      {"table admins { 10.0.0.4/30, 192.0.2.1 }\npass in on lan0 from <admins>\n", LAN,
 	       false, 0},
 	      {"table bad { 10.0.0.2 }\nblock in on lan0 from <bad>\npass in on lan0\n", LAN, false,
