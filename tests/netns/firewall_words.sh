@@ -1,4 +1,5 @@
 #!/bin/bash
+# timeout: 600
 # The words of the language that are not pass, block and nat: tables and limits,
 # `block return`, antispoof, `set mss clamp`, `set skip on`.
 #
@@ -469,6 +470,23 @@ explained_self()
 		on "$C" ping -c 1 -W 2 "$RL4"
 }
 t explain_to_the_router explained_self
+explained_no_way()
+{
+	local ask=(in on lan0 proto udp from "$C4" port 4000 to 198.51.100.9 port 7000) rc=0
+	says 0 '^route: not forwarded: .* no route' "${ask[@]}" || return
+	on "$R" ip route add blackhole 198.51.100.0/24 || return
+	says 3 '^route: none: the stack refuses it' "${ask[@]}" || rc=1
+	on "$R" ip route del blackhole 198.51.100.0/24
+	return "$rc"
+}
+t explain_without_a_way explained_no_way
+explained_skip()
+{
+	local ask=(in on dmz0 proto tcp from 10.9.0.2 port 4000 to "$S4" port 7000)
+	load 'set skip on dmz0' && says 0 "none is asked: .set skip on." "${ask[@]}" && reach "$OTHER" tcp "$S4" 7000 &&
+		explain_rules && says 3 'the default denies' "${ask[@]}"
+}
+t explain_skipped_interface explained_skip
 explained_limit()
 {
 	local ask=(in on lan0 proto tcp from "$C4" port 4000 to "$RL4" port 7010)

@@ -256,7 +256,7 @@ static void tell_route(struct tale *t)
 	if (q->fib == BPF_FIB_LKUP_RET_NOT_FWDED || q->fib == BPF_FIB_LKUP_RET_FWD_DISABLED) {
 		say(t, "route",
 		    is_ours(t, &q->seen) ? "the router itself"
-					 : "not forwarded: the stack takes it or drops it");
+					 : "not forwarded: to many, or there is no route");
 	} else if (q->fib == BPF_FIB_LKUP_RET_BLACKHOLE || q->fib == BPF_FIB_LKUP_RET_UNREACHABLE ||
 		   q->fib == BPF_FIB_LKUP_RET_PROHIBIT) {
 		say(t, "route", "none: the stack refuses it");
