@@ -53,12 +53,20 @@ static __always_inline int fw_martian6(const struct ct_tuple *t)
 	return t->saddr[3] || !fw_v6_prefix(t->daddr[0], 0xff000000, 0xff000000);
 }
 
+/* What a DHCPv4 server sends to a client that may have neither address nor route yet
+ * (RFC 2131 4.1). The kernel's check does not see it: such a client listens by a packet
+ * socket, which is ahead of that, but behind us. The rules decide. */
+static __always_inline int fw_dhcp_answer(const struct ct_tuple *t)
+{
+	return t->proto == IPPROTO_UDP && t->sport == bpf_htons(67) && t->dport == bpf_htons(68);
+}
+
 /* A source that no route speaks of: nobody's yet, or the link's own, of which each
  * interface has the same network. */
 static __always_inline int fw_no_way_back(const struct ct_tuple *t)
 {
 	if (t->family == 4)
-		return !t->saddr[0] || t->daddr[0] == ~0U;
+		return !t->saddr[0] || t->daddr[0] == ~0U || fw_dhcp_answer(t);
 	return fw_v6_low(t->saddr) || fw_v6_prefix(t->saddr[0], 0xffc00000, 0xfe800000);
 }
 
