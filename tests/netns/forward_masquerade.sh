@@ -9,6 +9,8 @@
 # without (full ones); the router's own egress has none in either case.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/servers.sh
+. tests/lib/servers.sh
 need curl iperf3 ping traceroute dig tcpdump ethtool
 
 net_router
@@ -30,20 +32,7 @@ serve_http "$R" 8080
 serve "$S" iperf3 -s
 poll_until 10 listening "$S" 5201
 
-dns_server()
-{
-	if command -v dnsmasq >/dev/null; then
-		serve "$S" dnsmasq "$@"
-	else
-		local tree lib
-		tree=$(fetch_closure dnsmasq-base) || return
-		lib=$tree/usr/lib/x86_64-linux-gnu:$tree/lib/x86_64-linux-gnu
-		serve "$S" env "LD_LIBRARY_PATH=$lib" "$tree/usr/sbin/dnsmasq" "$@"
-	fi
-	poll_until 10 listening "$S" 53 u
-}
-dns_server --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --group=root \
-	--pid-file= --address=/page.test/203.0.113.99 --address=/page.test/2001:db8::99 ||
+serve_dnsmasq "$S" --address=/page.test/203.0.113.99 --address=/page.test/2001:db8::99 ||
 	echo "FAIL dns_server_starts: $(cat "$TMP"/serve.* | tail -n 1)"
 
 # All that arrives is captured; what leaves has partial checksums by right.

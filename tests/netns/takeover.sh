@@ -10,6 +10,8 @@
 # a connection that is not known are dropped: what goes on has been handed over.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/servers.sh
+. tests/lib/servers.sh
 need nft conntrack curl ping jq
 
 net_router
@@ -63,43 +65,6 @@ conf=$(
 	END
 )
 
-# A real sshd on the router. It is unpacked, not installed: the account it wants and a
-# root that may log in by key are put into /etc for this mount namespace alone.
-start_sshd()
-{
-	local tree='' file
-	SSHD=$(command -v sshd) || {
-		tree=$(fetch_closure openssh-server) || return
-		SSHD=$tree/usr/sbin/sshd
-	}
-	SSH_LIB=$tree/usr/lib/x86_64-linux-gnu:$tree/lib/x86_64-linux-gnu
-	SSH=$(command -v ssh) || SSH=$tree/usr/bin/ssh
-	for file in passwd shadow; do
-		sed 's/^root:[^:]*:/root:*:/' "/etc/$file" >"$TMP/$file"
-	done
-	sed -i 's/^root:\*:/root:x:/' "$TMP/passwd"
-	grep -q ^sshd: "$TMP/passwd" || echo "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin" >>"$TMP/passwd"
-	for file in passwd shadow; do
-		mount --bind "$TMP/$file" "/etc/$file" || return
-	done
-	mkdir -p /run/sshd
-	local keygen
-	keygen=$(command -v ssh-keygen) || keygen=$tree/usr/bin/ssh-keygen
-	env "LD_LIBRARY_PATH=$SSH_LIB" "$keygen" -q -t ed25519 -N '' -f "$TMP/host_key" &&
-		env "LD_LIBRARY_PATH=$SSH_LIB" "$keygen" -q -t ed25519 -N '' -f "$TMP/user_key" || return
-	cat >"$TMP/sshd_config" <<-END
-		HostKey $TMP/host_key
-		AuthorizedKeysFile $TMP/user_key.pub
-		StrictModes no
-		UsePAM no
-		PermitRootLogin yes
-		UseDNS no
-		PidFile none
-	END
-	serve "$R" env "LD_LIBRARY_PATH=$SSH_LIB" "$SSHD" -D -e -f "$TMP/sshd_config"
-	poll_until 10 listening "$R" 22
-}
-
 # session NAME NS COMMAND... : a command that answers lines, its input and output kept
 declare -A INPUT
 session()
@@ -115,8 +80,7 @@ session()
 
 ssh_session()
 {
-	session "$1" "$C" env "LD_LIBRARY_PATH=$SSH_LIB" "$SSH" -T -F none -i "$TMP/user_key" -o BatchMode=yes \
-		-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ServerAliveInterval=0 "root@$2" cat
+	session "$1" "$C" env "LD_LIBRARY_PATH=$SSH_LIB" "$SSH" -T "${SSH_OPTIONS[@]}" "root@$2" cat
 }
 
 answered()
@@ -210,7 +174,7 @@ all_go_on()
 }
 
 nft_on
-start_sshd || { echo "FAIL sshd_starts: cannot be fetched or does not start"; exit 1; }
+start_sshd "$R" || { echo "FAIL sshd_starts: cannot be fetched or does not start"; exit 1; }
 ssh_session ssh4 $RL4
 ssh_session ssh6 $RL6
 talk tcp4 "$C" tcp 10.0.0.2 5000 $S4 7000
