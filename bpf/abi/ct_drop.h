@@ -96,7 +96,21 @@
 	X(SUB_FULL, "sub_full", REFUSED, "table of subscribers is full")                           \
 	X(FW_LIMIT, "fw_limit", POLICY, "source over the limit of the rule that would admit it")   \
 	X(FW_MARTIAN, "fw_martian", POLICY, "from or to an address that cannot be on a wire")      \
-	X(FW_SPOOF, "fw_spoof", POLICY, "no way back to its source, or by another interface")
+	X(FW_SPOOF, "fw_spoof", POLICY, "no way back to its source, or by another interface")      \
+	X(OVS_DROP, "ovs_drop", POLICY, "OVS flow without actions, or a drop action")              \
+	X(OVS_DEVICE, "ovs_device", FAULT, "received by a device that is no port, or not here")    \
+	X(OVS_PORT, "ovs_port", REFUSED, "output to a port that is not there")                     \
+	X(OVS_NETNS, "ovs_netns", FAULT, "output to a port of another namespace")                  \
+	X(OVS_UPCALL_FULL, "ovs_upcall_full", REFUSED, "upcall found no room in its ring")         \
+	X(OVS_UPCALL_SHARE, "ovs_upcall_share", REFUSED, "port has its share of upcalls waiting")  \
+	X(OVS_RECIRC, "ovs_recirc", REFUSED, "recirculated too often")                             \
+	X(OVS_DEPTH, "ovs_depth", REFUSED, "copies of copies, nested too deep")                    \
+	X(OVS_METER, "ovs_meter", POLICY, "over the rate of a meter")                              \
+	X(OVS_ACTION, "ovs_action", FAULT, "OVS action unknown or malformed")                      \
+	X(OVS_SET, "ovs_set", INVALID, "header that an action sets is not there")                  \
+	X(OVS_EXECUTE, "ovs_execute", FAULT, "came to the execute device without a pass")          \
+	X(OVS_COPY, "ovs_copy", FAULT, "packet could not be copied for a part of its actions")     \
+	X(OVS_PROGRAM, "ovs_program", FAULT, "datapath is not set up, or a program is missing")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1
