@@ -200,11 +200,15 @@ min_size()
 t minimum_size_changes_while_running min_size
 
 # ---- the sender is told
-# told FAMILY PIECES : how many ICMP errors of a reassembly that took too long reach the client
+# told FAMILY IDS PIECES SECONDS MIN MAX : as many ICMP errors of the router about datagrams with
+# these ids reach the client (the server's kernel may have something to say of others)
 told()
 {
-	local n=0 pid filter='icmp[0] == 11 and icmp[1] == 1'
-	[ "$1" = 4 ] || filter='icmp6 and ip6[40] == 3 and ip6[41] == 1'
+	local n=0 pid id='icmp[12:2]' filter="icmp[0] == 11 and icmp[1] == 1 and src host $RL4"
+	if [ "$1" = 6 ]; then
+		id='ip6[92:4]' filter="icmp6 and ip6[40] == 3 and ip6[41] == 1 and src host $RL6"
+	fi
+	filter="$filter and $id >= ${2%-*} and $id <= ${2#*-}"
 	on "$C" timeout 20 tcpdump -i c0 -Q in -nn -U -w "$TMP/told.pcap" "$filter" >"$TMP/told.log" 2>&1 &
 	pid=$!
 	poll_until 20 grep -q listening "$TMP/told.log" || return
@@ -214,8 +218,10 @@ told()
 	wait "$pid"
 	tcpdump -r "$TMP/told.pcap" -nn -x 2>/dev/null >"$TMP/told.txt"
 	n=$(grep -c '^[0-9:.]* IP' "$TMP/told.txt")
-	echo "$n"
-	[ "$n" -ge "$5" ] && [ "$n" -le "$6" ]
+	[ "$n" -ge "$5" ] && [ "$n" -le "$6" ] && return
+	cat "$TMP/told.txt"
+	echo "told $n times"
+	return 1
 }
 # The error quotes the first fragment as the client sent it: its own address, id.
 quotes()
