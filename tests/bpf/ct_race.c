@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+// alone: yes
 /*
  * Two CPUs, in step, do to one tuple what must not go wrong at once: a million
  * operations a test, under `make check-long` a million rounds. Afterwards the

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+// alone: yes
 /*
  * Two CPUs at one pool: no lease is taken twice, while a third thread fills the rings
  * as ctd does; and one inside endpoint that both bind at once has one external one.

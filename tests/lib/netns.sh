@@ -229,6 +229,7 @@ start_ctd()
 		return
 	fi
 	[ -x "$CTD" ] || { echo "FAIL ctd_starts: $CTD is not built"; exit 1; }
+	: >"$CTD_LOG" # now and not when the child gets there: a killed one's says ready
 	# shellcheck disable=SC2086 # CTD_ARGS: options, none mostly
 	"$CTD" -f "$2" --instance "$CTD_INSTANCE" --netns "$1" ${CTD_ARGS:-} >"$CTD_LOG" 2>&1 </dev/null &
 	CTD_PID=$!

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # The same traffic through nf_conntrack and through bpfct: `conntrack -L` and
 # `ctctl -L` print the same lines. Numbers that time decides (seconds left, TCP's
 # segment counts) are masked, everything else is compared, counters included.

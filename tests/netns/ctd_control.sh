@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # ctd's socket, its reactions to the machine, and what it may do once it runs.
 #
 #   client ── lan0 router wan0 ── server

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # On which interfaces ctd's programs are: not on the ports of a bridge, bond or
 # team, whose frames are their master's, and again wherever they were lost.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # What ctd refuses: one clear line, exit status 1 (2 for usage), nothing changed.
 #
 #   router (lan0, wan0), nobody behind it

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # What else than plain Ethernet frames passes a masquerading router: devices
 # without a link header on either side, packets of many segments with partial
 # checksums, IPv4 options, IPv6 extension headers, neighbour discovery.

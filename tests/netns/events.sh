@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # Every connection is announced once and ends once (I4): NEW and DESTROY events
 # against the counters, with deaths of every kind: expiry, refusal by RST, reopening
 # of the same tuple, deletion by ctctl, and a half-open ring that overflows.

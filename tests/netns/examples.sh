@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # The two example programs of a consumer, with real traffic: what is begun inside
 # goes out and is answered, what is begun outside is refused.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # timeout: 600
 # The words of the language that are not pass, block and nat: tables and limits,
 # `block return`, antispoof, `set mss clamp`, `set skip on`.

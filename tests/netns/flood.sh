@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: yes
 # Floods from outside (I3): the table of confirmed connections almost full, then
 # ten times its size in spoofed SYNs and one-way UDP to passed ports. No confirmed
 # connection is lost or broken, what is refused is counted, and who comes from

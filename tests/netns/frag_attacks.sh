@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: yes
 # timeout: 300
 # Floods of fragments that never become whole, from outside, and a good flow beside
 # them: 3,000-byte datagrams and their echoes, in fragments both ways, through the

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # timeout: 300
 # Fragments of real programs through a masquerading router, to it and from it.
 #

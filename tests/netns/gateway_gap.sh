@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # No gap: of an interface that appears, not one packet passes before our programs
 # are on it, whatever ctd does at that moment; nor out of it.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # examples/home.conf as it stands, with real clients and servers: what it promises works, and
 # stops when its rule is taken out.
 #

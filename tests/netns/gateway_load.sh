@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # Safe to switch on: what is loaded is loaded whole, can be tried for a while, is not
 # loaded over the session that it would cut, and is taken out by one command.
 #

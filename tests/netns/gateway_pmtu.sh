@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # Path MTU through a masquerading router: who is told that a packet is too big, in which
 # view of the addresses, and that large transfers end well.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # Tunnels and bridges as wan and lan of a masquerading router.
 #
 #   client c0 ──┐ p0                    wan0 ── s0 server 203.0.113.2

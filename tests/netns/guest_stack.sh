@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # A guest in the kernel: what an IPsec policy, a chain of somebody else or a routing rule
 # would touch goes by the stack, is tracked once and translated where it leaves.
 #

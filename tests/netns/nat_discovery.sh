@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # What coturn's NAT discovery (RFC 5780) says of our rules.
 #
 #   client ── lan0 router wan0 ── server        (tests/lib/netns.sh: addresses)

@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: yes
 # What bpfct and its own tests leave behind: nothing. Links, addresses, qdiscs,
 # pins, mounts, nft rules, services, listeners, apt sources, packages, sysctls.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # Who may do what: root everything; the group bpfct looks, over the socket; nobody
 # else reads, changes or takes our names first. What was there before is taken over
 # only if it is root's and has the layout that we know.

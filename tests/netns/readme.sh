@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # README.md's way onto a real gateway, as it is written there: installed files,
 # the rule file, the commands.
 #

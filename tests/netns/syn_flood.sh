@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: yes
 # 200,000 SYNs a second from random sources to a passed port, 200 ms of round trip:
 # who is real gets through, from inside and from outside (I3).
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# beside: yes
 # timeout: 400
 # From nftables to bpfct and back under live connections, whose NAT the kernel has chosen.
 #
