@@ -135,13 +135,22 @@ fetch_vmlinuz()
 	echo "$name" >"$dir/package"
 }
 
+# A suite has no network: what it uses is on the list, or a new machine does not have it.
+fetch_listed()
+{
+	[ "${BPFCT_ISOLATED:-}" != yes ] || [ "${BPFCT_NETWORK:-}" = host ] ||
+		grep -qE "^$1 $2( |\$)" "${BASH_SOURCE[0]%/*}/fetched.txt" || fetch_die "'$1 $2' is not in tests/lib/fetched.txt"
+}
+
 fetch_tree()
 {
+	fetch_listed tree "$1" || return
 	fetch_once "$1" fetch_one "$1"
 }
 
 fetch_closure()
 {
+	fetch_listed closure "$1" || return
 	fetch_once "$1+libs" fetch_all "$1"
 }
 

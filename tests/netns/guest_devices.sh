@@ -12,6 +12,8 @@
 # way to what is inside. `tx off` on the router's Ethernet devices: wrong checksums show.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need curl iperf3 ping
 
 P=$T-o B=$T-b
@@ -68,40 +70,8 @@ conf=$(
 	END
 )
 start_ctd "$R" "$conf"
-serve_http "$S" 80
-serve_echo "$S" 7000
-serve "$S" iperf3 -s
-poll_until 10 listening "$S" 5201
+serve_paths "$S"
 
-seen_as()
-{
-	local want=$1 got
-	shift
-	got=$(echo_from "$@") || { echo "$got"; return 1; }
-	got=${got#::ffff:}
-	[[ $got == "$want "* ]] || { echo "seen as '$got', not from $want"; return 1; }
-}
-both_ways()
-{
-	on "$1" timeout 60 iperf3 -c "$2" -n 10M >"$TMP/iperf" 2>&1 &&
-		on "$1" timeout 60 iperf3 -c "$2" -n 10M -R >"$TMP/iperf" 2>&1 && return
-	cat "$TMP/iperf"
-	return 1
-}
-# path NAME FROM SERVER4 SERVER6 SEEN4 SEEN6
-path()
-{
-	t "page_v4_$1" page "$2" "http://$3/page"
-	t "page_v6_$1" page "$2" "http://[$4]/page"
-	t "ping_v4_$1" on "$2" ping -c 2 -i 0.2 -W 2 "$3"
-	t "ping_v6_$1" on "$2" ping -c 2 -i 0.2 -W 2 "$4"
-	t "fragments_v4_$1" on "$2" ping -c 2 -i 0.2 -W 2 -s 4000 "$3"
-	t "udp_v4_$1" seen_as "$5" "$2" udp "$3" 7000
-	t "tcp_v4_$1" seen_as "$5" "$2" tcp "$3" 7000
-	t "tcp_v6_$1" seen_as "$6" "$2" tcp "$4" 7000
-	t "bulk_v4_$1" both_ways "$2" "$3"
-	t "bulk_v6_$1" both_ways "$2" "$4"
-}
 refused()
 {
 	WAIT=1 fails echo_from "$@"

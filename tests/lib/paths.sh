@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# Everything that has to get through from one place to another. Source it after netns.sh.
+
+# serve_paths NS : what path() asks for
+serve_paths()
+{
+	serve_http "$1" 80
+	serve_echo "$1" 7000
+	serve "$1" iperf3 -s
+	poll_until 10 listening "$1" 5201
+}
+
+seen_as()
+{
+	local want=$1 got
+	shift
+	got=$(echo_from "$@") || { echo "$got"; return 1; }
+	got=${got#::ffff:}
+	[[ $got == "$want "* ]] || { echo "seen as '$got', not from $want"; return 1; }
+}
+
+# Between two tests iperf3's server listens anew and resets whoever came too early.
+bulk()
+{
+	for _ in 1 2 3 4 5; do
+		on "$1" timeout 60 iperf3 -c "${@:2}" -n 10M >"$TMP/iperf" 2>&1 && return
+		grep -q 'unable to receive control message' "$TMP/iperf" || break
+		sleep 0.2
+	done
+	cat "$TMP/iperf"
+	return 1
+}
+
+both_ways()
+{
+	bulk "$1" "$2" && bulk "$1" "$2" -R
+}
+
+# path NAME FROM SERVER4 SERVER6 SEEN4 SEEN6
+path()
+{
+	t "page_v4_$1" page "$2" "http://$3/page"
+	t "page_v6_$1" page "$2" "http://[$4]/page"
+	t "ping_v4_$1" on "$2" ping -c 2 -i 0.2 -W 2 "$3"
+	t "ping_v6_$1" on "$2" ping -c 2 -i 0.2 -W 2 "$4"
+	t "fragments_v4_$1" on "$2" ping -c 2 -i 0.2 -W 2 -s 4000 "$3"
+	t "udp_v4_$1" seen_as "$5" "$2" udp "$3" 7000
+	t "tcp_v4_$1" seen_as "$5" "$2" tcp "$3" 7000
+	t "tcp_v6_$1" seen_as "$6" "$2" tcp "$4" 7000
+	t "bulk_v4_$1" both_ways "$2" "$3"
+	t "bulk_v6_$1" both_ways "$2" "$4"
+}
