@@ -110,7 +110,9 @@
 	X(OVS_SET, "ovs_set", INVALID, "header that an action sets is not there")                  \
 	X(OVS_EXECUTE, "ovs_execute", FAULT, "came to the execute device without a pass")          \
 	X(OVS_COPY, "ovs_copy", FAULT, "packet could not be copied for a part of its actions")     \
-	X(OVS_PROGRAM, "ovs_program", FAULT, "datapath is not set up, or a program is missing")
+	X(OVS_PROGRAM, "ovs_program", FAULT, "datapath is not set up, or a program is missing")    \
+	X(EXPECT_LOST, "expect_lost", REFUSED,                                                     \
+	  "its expectation went to another connection meanwhile")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

@@ -352,7 +352,8 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 		src = ct_key6_make(&res->key.k6, &pkt->tuple, 0);
 	word = CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
 	       CT_W_STATUS(CT_S_CONFIRMED | (args->inside ? CT_S_INSIDE : 0) |
-			   (args->set_label ? CT_S_LABEL : 0)) |
+			   (args->set_label ? CT_S_LABEL : 0) |
+			   (res->expected ? CT_S_EXPECTED : 0)) |
 	       (src ? CT_W_ORIG_HI : 0);
 	v = ct_build_record(ctx, set, b, pkt, res, args, &word);
 	if (v < 0)
@@ -402,12 +403,13 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	}
 	if (args->set_label)
 		ct_add_label(&res->key, args, ct_w_gen(word), family);
+	if (res->expected)
+		ct_expect_bind(&res->key, ct_w_gen(word), family);
 	v = ct_insert(pkt, res, b, word, &took, family);
 	if (v) {
 		if (word & CT_W_STATUS(CT_S_NAT))
 			ct_unclaim(&res->key, ct_w_gen(word), family);
-		if (args->set_label)
-			ct_label_drop(&res->key, word, family);
+		ct_label_drop(&res->key, word, family);
 		goto undo;
 	}
 	if (took)
@@ -491,6 +493,7 @@ __noinline int ct_commit(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 			 struct ct_commit_args *args)
 {
 	const struct ct_settings *set = ct_settings();
+	int v;
 
 	if (!pkt || !res || !args || !set)
 		return -CT_DROP_MAP_MISSING;
@@ -498,9 +501,18 @@ __noinline int ct_commit(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 		return 0;
 	if (res->word)
 		return ct_update_existing(res, args);
+	if (res->expected && !ct_expect_take(pkt, res, args)) {
+		/* A packet of the same connection was faster, or of another. */
+		v = ct_join(pkt, res);
+		return v == 1 ? 0 : -CT_DROP_EXPECT_LOST;
+	}
 	if (pkt->tuple.family == 4)
-		return ct_commit_new(ctx, set, pkt, res, args, 4);
-	return ct_commit_new(ctx, set, pkt, res, args, 6);
+		v = ct_commit_new(ctx, set, pkt, res, args, 4);
+	else
+		v = ct_commit_new(ctx, set, pkt, res, args, 6);
+	if (v < 0 && res->expected)
+		ct_expect_return();
+	return v;
 }
 
 #endif

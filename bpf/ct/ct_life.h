@@ -182,6 +182,7 @@ static __always_inline int ct_kill(struct ct_conn *conn, const union ct_key *key
 	return ct_kill6((struct ct_conn6 *)conn, key, word, stat);
 }
 
+/* What is kept beside the record of few connections: label, master. */
 __noinline int ct_label_delete(const union ct_key *key, __u32 gen, __u8 family)
 {
 	struct ct_label_key lk;
@@ -189,12 +190,13 @@ __noinline int ct_label_delete(const union ct_key *key, __u32 gen, __u8 family)
 	if (!key)
 		return 0;
 	ct_label_key(&lk, key, gen, family);
+	bpf_map_delete_elem(&ct_master_v1, &lk);
 	return bpf_map_delete_elem(&ct_label_v1, &lk);
 }
 
 static __always_inline void ct_label_drop(const union ct_key *key, __u64 word, __u8 family)
 {
-	if (word & CT_W_STATUS(CT_S_LABEL))
+	if (word & CT_W_STATUS(CT_S_LABEL | CT_S_EXPECTED))
 		ct_label_delete(key, ct_w_gen(word), family);
 }
 

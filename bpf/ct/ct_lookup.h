@@ -5,6 +5,7 @@
 #include "../lib/ct_parse_inner.h"
 #include "../lib/ct_crc32c.h"
 #include "../lib/ct_csum.h"
+#include "ct_expect.h"
 #include "ct_find.h"
 #include "ct_result.h"
 #include "ct_sctp.h"
@@ -308,6 +309,7 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	res->to = pkt->tuple;
 	res->translate = 0;
 	res->state = CT_STATE_TRK | CT_STATE_NEW;
+	ct_expect_look(pkt, res);
 	ct_stat(CT_STAT_NEW);
 	return CT_NEW;
 }

@@ -9,6 +9,7 @@
 #include "../abi/ct_drop.h"
 #include "../abi/ct_event.h"
 #include "../abi/ct_table.h"
+#include "../abi/expect_abi.h"
 #include "ct_key.h"
 #include "ct_track.h"
 
@@ -66,6 +67,21 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } ct_event_v1 SEC(".maps");
+
+/* expect_abi.h; the first two of a size that does not follow the configuration. */
+#define CT_MAP_EXPECT(name, entries, ktype, vtype)                                                 \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                   \
+		__uint(max_entries, entries);                                                      \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                              \
+		__type(key, ktype);                                                                \
+		__type(value, vtype);                                                              \
+	} name SEC(".maps")
+
+CT_MAP_EXPECT(ct_expect_v1, CT_EXPECT_MAX, struct ct_tuple, struct ct_expect);
+CT_MAP_EXPECT(ct_xport_v1, CT_EXPECT_MAX, struct ct_xport_key, struct ct_xport);
+CT_MAP_EXPECT(ct_master_v1, 1, struct ct_label_key, struct ct_master);
+CT_MAP_MMAP(ct_expstate_v1, 1, struct ct_expect_state);
 
 /* Building place for records that are about to be inserted: too large for the
  * stack. Not live across anything that could run another program. */

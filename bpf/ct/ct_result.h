@@ -41,7 +41,14 @@ struct ct_result {
 	__u8 reopen;	/* NEW, and the record under the key is to be taken over */
 	__u8 fresh;	/* committed by this packet */
 	__u8 verdict;
+	__u8 expected; /* CT_EXPECTED_*: NEW, and an expectation was found (ct_expect.h) */
+	__u8 pad[7];
 };
+
+/* ct_result.expected */
+#define CT_EXPECTED	   0x01
+#define CT_EXPECTED_NAT	   0x02 /* it says how to translate; else the rules do */
+#define CT_EXPECTED_POLICY 0x04 /* the rules must admit it */
 
 #define CT_XLATE_SRC 1
 #define CT_XLATE_DST 2

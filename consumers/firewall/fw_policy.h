@@ -28,6 +28,8 @@ struct fw_query {
 	__u32 kind;    /* FW_NAT_* */
 	__u32 inside;  /* it arrived on the trusted side */
 	__u32 hairpin; /* source rules with hairpin alone, wherever it leaves */
+	/* of filter rules */
+	__u32 expected; /* only a rule that blocks matters: no limit counts it, nor the default */
 };
 
 /* What the callbacks of bpf_loop share with their caller. Only scalars come
@@ -212,8 +214,8 @@ __attribute__((noinline)) int fw_walk_rules(const struct ct_pkt *pkt, const stru
 	if (r && r->action != FW_PASS)
 		return -CT_DROP_FW_BLOCK;
 	if (r)
-		return r->limit && !query->quiet ? fw_limit(pkt, w.found) : 0;
-	if (query->dir == FW_OUT || active->default_pass || fw_is_neighbour(pkt))
+		return r->limit && !query->quiet && !query->expected ? fw_limit(pkt, w.found) : 0;
+	if (query->dir == FW_OUT || query->expected || active->default_pass || fw_is_neighbour(pkt))
 		return 0;
 	return -CT_DROP_FW_DEFAULT;
 }
@@ -226,15 +228,18 @@ __attribute__((noinline)) int fw_walk_rules(const struct ct_pkt *pkt, const stru
  * 0: it may go on. -CT_DROP_FW_BLOCK: a rule blocks it. -CT_DROP_FW_DEFAULT:
  * `in`, no rule matched and the default is deny. -CT_DROP_MAP_MISSING: fault.
  * v says which rule matched (FW_NO_MATCH, 0: none), also when it is a drop.
+ * expected: a helper has asked for this connection; a rule can only block it.
  */
-static __always_inline int fw_judge(const struct ct_pkt *pkt, __u32 in_ifindex, __u32 out_ifindex,
-				    __u32 dir, __u32 to_self, struct fw_verdict *v)
+static __always_inline int fw_judge_as(const struct ct_pkt *pkt, __u32 in_ifindex,
+				       __u32 out_ifindex, __u32 dir, __u32 to_self, __u32 expected,
+				       struct fw_verdict *v)
 {
 	struct fw_query query = {
 		.in_ifindex = in_ifindex,
 		.out_ifindex = out_ifindex,
 		.dir = dir,
 		.to_self = to_self,
+		.expected = expected,
 	};
 
 	v->action = FW_NO_MATCH;
@@ -242,6 +247,12 @@ static __always_inline int fw_judge(const struct ct_pkt *pkt, __u32 in_ifindex, 
 	if (dir == FW_OUT && !fw_judges_out())
 		return 0;
 	return fw_walk_rules(pkt, &query, v);
+}
+
+static __always_inline int fw_judge(const struct ct_pkt *pkt, __u32 in_ifindex, __u32 out_ifindex,
+				    __u32 dir, __u32 to_self, struct fw_verdict *v)
+{
+	return fw_judge_as(pkt, in_ifindex, out_ifindex, dir, to_self, 0, v);
 }
 
 #endif

@@ -158,9 +158,13 @@ static __always_inline int fw_redirect(struct __sk_buff *skb, struct ct_work *w,
 	struct ct_nat_args *nat = &w->args.nat;
 	int v;
 
-	v = fw_nat_dst(&w->pkt, skb->ifindex, w->args.inside, to_self, nat);
-	if (!v)
-		v = fw_bound(skb, w);
+	if (w->res.expected & CT_EXPECTED_NAT) {
+		v = ct_expect_nat(&w->pkt, &w->res, nat);
+	} else {
+		v = fw_nat_dst(&w->pkt, skb->ifindex, w->args.inside, to_self, nat);
+		if (!v)
+			v = fw_bound(skb, w);
+	}
 	if (v <= 0)
 		return v;
 	__builtin_memcpy(w->pkt.tuple.daddr, nat->dst.addr_min, sizeof(w->pkt.tuple.daddr));
@@ -175,7 +179,7 @@ static __always_inline int fw_redirect(struct __sk_buff *skb, struct ct_work *w,
 static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, struct fw_work *f)
 {
 	__u32 in = skb->ifindex, out;
-	int v, to_self, late, redirected = 0;
+	int v, to_self, late, redirected = 0, expected = ct_expect_admits(&w->res);
 
 	to_self = f->hop.where == FW_TO_SELF;
 	if (w->res.verdict == CT_NEW) {
@@ -189,12 +193,12 @@ static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, s
 	}
 	late = f->hop.where == FW_TO_LATE;
 	out = f->hop.nh.ifindex;
-	v = fw_judge(&w->pkt, in, out, FW_IN, to_self, &f->verdict);
+	v = fw_judge_as(&w->pkt, in, out, FW_IN, to_self, expected, &f->verdict);
 	/* The rule that redirects admits, unless another blocks. */
-	if (v == -CT_DROP_FW_DEFAULT && redirected)
+	if (v == -CT_DROP_FW_DEFAULT && redirected && !w->res.expected)
 		v = 0;
 	if (v >= 0 && !to_self && !late)
-		v = fw_judge(&w->pkt, in, out, FW_OUT, 0, &f->verdict);
+		v = fw_judge_as(&w->pkt, in, out, FW_OUT, 0, expected, &f->verdict);
 	if (v < 0)
 		return v;
 	if (w->res.verdict != CT_NEW || late)
@@ -202,7 +206,9 @@ static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, s
 	/* What the stack will answer with an error opens nothing. */
 	if (!to_self && (!out || w->pkt.ttl <= 1))
 		return 0;
-	if (!to_self && !(w->args.nat.flags & CT_NAT_SRC)) {
+	/* Of an expected connection ct_commit() takes the rule's limits and no more. */
+	if (!to_self &&
+	    (!(w->args.nat.flags & CT_NAT_SRC) || (w->res.expected & CT_EXPECTED_NAT))) {
 		v = fw_nat(&w->pkt, in, out, 0, &w->args.nat);
 		if (v < 0)
 			return v;
@@ -342,7 +348,7 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 		return -CT_DROP_MAP_MISSING;
 	if (f->hop.where == FW_TO_LATE)
 		in = skb->ingress_ifindex;
-	v = fw_judge(&w->pkt, in, out, FW_OUT, 0, &f->verdict);
+	v = fw_judge_as(&w->pkt, in, out, FW_OUT, 0, ct_expect_admits(&w->res), &f->verdict);
 	if (v < 0)
 		return v;
 	if (w->res.verdict != CT_NEW)

@@ -54,6 +54,14 @@ static void count_bound(struct walk *w, const void *key, const void *value)
 		count_port(w, b->pool, ntohs(((const struct nat_bound_key *)key)->port));
 }
 
+static void count_xport(struct walk *w, const void *key, const void *value)
+{
+	const struct ct_xport *x = value;
+
+	(void)key;
+	count_port(w, nat_ref_pool(x->nat_ref), nat_ref_port(x->nat_ref));
+}
+
 static int walk_map(struct walk *w, int fd, size_t ksize, size_t vsize,
 		    void (*fn)(struct walk *w, const void *key, const void *value))
 {
@@ -146,6 +154,9 @@ int check_nat(struct bpfct_pins *p, struct check_findings *out)
 	if (!ret)
 		ret = walk_map(&w, p->nat_bound_fd, sizeof(struct nat_bound_key),
 			       sizeof(struct nat_bound), count_bound);
+	if (!ret)
+		ret = walk_map(&w, p->xport_fd, sizeof(struct ct_xport_key),
+			       sizeof(struct ct_xport), count_xport);
 	for (i = 1; i < m.pools && !ret; i++)
 		if (m.pool[i].family) {
 			ret = compare_pool(&w, i, out);

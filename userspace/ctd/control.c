@@ -47,7 +47,7 @@ static void want_events(struct ctd *d)
 
 	for (c = d->control->clients; c; c = c->next)
 		mask |= c->mask;
-	events_want(d, mask);
+	events_want(d, mask & (CONTROL_EXPECT_EVENTS - 1));
 }
 
 static void client_close(struct client *c)
@@ -130,16 +130,17 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		client_close(c);
 }
 
-void control_broadcast(struct ctd *d, const struct ct_flow *flow)
+/* To every subscriber whose mask has this bit. */
+static void broadcast(struct ctd *d, uint32_t bit, const void *data, uint32_t len)
 {
 	struct control *ctl = d->control;
 	struct client *c, *next;
 
 	for (c = ctl ? ctl->clients : NULL; c; c = next) {
 		next = c->next;
-		if (flow->type > 31 || !(c->mask & 1u << flow->type))
+		if (!(c->mask & bit))
 			continue;
-		if (put_message(c, flow, sizeof(*flow))) {
+		if (put_message(c, data, len)) {
 			ctl->stats.events_sent++;
 		} else if (c->broken) {
 			client_close(c);
@@ -148,6 +149,17 @@ void control_broadcast(struct ctd *d, const struct ct_flow *flow)
 			ctl->stats.events_lost++;
 		}
 	}
+}
+
+void control_broadcast(struct ctd *d, const struct ct_flow *flow)
+{
+	if (flow->type <= CT_EVENT_DESTROY)
+		broadcast(d, 1u << flow->type, flow, sizeof(*flow));
+}
+
+void control_broadcast_expect(struct ctd *d, const struct ct_expect_event *ev)
+{
+	broadcast(d, CONTROL_EXPECT_EVENTS << ev->type, ev, sizeof(*ev));
 }
 
 static void answer(struct client *c, struct control_request *req, int ret)

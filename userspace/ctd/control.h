@@ -8,7 +8,8 @@
  * /run/bpfct/<instance>.sock, SOCK_SEQPACKET, 0660 root:bpfct. One message is
  * one JSON object, at most CONTROL_REQUEST_MAX bytes; so is each answer, at
  * most CONTROL_ANSWER_MAX. After {"op":"events"} is answered, messages are raw
- * struct ct_flow. Peers other than root and ctd's user may look and not touch.
+ * struct ct_flow; after {"op":"expect_events"} struct ct_expect_event. Peers other than root and
+ * ctd's user may look and not touch.
  */
 #define CONTROL_REQUEST_MAX 65536
 #define CONTROL_ANSWER_MAX  (1 << 20)
@@ -21,6 +22,9 @@ void control_stop(struct ctd *d);
 
 /* Sends an event to every subscriber that wants its type. */
 void control_broadcast(struct ctd *d, const struct ct_flow *flow);
+
+/* The same for expectations: to those who asked by {"op":"expect_events"}. */
+void control_broadcast_expect(struct ctd *d, const struct ct_expect_event *ev);
 
 struct control_stats {
 	unsigned int clients;

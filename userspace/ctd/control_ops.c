@@ -10,6 +10,7 @@
 #include "attach.h"
 #include "confirm.h"
 #include "control.h"
+#include "control_expect.h"
 #include "control_fw.h"
 #include "events.h"
 #include "explain.h"
@@ -232,6 +233,10 @@ static const struct {
 	{"events", false, op_events},
 	{"import", true, op_import},
 	{"export", true, op_export},
+	{"expect_delete", true, expect_op_delete},
+	{"expect_flush", true, expect_op_flush},
+	{"expect_create", true, expect_op_create},
+	{"expect_events", false, expect_op_events},
 	{"quit", true, op_quit},
 	{"table_show", false, tables_op_show},
 	{"table_add", true, tables_op_add},
@@ -266,6 +271,7 @@ int control_run(struct ctd *d, struct control_request *req)
 	}
 	snprintf(req->error, sizeof(req->error),
 		 "unknown op, expected one of ping, status, load, confirm, show, explain, events, "
-		 "import, export, quit, table_show, table_add, table_del, table_flush");
+		 "import, export, expect_delete, expect_flush, expect_create, expect_events, quit, "
+		 "table_show, table_add, table_del, table_flush");
 	return -EINVAL;
 }

@@ -6,11 +6,15 @@
 
 #include "ctd.h"
 
+/* Of a subscriber's mask: 1 << enum ct_event_type of connections; this << type of
+ * expectations. */
+#define CONTROL_EXPECT_EVENTS 0x100u
+
 struct control_request {
 	struct json_object *in;	 /* the request */
 	struct json_object *out; /* members of the answer */
 	bool may_write;		 /* peer is root or ctd's user */
-	uint32_t event_mask;	 /* set by the operation "events" */
+	uint32_t event_mask;	 /* set by "events" and "expect_events" */
 	char error[1024];
 };
 

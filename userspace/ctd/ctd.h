@@ -39,21 +39,23 @@ struct ctd {
 	struct run_lock lock;
 	struct event_base *base;
 	struct bpfct_core core;
-	struct rules *rules;	       /* rules.c: configuration and what is compiled from it */
-	struct firewall *fw;	       /* firewall.c: the consumer's object */
-	struct fw_explain *explain;    /* explain.c: NULL until somebody asks */
-	struct guard *guard;	       /* guard.c */
-	struct attach *attach;	       /* attach.c */
-	struct aside *aside;	       /* aside.c */
-	struct sweep *sweep;	       /* sweep.c */
-	struct frag_sweep *frag_sweep; /* frag_sweep.c */
-	struct heartbeat *heart;       /* heartbeat.c */
-	struct route *route;	       /* route.c */
-	struct events *events;	       /* events.c */
-	struct nat *nat;	       /* nat_pool.c */
-	bool quit;		       /* told to end for good: exit status 3 */
-	struct confirm *confirm;       /* confirm.c */
-	struct control *control;       /* control.c */
+	struct rules *rules;		   /* rules.c: configuration and what is compiled from it */
+	struct firewall *fw;		   /* firewall.c: the consumer's object */
+	struct fw_explain *explain;	   /* explain.c: NULL until somebody asks */
+	struct guard *guard;		   /* guard.c */
+	struct attach *attach;		   /* attach.c */
+	struct aside *aside;		   /* aside.c */
+	struct sweep *sweep;		   /* sweep.c */
+	struct frag_sweep *frag_sweep;	   /* frag_sweep.c */
+	struct heartbeat *heart;	   /* heartbeat.c */
+	struct route *route;		   /* route.c */
+	struct events *events;		   /* events.c */
+	struct nat *nat;		   /* nat_pool.c */
+	struct expect *expect;		   /* expect.c */
+	struct expect_ports *expect_ports; /* expect_port.c */
+	bool quit;			   /* told to end for good: exit status 3 */
+	struct confirm *confirm;	   /* confirm.c */
+	struct control *control;	   /* control.c */
 };
 
 #endif

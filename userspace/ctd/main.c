@@ -13,6 +13,7 @@
 #include "confirm.h"
 #include "control.h"
 #include "events.h"
+#include "expect.h"
 #include "explain.h"
 #include "firewall.h"
 #include "frag_sweep.h"
@@ -213,7 +214,9 @@ static int publish(struct ctd *d)
 	ret = firewall_pin(d);
 	if (ret)
 		return ret;
-	ret = nat_start(d);
+	ret = expect_start(d);
+	if (!ret)
+		ret = nat_start(d);
 	if (ret)
 		return ret;
 	ret = rules_install(d);
@@ -252,6 +255,8 @@ static int start_duties(struct ctd *d)
 	if (!ret)
 		ret = nat_run(d);
 	if (!ret)
+		ret = expect_run(d);
+	if (!ret)
 		ret = sweep_start(d);
 	if (!ret)
 		ret = frag_sweep_start(d);
@@ -267,6 +272,7 @@ static void stop_duties(struct ctd *d)
 	frag_sweep_stop(d);
 	sweep_stop(d);
 	nat_stop(d);
+	expect_stop(d);
 	aside_stop(d);
 	route_stop(d);
 	events_stop(d);

@@ -14,6 +14,8 @@
 
 #include <bpf/bpf.h>
 
+#include "expect_port.h"
+
 #define BATCH	    4096 /* whole hash buckets at a time: few hold more than this in all */
 #define PASS_SECS   20	 /* between two passes, three when something is to be confirmed */
 #define AGAIN_SECS  3
@@ -99,6 +101,12 @@ static void count_entry(struct nat *n, uint32_t i)
 		if ((__u32)b->word != NAT_BOUND_DEAD)
 			count_use(n, b->pool, ntohs(k->port));
 	}
+}
+
+/* A port that is set aside for expectations is one use. */
+static void count_expected(uint32_t ref, void *arg)
+{
+	count_use(arg, nat_ref_pool(ref), nat_ref_port(ref));
 }
 
 /* One batch. False: this table is through. */
@@ -237,6 +245,7 @@ static void end_pass(struct ctd *d)
 	uint32_t i;
 
 	r->news = 0;
+	expect_port_each(d, count_expected, n);
 	for (i = 1; i < n->m.pools; i++)
 		if (n->m.pool[i].family)
 			compare_pool(n, i);

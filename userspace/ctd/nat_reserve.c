@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "expect_port.h"
 #include "rules.h"
 #include "sock_dump.h"
 
@@ -96,17 +97,24 @@ static void write_bitmap(struct ctd *d, uint32_t which, const struct bitmap *wan
 static void write_all(struct ctd *d)
 {
 	const struct nat_reserve *r = d->nat->reserve;
-	struct bitmap both;
+	struct bitmap one, both;
 	uint32_t class, i;
 
 	for (class = 0; class < NAT_CLASSES; class ++) {
 		if (class == NAT_ICMP)
 			continue;
+		one = r->config;
+		expect_port_bits(d, class, one.word);
 		for (i = 0; i < 1024; i++)
-			both.word[i] = r->config.word[i] | r->sockets[class].word[i];
-		write_bitmap(d, class, &r->config);
+			both.word[i] = one.word[i] | r->sockets[class].word[i];
+		write_bitmap(d, class, &one);
 		write_bitmap(d, NAT_CLASSES + class, &both);
 	}
+}
+
+void nat_reserve_again(struct ctd *d)
+{
+	write_all(d);
 }
 
 void nat_reserve_config(struct ctd *d, const struct fw_settings *s)

@@ -15,6 +15,9 @@ void nat_reserve_stop(struct ctd *d);
 /* `set nat reserved`. */
 void nat_reserve_config(struct ctd *d, const struct fw_settings *set);
 
+/* The ports that are set aside for expectations have changed. */
+void nat_reserve_again(struct ctd *d);
+
 /* Tells a pool's allocator what is reserved. */
 void nat_reserve_pool(struct ctd *d, uint32_t index);
 

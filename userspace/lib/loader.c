@@ -255,6 +255,8 @@ static int set_defaults(struct bpfct_core *core)
 	core->pins.frag->timeout = FRAG_TIMEOUT;
 	bpfct_frag_limits(core->pins.frag, s);
 	set->fragments[0] = set->fragments[1] = FRAG_MODE_REASSEMBLE;
+	core->pins.expect->limit = CT_EXPECT_LIMIT;
+	core->pins.expect->master_limit = CT_EXPECT_MASTER_LIMIT;
 	set->tcp_max_retrans = 3;
 	set->tcp_loose = 1;
 	set->checksum = 1;

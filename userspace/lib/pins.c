@@ -37,6 +37,14 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	{"ct_grave6_v1", ARRAY, 4, sizeof(struct ct_slot6), 0, 0, -1},
 	{"ct_label_v1", HASH, sizeof(struct ct_label_key), sizeof(struct ct_label),
 	 BPF_F_NO_PREALLOC, 0, FD(label_fd)},
+	{"ct_expect_v1", HASH, sizeof(struct ct_tuple), sizeof(struct ct_expect), BPF_F_NO_PREALLOC,
+	 CT_EXPECT_MAX, FD(expect_fd)},
+	{"ct_xport_v1", HASH, sizeof(struct ct_xport_key), sizeof(struct ct_xport),
+	 BPF_F_NO_PREALLOC, CT_EXPECT_MAX, FD(xport_fd)},
+	{"ct_master_v1", HASH, sizeof(struct ct_label_key), sizeof(struct ct_master),
+	 BPF_F_NO_PREALLOC, 0, FD(master_fd)},
+	{"ct_expstate_v1", ARRAY, 4, sizeof(struct ct_expect_state), BPF_F_MMAPABLE, 1,
+	 FD(expstate_fd)},
 	{"ct_settings_v1", ARRAY, 4, sizeof(struct ct_settings), BPF_F_MMAPABLE, 1,
 	 FD(settings_fd)},
 	{"ct_timeout_v1", ARRAY, 4, sizeof(struct ct_timeouts), BPF_F_MMAPABLE, 256,
@@ -211,6 +219,9 @@ int bpfct_pins_map(struct bpfct_pins *p, bool writable)
 	p->frag = map_array(p->frag_table_fd, sizeof(*p->frag), 1, writable);
 	if (!p->frag)
 		return -errno;
+	p->expect = map_array(p->expstate_fd, sizeof(*p->expect), 1, writable);
+	if (!p->expect)
+		return -errno;
 	return 0;
 }
 
@@ -228,6 +239,8 @@ void bpfct_pins_close(struct bpfct_pins *p)
 		munmap(p->zone, map_len(sizeof(*p->zone), 65536));
 	if (p->frag)
 		munmap(p->frag, map_len(sizeof(*p->frag), 1));
+	if (p->expect)
+		munmap(p->expect, map_len(sizeof(*p->expect), 1));
 	for (i = 0; i < bpfct_n_map_specs; i++)
 		if (bpfct_map_specs[i].fd_off >= 0 && *fd_of(p, bpfct_map_specs[i].fd_off) >= 0)
 			close(*fd_of(p, bpfct_map_specs[i].fd_off));

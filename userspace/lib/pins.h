@@ -9,6 +9,7 @@
 #include "../../bpf/abi/ct_drop.h"
 #include "../../bpf/abi/ct_event.h"
 #include "../../bpf/abi/ct_table.h"
+#include "../../bpf/abi/expect_abi.h"
 #include "../../bpf/abi/nat_abi.h"
 #include "../../bpf/abi/frag_abi.h"
 
@@ -24,10 +25,11 @@ struct bpfct_pins {
 	int half_fd[2];
 	int clock_fd[2];
 	int label_fd;
-	int drop_fd;	/* PERCPU_ARRAY */
-	int stat_fd;	/* PERCPU_ARRAY */
-	int event_fd;	/* RINGBUF */
-	int control_fd; /* SEC("syscall") program ct_control */
+	int expect_fd, xport_fd, master_fd, expstate_fd; /* expect_abi.h */
+	int drop_fd;					 /* PERCPU_ARRAY */
+	int stat_fd;					 /* PERCPU_ARRAY */
+	int event_fd;					 /* RINGBUF */
+	int control_fd;					 /* SEC("syscall") program ct_control */
 	int settings_fd, timeout_fd, table_fd, zone_fd;
 	/* nat_abi.h; of the instance's daemon and `ctctl nat` */
 	int nat_config_fd, nat_pool_fd, nat_head_fd, nat_ring_fd, nat_use_fd, nat_reserved_fd;
@@ -35,11 +37,12 @@ struct bpfct_pins {
 	int frag_head_fd, frag_zone_fd;
 	int frag_stat_fd; /* PERCPU_ARRAY */
 	int frag_table_fd;
-	struct ct_settings *settings; /* read-only mapping unless opened for writing */
-	struct ct_timeouts *timeouts; /* [256] */
-	struct ct_table *table;	      /* [2] */
-	struct ct_zone *zone;	      /* [65536] */
-	struct frag_table *frag;      /* [1] */
+	struct ct_settings *settings;	/* read-only mapping unless opened for writing */
+	struct ct_timeouts *timeouts;	/* [256] */
+	struct ct_table *table;		/* [2] */
+	struct ct_zone *zone;		/* [65536] */
+	struct frag_table *frag;	/* [1] */
+	struct ct_expect_state *expect; /* [1] */
 };
 
 /* Longest path of a pin, its 0 included. */
