@@ -100,15 +100,15 @@ static __always_inline int frag_place(void)
 		return -CT_DROP_MAP_MISSING;
 	for (i = 0; i < FRAG_TRIES; i++) {
 		found = bpf_map_lookup_elem(&frag_index_v1, &w->key);
-		if (!found) {
+		if (found) {
+			w->slot = *found;
+		} else {
 			v = frag_begin();
 			if (v < 0)
 				return v;
-			found = bpf_map_lookup_elem(&frag_index_v1, &w->key);
-			if (!found)
+			if (!v)
 				continue;
 		}
-		w->slot = *found;
 		v = frag_link(w->slot);
 		if (v == FRAG_OLD)
 			frag_end(w->slot, w->serial, CT_DROP_FRAG_TIMEOUT);

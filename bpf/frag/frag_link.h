@@ -43,7 +43,8 @@ static __always_inline void frag_open(struct frag_slot *h, const struct frag_wor
 	bpf_spin_unlock(&h->lock);
 }
 
-/* Begins the datagram of w->key. 0: look it up again; or a drop reason. */
+/* Begins the datagram of w->key. 1: it is in w->slot; 0: look it up again; or a drop
+ * reason. */
 __noinline int frag_begin(void)
 {
 	const struct ct_settings *set = ct_settings();
@@ -67,9 +68,12 @@ __noinline int frag_begin(void)
 	}
 	frag_open(h, w, w->now + ct_ticks(set, t->timeout), bpf_get_prandom_u32());
 	/* Another CPU may have begun it: then its slot is the one. */
-	if (bpf_map_update_elem(&frag_index_v1, &w->key, &slot, BPF_NOEXIST))
+	if (bpf_map_update_elem(&frag_index_v1, &w->key, &slot, BPF_NOEXIST)) {
 		frag_free_slot(slot);
-	return 0;
+		return 0;
+	}
+	w->slot = slot;
+	return 1;
 }
 
 /* Hangs the work's fragment into the datagram in slot. FRAG_* or a drop reason;

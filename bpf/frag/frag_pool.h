@@ -53,9 +53,9 @@ static __always_inline struct frag_chunk *frag_chunk(__u32 chunk)
 	return bpf_map_lookup_elem(&frag_data_v1, &at);
 }
 
-/* The piece at off, looked for from `from` on; FRAG_PIECES: none. Fragments that
- * came in order are found at once. A global function: its loop is verified once. */
-__noinline int frag_find(__u32 slot, __u32 off, __u32 from)
+/* The piece at off, looked for from `from` on; FRAG_PIECES: none. A global function:
+ * its loop is verified once. */
+__noinline int frag_search(__u32 slot, __u32 off, __u32 from)
 {
 	struct frag_slot *h = frag_slot(slot);
 	__u32 i, at;
@@ -68,6 +68,16 @@ __noinline int frag_find(__u32 slot, __u32 off, __u32 from)
 			return at;
 	}
 	return FRAG_PIECES;
+}
+
+/* As frag_search(). Fragments that came in order are where one looks first. */
+static __always_inline __u32 frag_find(const struct frag_slot *h, __u32 slot, __u32 off, __u32 from)
+{
+	__u32 at = from & (FRAG_PIECES - 1);
+
+	if (at < h->pieces && h->piece[at].off == off)
+		return at;
+	return frag_search(slot, off, from);
 }
 
 /* A number of 1 to 2048 in a form whose bounds every verifier since 6.1 follows. */
@@ -155,25 +165,21 @@ struct frag_walk {
 	__u32 chunk; /* from 1 */
 };
 
-/* bpf_loop callbacks: one chunk a step. */
+/* bpf_loop callback: one chunk, then the next piece's first. A piece has one always. */
 static long frag_free_chunk(__u32 i, struct frag_walk *w)
 {
-	struct frag_chunk *c;
+	struct frag_chunk *c = frag_chunk(w->chunk);
 	struct frag_slot *h;
-	__u32 at;
+	__u32 at = w->chunk - 1;
 
-	if (!w->chunk) {
-		h = frag_slot(w->slot);
-		if (!h || w->piece >= h->pieces)
-			return 1;
-		w->chunk = h->piece[w->piece & (FRAG_PIECES - 1)].chunk;
-		w->piece++;
-		return 0;
-	}
-	at = w->chunk - 1;
-	c = frag_chunk(w->chunk);
 	w->chunk = c ? c->next : 0;
 	bpf_map_push_elem(&frag_chunks_v1, &at, BPF_ANY);
+	if (w->chunk)
+		return 0;
+	h = frag_slot(w->slot);
+	if (!h || ++w->piece >= h->pieces)
+		return 1;
+	w->chunk = h->piece[w->piece & (FRAG_PIECES - 1)].chunk;
 	return 0;
 }
 
@@ -185,7 +191,7 @@ static __always_inline void frag_free_chain(__u32 chunk)
 	/* Past its last chunk the walk looks for a piece of no slot, and ends. */
 	struct frag_walk w = {.slot = ~0U, .chunk = chunk};
 
-	bpf_loop(FRAG_PIECE_CHUNKS + 1, frag_free_chunk, &w, 0);
+	bpf_loop(FRAG_PIECE_CHUNKS, frag_free_chunk, &w, 0);
 }
 
 /* Frees the chunks of a datagram that the caller owns (FRAG_RELEASE). */
@@ -195,9 +201,10 @@ __noinline int frag_free_data(__u32 slot)
 	struct frag_slot *h = frag_slot(slot);
 	__u32 bytes;
 
-	if (!h)
+	if (!h || !h->pieces)
 		return 0;
-	bpf_loop(FRAG_PIECES * (FRAG_PIECE_CHUNKS + 1), frag_free_chunk, &w, 0);
+	w.chunk = h->piece[0].chunk;
+	bpf_loop(FRAG_PIECES * FRAG_PIECE_CHUNKS, frag_free_chunk, &w, 0);
 	bytes = h->bytes;
 	h->bytes = 0;
 	frag_give_back(h->key.zone, h->source, 0, bytes);

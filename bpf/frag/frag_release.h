@@ -52,31 +52,6 @@ static __always_inline void frag_patch6(struct frag_chunk *c, const struct frag_
 		ip->hop_limit--;
 }
 
-/* The packet becomes the fragment of `size` bytes from its IP header on, whose
- * first chunk is `chunk`. A global function: its loop is verified once. */
-__noinline int frag_build(struct ct_ctx *ctx, __u32 off, __u32 chunk, __u32 size)
-{
-	struct frag_chunk *c;
-	__u32 i;
-	__u64 n;
-
-	if (frag_resize(ctx, off, size))
-		return -CT_DROP_PKT_ACCESS;
-	for (i = 0; i < FRAG_PIECE_CHUNKS && size; i++) {
-		c = frag_chunk(chunk);
-		if (!c)
-			return -CT_DROP_MAP_MISSING;
-		n = size < FRAG_CHUNK ? size : FRAG_CHUNK;
-		size -= n;
-		n = frag_bound(n);
-		if (bpf_skb_store_bytes(ctx, off, c->data, n, BPF_F_RECOMPUTE_CSUM))
-			return -CT_DROP_PKT_ACCESS;
-		off += n;
-		chunk = c->next;
-	}
-	return 0;
-}
-
 /* bpf_loop callback: the next fragment. */
 static long frag_send_piece(__u32 i, struct frag_send *p)
 {
@@ -85,9 +60,9 @@ static long frag_send_piece(__u32 i, struct frag_send *p)
 	struct frag_chunk *c;
 	__u32 at;
 
-	if (!h || p->want >= h->total)
+	if (!h)
 		return 1;
-	at = frag_find(p->slot, p->want, p->piece + 1);
+	at = frag_find(h, p->slot, p->want, p->piece + 1);
 	if (at >= FRAG_PIECES) {
 		p->error = -CT_DROP_MAP_MISSING;
 		return 1;
@@ -109,19 +84,20 @@ static long frag_send_piece(__u32 i, struct frag_send *p)
 		return 1;
 	if (p->want < h->total || (p->flags & BPF_F_INGRESS))
 		bpf_clone_redirect(p->ctx, p->ifindex, p->flags);
-	return 0;
+	return p->want >= h->total;
 }
 
 /* What was done to the head: payload into the chunks, header into p. */
 static __always_inline int frag_take_head(struct frag_send *p, struct frag_slot *h)
 {
-	__u32 first = frag_find(p->slot, 0, 0), hlen;
+	__u32 first = frag_find(h, p->slot, 0, 0);
+	const struct frag_piece *piece;
 	struct iphdr *ip;
 	struct ipv6hdr *ip6;
 
 	if (first >= FRAG_PIECES)
 		return -CT_DROP_MAP_MISSING;
-	hlen = h->piece[first & (FRAG_PIECES - 1)].hlen;
+	piece = &h->piece[first & (FRAG_PIECES - 1)];
 	if (p->family == 4) {
 		ip = ct_at(p->ctx, p->l3_off, sizeof(*ip));
 		if (!ip)
@@ -130,16 +106,20 @@ static __always_inline int frag_take_head(struct frag_send *p, struct frag_slot 
 		p->addr[4] = ip->daddr;
 		p->diff = nat_diff4(h->key.saddr[0], ip->saddr) +
 			  nat_diff4(h->key.daddr[0], ip->daddr);
-		p->hops = ip->ttl != h->piece[first & (FRAG_PIECES - 1)].ttl;
+		p->hops = ip->ttl != piece->ttl;
 	} else {
 		ip6 = ct_at(p->ctx, p->l3_off, sizeof(*ip6));
 		if (!ip6)
 			return -CT_DROP_PKT_ACCESS;
 		__builtin_memcpy(p->addr, &ip6->saddr, 16);
 		__builtin_memcpy(p->addr + 4, &ip6->daddr, 16);
-		p->hops = ip6->hop_limit != h->piece[first & (FRAG_PIECES - 1)].ttl;
+		p->hops = ip6->hop_limit != piece->ttl;
 	}
-	return frag_fill(p->ctx, p->slot, p->l3_off + hlen, frag_head_len(h), 1);
+	if (!frag_head_is(h, piece))
+		return frag_fill(p->ctx, p->slot, p->l3_off + piece->hlen, frag_head_len(h), 1);
+	p->piece = first;
+	p->want = piece->len;
+	return 0;
 }
 
 /* The slot stays until its fragments have come back at ingress; two seconds if
@@ -242,6 +222,8 @@ __noinline int frag_release(struct ct_ctx *ctx, const struct ct_pkt *pkt, __u32 
 			*(volatile __u32 *)&h->state = FRAG_RETURN;
 			returns = 1;
 		}
+		if (p.want) /* the packet in hand is the first, and there are others */
+			bpf_clone_redirect(ctx, ifindex, flags);
 		bpf_loop(FRAG_PIECES, frag_send_piece, &p, 0);
 	}
 	frag_stat(p.family, FRAG_STAT_RELEASED, n);

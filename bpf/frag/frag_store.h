@@ -51,8 +51,6 @@ static long frag_copy_chunk(__u32 i, struct frag_copy *p)
 	__u32 chunk;
 	__u64 n = p->left;
 
-	if (!n)
-		return 1;
 	if (n > FRAG_CHUNK)
 		n = FRAG_CHUNK;
 	chunk = frag_chunk_get();
@@ -82,7 +80,7 @@ static long frag_copy_chunk(__u32 i, struct frag_copy *p)
 	p->csum = frag_sum(c, n, p->csum);
 	p->off += n;
 	p->left -= n;
-	return 0;
+	return !p->left;
 }
 
 /* Takes the header out of the sum. An IPv4 header that is right sums to zero. */

@@ -11,7 +11,7 @@
 static __always_inline struct frag_chunk *frag_quote(struct frag_slot *h, __u32 slot,
 						     struct frag_expired_head *e)
 {
-	__u32 first = frag_find(slot, 0, 0);
+	__u32 first = frag_find(h, slot, 0, 0);
 
 	if (first >= FRAG_PIECES)
 		return NULL;

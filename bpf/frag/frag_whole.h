@@ -7,8 +7,8 @@
 
 /*
  * A datagram is whole: the packet in hand becomes its head, that is the first
- * fragment's IP header and as much of the payload as any stage looks at, and
- * struct ct_pkt describes the datagram. The caller owns the slot.
+ * fragment; where that is short, with as much of the others' payload as any stage looks
+ * at. struct ct_pkt describes the datagram. The caller owns the slot.
  */
 #define FRAG_HEAD 512 /* what ct_at() reaches */
 
@@ -74,6 +74,13 @@ static __always_inline __u32 frag_head_len(const struct frag_slot *h)
 	return h->total < FRAG_HEAD ? h->total : FRAG_HEAD;
 }
 
+/* The usual case: all of the head's payload stands in the first fragment, and that as
+ * it is will be the head. */
+static __always_inline int frag_head_is(const struct frag_slot *h, const struct frag_piece *first)
+{
+	return first->len >= frag_head_len(h);
+}
+
 #define FRAG_SHRINK  20 /* a bare IPv4 header */
 #define FRAG_SHRINKS 12 /* steps: FRAG_HLEN_MAX in all */
 
@@ -102,20 +109,54 @@ __noinline int frag_resize(struct ct_ctx *ctx, __u32 l3_off, __u32 size)
 	return -CT_DROP_PKT_ACCESS;
 }
 
+/* The packet becomes the fragment of `size` bytes from its IP header on, whose
+ * first chunk is `chunk`. A global function: its loop is verified once. */
+__noinline int frag_build(struct ct_ctx *ctx, __u32 off, __u32 chunk, __u32 size)
+{
+	struct frag_chunk *c;
+	__u32 i;
+	__u64 n;
+
+	if (frag_resize(ctx, off, size))
+		return -CT_DROP_PKT_ACCESS;
+	for (i = 0; i < FRAG_PIECE_CHUNKS && size; i++) {
+		c = frag_chunk(chunk);
+		if (!c)
+			return -CT_DROP_MAP_MISSING;
+		n = size < FRAG_CHUNK ? size : FRAG_CHUNK;
+		size -= n;
+		n = frag_bound(n);
+		if (bpf_skb_store_bytes(ctx, off, c->data, n, BPF_F_RECOMPUTE_CSUM))
+			return -CT_DROP_PKT_ACCESS;
+		off += n;
+		chunk = c->next;
+	}
+	return 0;
+}
+
 /* The packet becomes the head. */
 __noinline int frag_make_head(struct ct_ctx *ctx, __u32 l3_off, __u32 slot)
 {
 	struct frag_slot *h = frag_slot(slot);
+	struct frag_work *w = frag_work();
+	const struct frag_piece *piece;
 	struct frag_chunk *c;
 	__u32 first, hlen;
 
-	if (!h)
+	if (!h || !w)
 		return -CT_DROP_MAP_MISSING;
-	first = frag_find(slot, 0, 0);
+	first = frag_find(h, slot, 0, 0);
 	if (first >= FRAG_PIECES)
 		return -CT_DROP_FRAG_TINY;
-	hlen = h->piece[first & (FRAG_PIECES - 1)].hlen;
-	c = frag_chunk(h->piece[first & (FRAG_PIECES - 1)].chunk);
+	piece = &h->piece[first & (FRAG_PIECES - 1)];
+	hlen = piece->hlen;
+	if (frag_head_is(h, piece)) {
+		/* It may have come last, and is in hand then. */
+		if (!w->off && ctx_len(ctx) == l3_off + hlen + piece->len)
+			return 0;
+		return frag_build(ctx, l3_off, piece->chunk, hlen + piece->len);
+	}
+	c = frag_chunk(piece->chunk);
 	if (!c)
 		return -CT_DROP_MAP_MISSING;
 	if (frag_resize(ctx, l3_off, hlen + frag_head_len(h)))
@@ -208,7 +249,7 @@ __noinline int frag_describe(struct ct_ctx *ctx, struct ct_pkt *pkt, __u32 slot)
 	if (!h || !pkt || !w)
 		return -CT_DROP_MAP_MISSING;
 	frag_sum_up(slot, &sums);
-	first = frag_find(slot, 0, 0);
+	first = frag_find(h, slot, 0, 0);
 	if (first >= FRAG_PIECES)
 		return -CT_DROP_FRAG_TINY;
 	hlen = h->piece[first & (FRAG_PIECES - 1)].hlen;
@@ -287,7 +328,7 @@ static long frag_crc_step(__u32 n, struct frag_crc *p)
 	if (!p->left) {
 		if (p->want >= h->total)
 			return 1;
-		p->piece = frag_find(p->slot, p->want, p->piece + 1);
+		p->piece = frag_find(h, p->slot, p->want, p->piece + 1);
 		if (p->piece >= FRAG_PIECES)
 			return 1;
 		p->chunk = h->piece[p->piece & (FRAG_PIECES - 1)].chunk;

@@ -21,8 +21,8 @@
 __noinline int fw_fragment_in(struct __sk_buff *skb)
 {
 	struct ct_work *w = ct_work();
-	struct fw_iface *iface;
-	__u32 in = skb->ifindex, side = FW_SIDE_OUTSIDE;
+	const struct fw_iface *iface;
+	__u32 side = FW_SIDE_OUTSIDE;
 	int v;
 
 	if (!w)
@@ -30,7 +30,7 @@ __noinline int fw_fragment_in(struct __sk_buff *skb)
 	v = frag_admit(&w->pkt);
 	if (v != FRAG_HOLD)
 		return v;
-	iface = bpf_map_lookup_elem(&fw_iface_v1, &in);
+	iface = fw_iface(skb->ifindex);
 	if (iface && (iface->flags & FW_IF_INSIDE))
 		side = FW_SIDE_INSIDE;
 	return frag_hold(skb, &w->pkt, side);
