@@ -66,7 +66,8 @@ struct nat_pool {
 	/* written by the datapath */
 	__u32 asked;	 /* 1: a request for ports is under way; ctd writes 0 when it has filled */
 	__u32 told_tick; /* when exhaustion was last told: not twice in one tick */
-	__u32 pad[9];
+	__u32 hand;	 /* where the next look for bindings that are over begins (nat_reap.h) */
+	__u32 pad[8];
 	/* written by ctd, for ctctl */
 	__u32 inside_plen; /* of the prefix that has blocks */
 	__be32 inside[4];  /* source that has the first block of this address */
@@ -81,7 +82,8 @@ _Static_assert(sizeof(struct nat_pool) == 128, "nat_pool");
 	X(FALLBACK, "fallback") /* bounded random tries */                                         \
 	X(BLOCK, "block")	/* from the subscriber's block (RFC 7422) */                       \
 	X(BOUND, "bound")	/* a binding that was there (EIM) */                               \
-	X(IN, "in")		/* admitted from outside through a binding */
+	X(IN, "in")		/* admitted from outside through a binding */                      \
+	X(HASHED, "hashed")	/* by a keyed hash of the tuple */
 
 enum nat_path {
 #define X(name, text) NAT_PATH_##name,

@@ -10,6 +10,8 @@
  * address n / per_address. Both directions are arithmetic, so who had a port needs
  * no log; the datapath and ctctl use the same functions.
  */
+#define NAT_BLOCK_PORTS 4096 /* a block has no more */
+
 struct nat_blocks {
 	__u32 inside;	 /* lowest source: last word, host byte order */
 	__u32 outside;	 /* lowest external address: last word, host byte order */

@@ -371,10 +371,12 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	if (args->nat.flags & CT_NAT_LIMIT) {
 		v = nat_sub_take(&pkt->tuple, &args->nat);
 		/* What is over of this one's may be still counted: nobody sweeps. */
-		if ((v == -CT_DROP_SUB_STATES || v == -CT_DROP_SUB_PORTS) && !ct_ctd_alive(set)) {
+		if ((v == 1 || v == -CT_DROP_SUB_STATES || v == -CT_DROP_SUB_PORTS) &&
+		    !ct_ctd_alive(set)) {
 			ct_clock_reap(family);
 			ct_half_reap(family);
-			v = nat_sub_take(&pkt->tuple, &args->nat);
+			if (v < 0)
+				v = nat_sub_take(&pkt->tuple, &args->nat);
 		}
 		if (v < 0)
 			goto undo;

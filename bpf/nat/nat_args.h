@@ -23,7 +23,7 @@
 #define CT_NAT_SRC    0x0001
 #define CT_NAT_DST    0x0002
 #define CT_NAT_RANDOM 0x0004 /* address and port at random, the own port is not kept */
-#define CT_NAT_HASH   0x0008 /* both by a hash of the tuple */
+#define CT_NAT_HASH   0x0008 /* both by a hash of the tuple, the own port is not kept */
 #define CT_NAT_PERSISTENT                                                                          \
 	0x0010		     /* address by a hash of the source alone, the same after a restart */
 #define CT_NAT_STATIC 0x0020 /* 1:1: the range is a prefix, the host's bits stay (both sides) */

@@ -39,6 +39,7 @@ struct nat_work {
 	__u32 lo; /* ports to choose from */
 	__u32 hi;
 	__u32 keep;  /* the packet's own port */
+	__u32 hash;  /* CT_NAT_HASH: of the tuple, says which port is tried first */
 	__u32 flags; /* CT_NAT_* */
 	__u32 eim;   /* a binding is to be used */
 	__u32 local; /* the host's own packet */

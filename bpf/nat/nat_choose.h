@@ -3,152 +3,22 @@
 #define BPFCT_NAT_CHOOSE_H
 
 #include "../abi/nat_block.h"
-#include "nat_bind.h"
 #include "nat_claim.h"
 #include "nat_need.h"
+#include "nat_range.h"
+#include "nat_reap.h"
 #include "nat_take.h"
 
 /*
- * The reply tuple of a connection, in this order: the port the sender chose; a lease
- * of this CPU's ring; one of another's; a few at random. Each candidate has to pass
- * the reserved ports, the host's sockets and the claim (I2), in pools with
+ * The reply tuple of a connection, in this order: the port the sender chose, or by a hash
+ * of its tuple; a lease of this CPU's ring; one of another's; a few at random. Each candidate has
+ * to pass the reserved ports, the host's sockets and the claim (I2), in pools with
  * endpoint-independent mapping the binding as well. The bounds are I7's.
  */
 #define NAT_ADDRESSES 4	 /* of a range, when the host's own has no port left */
 #define NAT_LEASES    8	 /* whose claim may fail; 2 on further addresses */
 #define NAT_TRIES     24 /* at random, when nothing is leased; 2 on further addresses */
-#define NAT_BLOCK_MAX 64 /* ports of a block that are looked at */
-#define NAT_PORT_LOW  1024
-
-/* Which word of an address counts its range, and the number of addresses. */
-static __always_inline __u32 nat_count(const struct ct_nat_range *r, __u8 family)
-{
-	if (family == 4)
-		return bpf_ntohl(r->addr_max[0]) - bpf_ntohl(r->addr_min[0]) + 1;
-	return bpf_ntohl(r->addr_max[3]) - bpf_ntohl(r->addr_min[3]) + 1;
-}
-
-static __always_inline int nat_is_zero(const __be32 *a)
-{
-	return !(a[0] | a[1] | a[2] | a[3]);
-}
-
-/* Number of the address to use. By the source alone if nothing else is asked, so
- * that a host keeps its external address (RFC 4787 REQ-2). */
-static __always_inline __u32 nat_pick(const struct ct_tuple *t, __u32 flags, __u32 count)
-{
-	__u64 h;
-
-	if (count <= 1) /* one, or all 2^32 */
-		return 0;
-	if ((flags & CT_NAT_RANDOM) && !(flags & CT_NAT_PAIRED))
-		return bpf_get_prandom_u32() % count;
-	h = ct_mix(0, ((__u64)t->saddr[1] << 32) | t->saddr[0]);
-	if (t->family == 6)
-		h = ct_mix(h, ((__u64)t->saddr[3] << 32) | t->saddr[2]);
-	if (flags & CT_NAT_HASH) {
-		h = ct_mix(h, ((__u64)t->daddr[3] << 32) | t->daddr[0]);
-		h = ct_mix(h, ((__u32)t->sport << 16) | t->dport);
-	}
-	return (__u32)h % count;
-}
-
-/* Address number n of the range; STATIC: the range is a prefix and the host's bits of
- * `own` stay. */
-static __always_inline void nat_address(__be32 *out, const struct ct_nat_range *r, __u32 n,
-					const __be32 *own, __u32 flags, __u8 family)
-{
-	__be32 mask;
-	int i;
-
-	for (i = 0; i < 4; i++) {
-		mask = r->addr_min[i] ^ r->addr_max[i];
-		out[i] = flags & CT_NAT_STATIC ? (r->addr_min[i] & ~mask) | (own[i] & mask)
-					       : r->addr_min[i];
-	}
-	if (flags & CT_NAT_STATIC)
-		return;
-	if (family == 4)
-		out[0] = bpf_htonl(bpf_ntohl(out[0]) + n);
-	else
-		out[3] = bpf_htonl(bpf_ntohl(out[3]) + n);
-}
-
-/* Destination side: where replies come from. */
-__noinline int nat_set_dst(const struct ct_pkt *pkt, const struct ct_nat_args *a)
-{
-	struct ct_build *b = ct_build();
-	const struct ct_tuple *t;
-	__u32 n, ports, at, port;
-	__be32 to[4];
-
-	if (!b || !pkt || !a)
-		return 0;
-	t = &pkt->tuple;
-	n = nat_pick(t, a->flags, nat_count(&a->dst, t->family));
-	port = bpf_ntohs(t->dport);
-	nat_address(to, &a->dst, n, t->daddr, a->flags, t->family);
-	if (t->family == 4)
-		b->conn4.reply_saddr = to[0];
-	else
-		__builtin_memcpy(b->conn6.reply_saddr, to, 16);
-	if (!a->dst.port_min || ct_is_icmp(t) || (pkt->flags & CT_PKT_NO_PORTS) ||
-	    (port >= a->dst.port_min && port <= a->dst.port_max))
-		return 0;
-	ports = a->dst.port_max >= a->dst.port_min ? a->dst.port_max - a->dst.port_min + 1 : 1;
-	at = a->flags & CT_NAT_RANDOM
-		     ? bpf_get_prandom_u32()
-		     : (__u32)ct_mix(t->saddr[0] ^ t->saddr[3], ((__u32)t->sport << 16) | t->dport);
-	b->c.reply_sport = bpf_htons(a->dst.port_min + at % ports);
-	return 0;
-}
-
-/* The pool of the address in w, if it is ready and of that address. */
-static __always_inline struct nat_pool *nat_pool_of(struct nat_work *w, __u8 family)
-{
-	__u32 index = w->pool_base + w->number * NAT_CLASSES + w->class;
-	struct nat_pool *p;
-
-	w->pool = 0;
-	if (!w->pool_base || w->class == NAT_NONE)
-		return NULL;
-	p = nat_pool(index);
-	if (!p || !(p->flags & NAT_POOL_LIVE) || p->class != w->class || p->family != family ||
-	    p->addr[0] != w->addr[0] || p->addr[1] != w->addr[1] || p->addr[2] != w->addr[2] ||
-	    p->addr[3] != w->addr[3])
-		return NULL;
-	w->pool = index;
-	return p;
-}
-
-/* Which ports may be chosen: what the rule says, else the pool's, else those of the
- * range that the sender's own is in (RFC 4787 REQ-3a). */
-static __always_inline void nat_ports(struct nat_work *w, const struct ct_nat_range *r,
-				      const struct nat_pool *p)
-{
-	int low = w->class != NAT_ICMP && w->keep && w->keep < NAT_PORT_LOW;
-
-	if (r->port_min && (w->flags & CT_NAT_SRC)) {
-		w->lo = r->port_min;
-		w->hi = r->port_max;
-	} else if (p && !(low && p->port_min >= NAT_PORT_LOW)) {
-		w->lo = p->port_min;
-		w->hi = p->port_max;
-		if (low && w->hi >= NAT_PORT_LOW)
-			w->hi = NAT_PORT_LOW - 1;
-		else if (!low && w->class != NAT_ICMP && w->lo < NAT_PORT_LOW)
-			w->lo = NAT_PORT_LOW;
-	} else if (w->class == NAT_ICMP) {
-		w->lo = 0;
-		w->hi = 65535;
-	} else {
-		w->lo = low ? 1 : NAT_PORT_LOW;
-		w->hi = low ? NAT_PORT_LOW - 1 : 65535;
-	}
-	/* A range that has none of the wished ones. */
-	if (w->hi < w->lo)
-		w->hi = w->lo;
-}
+#define NAT_BLOCK_MAX 64 /* ports of a block that are tried: unused ones, then others */
 
 static __always_inline __be16 *nat_port_field(struct ct_build *b, __u32 class)
 {
@@ -267,10 +137,11 @@ out:
 	return v;
 }
 
-/* A random port of w's range, of the sender's parity if that is asked. */
-static __always_inline __u32 nat_random(const struct nat_work *w)
+/* Port number n, modulo their number, of w's range; of the sender's parity if that is
+ * asked. */
+static __always_inline __u32 nat_nth(const struct nat_work *w, __u32 n)
 {
-	__u32 port = w->lo + bpf_get_prandom_u32() % (w->hi - w->lo + 1);
+	__u32 port = w->lo + n % (w->hi - w->lo + 1);
 
 	if (!(w->flags & CT_NAT_PARITY) || !((port ^ w->keep) & 1))
 		return port;
@@ -281,57 +152,135 @@ static __always_inline __u32 nat_random(const struct nat_work *w)
  * does not track. */
 #define NAT_READ(field) (*(volatile __u32 *)&(field))
 
+/* The port that is wished for: the sender's own, or by a hash; as nat_candidate() takes
+ * it. NAT_NO_WISH: at random, or it is not of the range. */
+#define NAT_NO_WISH (~0U)
+static __always_inline __u32 nat_wish(const struct nat_work *w)
+{
+	if (w->flags & CT_NAT_RANDOM)
+		return NAT_NO_WISH;
+	if (w->flags & CT_NAT_HASH)
+		return nat_nth(w, w->hash) | NAT_PATH_HASHED << 24;
+	if (w->keep < w->lo || w->keep > w->hi)
+		return NAT_NO_WISH;
+	return w->keep | NAT_PATH_KEPT << 24;
+}
+
 /* All ways to a port of the address in w. As nat_candidate(). */
 __noinline int nat_try(struct ct_ctx *ctx, const struct ct_pkt *pkt)
 {
 	struct nat_work *w = nat_work();
-	__u32 i, taken;
-	int v = 0;
+	__u32 i, what;
+	int v;
 
 	if (!w || !pkt)
 		return -CT_DROP_MAP_MISSING;
-	if (!(w->flags & CT_NAT_RANDOM) && w->keep >= w->lo && w->keep <= w->hi)
-		v = nat_candidate(ctx, pkt, w->keep | NAT_PATH_KEPT << 24);
+	what = nat_wish(w);
+	v = what != NAT_NO_WISH ? nat_candidate(ctx, pkt, what) : 0;
 	if (v)
 		return v;
 	for (i = 0; i < NAT_LEASES; i++) {
 		if (i >= NAT_READ(w->leases))
 			break;
-		taken = nat_take(w->pool, w->keep & 1);
-		if (!taken)
+		what = nat_take(w->pool, w->keep & 1);
+		if (!what)
 			break;
-		v = nat_candidate(ctx, pkt, nat_taken_port(taken) | nat_taken_path(taken) << 24);
+		v = nat_candidate(ctx, pkt, nat_taken_port(what) | nat_taken_path(what) << 24);
 		if (v)
 			return v;
 	}
 	for (i = 0; i < NAT_TRIES; i++) {
 		if (i >= NAT_READ(w->tries))
 			break;
-		v = nat_candidate(ctx, pkt, nat_random(w) | NAT_PATH_FALLBACK << 24);
+		v = nat_candidate(ctx, pkt,
+				  nat_nth(w, bpf_get_prandom_u32()) | NAT_PATH_FALLBACK << 24);
 		if (v)
 			return v;
 	}
 	return 0;
 }
 
-/* The source's block (RFC 7422): its own port, else those from a random one on, each
- * once, at most NAT_BLOCK_MAX of them. */
+/* Which of the block's ports is tried next: the at-th from the lowest, or the first after
+ * it, round about, that nobody uses, rests or is reserved; size if there is none. Words are
+ * read eight a step, so a block of 4,096 with one port left costs some microseconds. */
+struct nat_seek {
+	__u32 lo;
+	__u32 size;
+	__u32 at;
+	__u32 left;
+	__u32 now;
+};
+#define NAT_SEEK_STEP 8
+
+static long nat_seek_step(__u32 i, struct nat_seek *s)
+{
+	struct nat_work *w = nat_work();
+	struct nat_pool *p = w ? nat_pool(w->pool) : NULL;
+	__u32 k, *use, port;
+
+	if (!p)
+		return 1;
+	for (k = 0; k < NAT_SEEK_STEP; k++) {
+		if (!s->left)
+			return 1;
+		port = s->lo + s->at;
+		use = nat_use(p, port);
+		if (!use || (!nat_uses(*(volatile __u32 *)use) &&
+			     !(w->eim && nat_rests(w, p, port | NAT_PATH_BLOCK << 24, s->now)) &&
+			     !nat_is_reserved(w->class, !!(p->flags & NAT_POOL_LOCAL), port)))
+			return 1;
+		s->at = s->at + 1 < s->size ? s->at + 1 : 0;
+		s->left--;
+	}
+	return 0;
+}
+
+__noinline int nat_seek(__u32 at, __u32 left)
+{
+	struct nat_work *w = nat_work();
+	struct ct_build *b = ct_build();
+	struct nat_seek s = {.at = at, .left = left};
+
+	if (!w || !b || !w->pool)
+		return 0;
+	s.lo = w->lo;
+	s.size = w->hi - w->lo + 1;
+	s.now = b->found.now;
+	bpf_loop(NAT_BLOCK_PORTS / NAT_SEEK_STEP + 1, nat_seek_step, &s, 0);
+	return left - s.left;
+}
+
+/* The source's block (RFC 7422): the port that is wished for; else, from a random one on,
+ * those that nobody uses; else some that are used towards others. */
 __noinline int nat_try_block(struct ct_ctx *ctx, const struct ct_pkt *pkt)
 {
 	struct nat_work *w = nat_work();
-	__u32 at, i;
-	int v = 0;
+	__u32 at, i, size, left, what;
+	int v;
 
 	if (!w || !pkt)
 		return -CT_DROP_MAP_MISSING;
-	if (!(w->flags & CT_NAT_RANDOM) && w->keep >= w->lo && w->keep <= w->hi)
-		v = nat_candidate(ctx, pkt, w->keep | NAT_PATH_KEPT << 24);
+	what = nat_wish(w);
+	v = what != NAT_NO_WISH ? nat_candidate(ctx, pkt, what) : 0;
 	if (v)
 		return v;
-	at = bpf_get_prandom_u32();
+	left = size = w->hi - w->lo + 1;
+	at = bpf_get_prandom_u32() % size;
 	for (i = 0; i < NAT_BLOCK_MAX; i++) {
-		__u32 size = NAT_READ(w->hi) - NAT_READ(w->lo) + 1;
-
+		what = nat_seek(at, left);
+		if (what >= left)
+			break;
+		at = (at + what) % size;
+		v = nat_candidate(ctx, pkt, (w->lo + at) | NAT_PATH_BLOCK << 24);
+		if (v)
+			return v;
+		left -= what + 1;
+		at = (at + 1) % size;
+	}
+	if (w->eim || !NAT_READ(w->pool))
+		return 0;
+	for (i = 0; i < NAT_BLOCK_MAX; i++) {
+		size = NAT_READ(w->hi) - NAT_READ(w->lo) + 1;
 		if (i >= size)
 			break;
 		v = nat_candidate(ctx, pkt, (w->lo + (at + i) % size) | NAT_PATH_BLOCK << 24);
@@ -368,6 +317,7 @@ __noinline int nat_block_pick(const struct ct_nat_args *a, __u32 source)
 __noinline int nat_prepare(const struct ct_pkt *pkt, const struct ct_commit_args *args,
 			   const union ct_key *key, __u32 gen)
 {
+	const struct ct_settings *set = ct_settings();
 	struct nat_work *w = nat_work();
 	struct ct_build *b = ct_build();
 	const struct ct_nat_args *a;
@@ -388,11 +338,12 @@ __noinline int nat_prepare(const struct ct_pkt *pkt, const struct ct_commit_args
 	w->limit_ports = a->limit_ports;
 	w->local = args->local;
 	w->flags = a->flags;
+	w->hash = (a->flags & CT_NAT_HASH) && set ? ct_hash_tuple(set, t) >> 16 : 0;
 	w->count = 1;
 	w->number = 0;
 	/* Destination only, or "on collision": the own address, and its port if possible. */
 	if (!(a->flags & CT_NAT_SRC) || nat_is_zero(a->src.addr_min)) {
-		w->flags &= ~(CT_NAT_SRC | CT_NAT_RANDOM | CT_NAT_BLOCK | CT_NAT_EIM);
+		w->flags &= ~(CT_NAT_SRC | CT_NAT_RANDOM | CT_NAT_HASH | CT_NAT_BLOCK | CT_NAT_EIM);
 		w->pool_base = 0;
 	} else if (!(a->flags & CT_NAT_STATIC)) {
 		w->count = nat_count(&a->src, t->family);
@@ -550,14 +501,19 @@ __noinline int nat_choose(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 			  const struct ct_commit_args *args, const union ct_key *key, __u32 gen)
 {
 	struct nat_work *w = nat_work();
-	int v;
+	int v, i;
 
 	if (!pkt || !args || !key || !w)
 		return -CT_DROP_MAP_MISSING;
 	v = nat_prepare(pkt, args, key, gen);
 	if (v < 0)
 		return v;
-	v = nat_source(ctx, pkt, &args->nat, w);
+	for (i = 0; i < 2; i++) {
+		v = nat_source(ctx, pkt, &args->nat, w);
+		/* What is over of this one's may be counted still: nobody sweeps. */
+		if (v != -CT_DROP_SUB_PORTS || i || !nat_reap_bound())
+			break;
+	}
 	if (v > 0)
 		return w->eim ? nat_peer_note(pkt) : 0;
 	if (!v) {

@@ -65,7 +65,8 @@ static __always_inline struct nat_sub *nat_sub_get(const struct nat_sub_key *key
 	return bpf_map_lookup_elem(&nat_sub_v1, key);
 }
 
-/* One more connection of the packet's source. 0, or a drop reason. */
+/* One more connection of the packet's source. 0; 1 if it has as many mapped ports as it
+ * may, so that only one that is mapped can go on; or a drop reason. */
 __noinline int nat_sub_take(const struct ct_tuple *t, const struct ct_nat_args *a)
 {
 	const struct ct_settings *set = ct_settings();
@@ -96,7 +97,7 @@ __noinline int nat_sub_take(const struct ct_tuple *t, const struct ct_nat_args *
 		return v;
 	}
 	*(volatile __u32 *)&sub->last = now;
-	return 0;
+	return a->limit_ports && sub->ports >= a->limit_ports;
 }
 
 /* Counts a subscriber's ports up or down. A limit makes an increment that would pass

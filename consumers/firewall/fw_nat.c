@@ -6,10 +6,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "../../bpf/abi/nat_block.h"
 #include "fw_ast.h"
 
-/* A block is searched bit by bit in BPF: the bound of that walk. */
-#define FW_BLOCK_MAX 4096
 /* A forward shares its connections out among them. */
 #define FW_TARGETS_MAX 65536
 
@@ -28,7 +27,7 @@ static const struct {
 	[FW_O_RANDOM] = {"random", FW_N_RANDOM, 0},
 	[FW_O_HASH] = {"hash", FW_N_HASH, 0},
 	[FW_O_PERSISTENT] = {"persistent", FW_N_PERSISTENT, 0},
-	[FW_O_BLOCK] = {"block", 0, FW_BLOCK_MAX},
+	[FW_O_BLOCK] = {"block", 0, NAT_BLOCK_PORTS},
 	[FW_O_LIMIT_PORTS] = {"limit ports", 0, 65535},
 	[FW_O_LIMIT_STATES] = {"limit states", 0, 16777216},
 	[FW_O_LIMIT_RATE] = {"limit rate", 0, 1000000},

@@ -446,6 +446,67 @@ static void without_ctd_a_subscribers_expired_ones_make_room(void **state)
 	}
 }
 
+/* As above, of mappings: first their connections are found, then, when their own time is
+ * over too, the mappings. */
+static void without_ctd_expired_mappings_make_room(void **state)
+{
+	struct packet p = udp(A[0], 0, S[0], 80);
+	unsigned int turn =
+		core.sizes.clock > core.sizes.half[1] ? core.sizes.clock : core.sizes.half[1];
+	unsigned int pool = pool_of(0, NAT_UDP);
+	int verdict = -CT_DROP_SUB_PORTS;
+
+	(void)state;
+	start(0, 0);
+	limit(0, 3, 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		p.sport = 2100 + i;
+		THROUGH(&p, NEW, NULL);
+	}
+	age(100);
+	p.sport = 2109;
+	for (unsigned int death = 0; death < 2; death++) { /* in two steps */
+		for (unsigned int i = 0; i < turn; i++)
+			assert_int_not_equal(play_one(&p), NEW);
+		age(3);
+	}
+	/* The connections are gone, the mappings wait for 300 s more. */
+	for (unsigned int i = 0; i < 3; i++)
+		assert_int_equal(nat_uses(use_of(pool, 2100 + i)), 1);
+	age(301);
+	for (unsigned int i = 0; i < POOL_HIGH - POOL_LOW && verdict != NEW; i++)
+		verdict = play_one(&p);
+	assert_int_equal(verdict, NEW);
+	THROUGH(&p, OPENING, NULL);
+	assert_int_equal(last_sport(0), 2109);
+}
+
+/* A mapping may not change (RFC 4787 REQ-1): who cannot have its port towards a server,
+ * as another connection has that tuple, is dropped with the reason, not moved. */
+static void a_mapped_port_whose_tuple_is_anothers_is_a_counted_drop(void **state)
+{
+	for (int six = 0; six < 2; six++) {
+		struct packet own = udp(E[six], 2100, S[six], 80),
+			      p = udp(A[six], 2100, T[six], 80);
+		uint64_t before = drops(CT_DROP_NAT_FOREIGN);
+
+		(void)state;
+		pools_reset(NULL);
+		SAME(&own, NEW);
+		make_pools(six, 1, NAT_POOL_EIM);
+		use_pools(six, 1, CT_NAT_EIM);
+		THROUGH(&p, NEW, NULL);
+		assert_int_equal(last_sport(six), 2100);
+		p.dst = S[six];
+		THROUGH(&p, -CT_DROP_NAT_FOREIGN, NULL);
+		assert_int_equal(drops(CT_DROP_NAT_FOREIGN), before + 1);
+		/* Who is there stays there, and what is mapped elsewhere. */
+		SAME(&own, OPENING);
+		p.dst = T[six];
+		THROUGH(&p, OPENING, NULL);
+	}
+}
+
 static void a_subscribers_rate_is_limited(void **state)
 {
 	struct packet p = udp(A[0], 0, S[0], 80);
@@ -485,6 +546,8 @@ int main(void)
 		cmocka_unit_test(a_subscribers_states_are_limited_and_given_back),
 		cmocka_unit_test(a_subscribers_ports_are_limited),
 		cmocka_unit_test(without_ctd_a_subscribers_expired_ones_make_room),
+		cmocka_unit_test(without_ctd_expired_mappings_make_room),
+		cmocka_unit_test(a_mapped_port_whose_tuple_is_anothers_is_a_counted_drop),
 		cmocka_unit_test(a_subscribers_rate_is_limited),
 	};
 

@@ -361,6 +361,111 @@ static void blocks_are_the_ones_that_arithmetic_says(void **state)
 	THROUGH(&far, -CT_DROP_NAT_NO_ADDRESS, NULL);
 }
 
+/* A block of 512 of which all ports but one have a connection, to anywhere: that one is
+ * found, whichever it is. Then those that are used towards others serve. */
+static void the_last_free_port_of_a_block_is_found(void **state)
+{
+	unsigned int pool = pool_of(0, NAT_UDP);
+
+	(void)state;
+	for (unsigned int last = 0; last < 512; last += 73) {
+		struct packet p = first(0, IPPROTO_UDP, 0, 50000);
+
+		pools_reset(NULL);
+		make_pools(0, 1, 0);
+		use_pools(0, 1, CT_NAT_BLOCK);
+		how.nat.block_size = 512;
+		how.nat.block_base = 0x0a000002;
+		core.pins.settings->half_share = UINT32_MAX; /* until the next reset */
+		for (unsigned int i = 0; i < 512; i++) {
+			if (i == last)
+				continue;
+			p.sport = POOL_LOW + i;
+			THROUGH(&p, NEW, NULL);
+			assert_int_equal(last_sport(0), p.sport);
+		}
+		assert_int_equal(path_of(pool, NAT_PATH_KEPT), 511);
+		p.sport = 50000;
+		THROUGH(&p, NEW, NULL);
+		assert_int_equal(last_sport(0), POOL_LOW + last);
+		p.sport = 50001;
+		THROUGH(&p, -CT_DROP_NAT_EXHAUSTED, NULL);
+		p.dport = 81;
+		THROUGH(&p, NEW, NULL);
+		assert_in_range(last_sport(0), POOL_LOW, POOL_LOW + 511);
+	}
+}
+
+/* One that is reserved is none, however many of them lie before a free one. */
+static void reserved_ports_do_not_hide_a_blocks_free_one(void **state)
+{
+	struct packet p = first(0, IPPROTO_UDP, 0, 50000);
+
+	(void)state;
+	pools_reset(NULL);
+	make_pools(0, 1, 0);
+	use_pools(0, 1, CT_NAT_BLOCK);
+	how.nat.block_size = 512;
+	how.nat.block_base = 0x0a000002;
+	memset(&nat_reserved[NAT_UDP], 0xff, sizeof(nat_reserved[NAT_UDP]));
+	nat_reserved[NAT_UDP].word[(POOL_LOW + 300) / 64] &= ~(1ULL << (POOL_LOW + 300) % 64);
+	THROUGH(&p, NEW, NULL);
+	assert_int_equal(last_sport(0), POOL_LOW + 300);
+}
+
+/* OVS's `hash`: the same tuple gets the same address and port each time, others others;
+ * `persistent` (as without a word): a host's address is the same towards everybody. Both
+ * again when all maps are new, as after a restart: persistent needs no secret. */
+static void hash_and_persistent_map_the_same_again(void **state)
+{
+	unsigned int ports[2][40], distinct = 0, moved = 0;
+	uint8_t address[2][40], seen[65536] = {0};
+
+	(void)state;
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		struct packet p = first(0, IPPROTO_UDP, 0, 2100);
+
+		pools_reset(NULL);
+		make_pools(0, 4, 0);
+		use_pools(0, 4, CT_NAT_HASH);
+		for (unsigned int i = 0; i < 40; i++) {
+			p.dport = 80 + i;
+			THROUGH(&p, NEW, NULL);
+			ports[turn][i] = last_sport(0);
+			address[turn][i] = last_out[14 + 15];
+			distinct += !turn && !seen[last_sport(0)]++;
+			moved += !turn && address[0][i] != address[0][0];
+		}
+		assert_int_equal(path_of(pool_of(0, NAT_UDP), NAT_PATH_HASHED) +
+					 path_of(pool_of(1, NAT_UDP), NAT_PATH_HASHED) +
+					 path_of(pool_of(2, NAT_UDP), NAT_PATH_HASHED) +
+					 path_of(pool_of(3, NAT_UDP), NAT_PATH_HASHED),
+				 40);
+	}
+	assert_memory_equal(ports[0], ports[1], sizeof(ports[0]));
+	assert_memory_equal(address[0], address[1], sizeof(address[0]));
+	assert_true(distinct > 30 && moved > 10);
+	for (unsigned int turn = 0; turn < 2; turn++) {
+		struct packet p = first(0, IPPROTO_UDP, 0, 2100);
+		uint64_t secret[2];
+
+		memcpy(secret, core.pins.settings->secret, sizeof(secret));
+		core.pins.settings->secret[0] ^= turn;
+		core.pins.settings->secret[1] += turn;
+		pools_reset(NULL);
+		make_pools(0, 4, 0);
+		use_pools(0, 4, CT_NAT_PERSISTENT);
+		for (unsigned int i = 0; i < 40; i++) {
+			p.dport = 80 + i;
+			THROUGH(&p, NEW, NULL);
+			assert_int_equal(last_sport(0), 2100);
+			address[turn][i] = last_out[14 + 15];
+			assert_int_equal(address[turn][i], address[0][0]);
+		}
+		memcpy(core.pins.settings->secret, secret, sizeof(secret));
+	}
+}
+
 static void a_host_keeps_its_address_and_only_paired_insists(void **state)
 {
 	unsigned int mine = 0;
@@ -448,6 +553,9 @@ int main(void)
 		cmocka_unit_test(parity_is_the_senders),
 		cmocka_unit_test(exhaustion_is_a_counted_drop_and_told),
 		cmocka_unit_test(blocks_are_the_ones_that_arithmetic_says),
+		cmocka_unit_test(the_last_free_port_of_a_block_is_found),
+		cmocka_unit_test(reserved_ports_do_not_hide_a_blocks_free_one),
+		cmocka_unit_test(hash_and_persistent_map_the_same_again),
 		cmocka_unit_test(a_host_keeps_its_address_and_only_paired_insists),
 		cmocka_unit_test(gre_clients_of_one_server_get_an_address_each),
 	};
