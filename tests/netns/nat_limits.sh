@@ -290,7 +290,8 @@ start_ctd "$R" "$TMP/limits.conf"
 reconciled()
 {
 	ctctl -F 2>/dev/null
-	poll_until 60 at_most 0 "$RW4" udp tuples && poll_until 20 grep -q event=nat_reconcile "$CTD_LOG"
+	poll_until 60 at_most 0 "$RW4" udp tuples && poll_until 20 grep -q event=nat_reconcile "$CTD_LOG" &&
+		poll_until 20 ctctl check
 }
 t the_reconcile_pass_puts_it_right reconciled
 

@@ -4,7 +4,7 @@
  * and where it removes. What could still go wrong (a stub that the map evicted, a
  * program of another version) is found here: all stubs and bindings are walked, a
  * slice at a time, and counted by port; a port whose word says otherwise in the same
- * way in three passes is put right.
+ * way in three passes is put right. So is the number of stubs itself.
  */
 #include "nat_reconcile.h"
 
@@ -25,11 +25,12 @@
 
 enum { STUB4, STUB6, BOUND, TABLES };
 
-/* area NO_AREA: of a pool, claimed - released of its heads. */
-#define NO_AREA (~0u)
+/* area NO_AREA: of a pool, claimed - released of its heads; ALL_STUBS: ct_table.stubs. */
+#define NO_AREA	  (~0u)
+#define ALL_STUBS (~0u - 1)
 struct finding {
 	uint32_t area;
-	uint32_t port;
+	uint32_t port;	/* of ALL_STUBS: 1 for IPv6 */
 	int32_t excess; /* word less walk */
 	uint32_t seen;
 };
@@ -40,8 +41,10 @@ struct nat_reconcile {
 	bool begun; /* `at` is valid */
 	__u32 at[16];
 	char *keys, *values;
-	uint32_t **count; /* by area, [NAT_AREA]; NULL: nothing there */
-	uint32_t *pool;	  /* the same by pool */
+	uint32_t **count;   /* by area, [NAT_AREA]; NULL: nothing there */
+	uint32_t *pool;	    /* the same by pool */
+	uint32_t stubs[2];  /* walked, by family */
+	uint32_t before[2]; /* ct_table.stubs when the pass began */
 	struct finding *old, *new;
 	uint32_t olds, news;
 	uint64_t repaired;
@@ -89,10 +92,12 @@ static void count_entry(struct nat *n, uint32_t i)
 	switch (r->table) {
 	case STUB4:
 		s4 = &((struct ct_stub4 *)r->values)[i];
+		r->stubs[0]++;
 		count_stub(n, s4->nat, s4->nat_in);
 		break;
 	case STUB6:
 		s6 = &((struct ct_stub6 *)r->values)[i];
+		r->stubs[1]++;
 		count_stub(n, s6->nat, s6->nat_in);
 		break;
 	default:
@@ -193,6 +198,18 @@ static void compare_heads(struct nat *n, uint32_t index)
 		find(n->reconcile, NO_AREA, index, sum - n->reconcile->pool[index]);
 }
 
+/* What the map evicts is counted down nowhere. */
+static void compare_stubs(struct ctd *d, int six)
+{
+	struct nat_reconcile *r = d->nat->reconcile;
+	uint32_t count = __atomic_load_n(&d->core.pins.table[six].stubs, __ATOMIC_RELAXED);
+
+	/* Under traffic a walk may differ from any one moment. */
+	if (count != r->stubs[six] && count == r->before[six])
+		find(r, ALL_STUBS, six, (int32_t)(count - r->stubs[six]));
+	r->stubs[six] = 0;
+}
+
 static void repair_port(struct ctd *d, const struct finding *f)
 {
 	struct nat *n = d->nat;
@@ -209,6 +226,28 @@ static void repair_port(struct ctd *d, const struct finding *f)
 					      __ATOMIC_RELAXED));
 }
 
+static void repair_one(struct ctd *d, const struct finding *f)
+{
+	struct nat *n = d->nat;
+
+	switch (f->area) {
+	case ALL_STUBS:
+		log_event(LOG_TRACE, "nat_reconcile", "stubs=ipv%u excess=%d", f->port ? 6 : 4,
+			  f->excess);
+		__atomic_sub_fetch(&d->core.pins.table[f->port].stubs, f->excess, __ATOMIC_RELAXED);
+		break;
+	case NO_AREA:
+		log_event(LOG_TRACE, "nat_reconcile", "pool=%u excess=%d", f->port, f->excess);
+		__atomic_add_fetch(&n->m.head[n->m.pool[f->port].head_base].released,
+				   (int64_t)f->excess, __ATOMIC_RELAXED);
+		break;
+	default:
+		log_event(LOG_TRACE, "nat_reconcile", "area=%u port=%u excess=%d", f->area, f->port,
+			  f->excess);
+		repair_port(d, f);
+	}
+}
+
 static void repair(struct ctd *d)
 {
 	struct nat *n = d->nat;
@@ -220,15 +259,7 @@ static void repair(struct ctd *d)
 
 		if (f->seen < SEEN_REPAIR)
 			continue;
-		log_event(LOG_TRACE, "nat_reconcile", "%s=%u port=%u excess=%d",
-			  f->area == NO_AREA ? "pool" : "area",
-			  f->area == NO_AREA ? f->port : f->area, f->area == NO_AREA ? 0 : f->port,
-			  f->excess);
-		if (f->area == NO_AREA)
-			__atomic_add_fetch(&n->m.head[n->m.pool[f->port].head_base].released,
-					   (int64_t)f->excess, __ATOMIC_RELAXED);
-		else
-			repair_port(d, f);
+		repair_one(d, f);
 		done++;
 	}
 	r->repaired += done;
@@ -252,6 +283,8 @@ static void end_pass(struct ctd *d)
 	for (i = 1; i < n->m.pools; i++)
 		if (n->m.pool[i].family)
 			compare_heads(n, i);
+	compare_stubs(d, 0);
+	compare_stubs(d, 1);
 	repair(d);
 	swap = r->old, r->old = r->new, r->new = swap;
 	r->olds = r->news;
@@ -277,9 +310,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct nat_reconcile *r = d->nat->reconcile;
 	double began = cpu_seconds(), wait;
 	struct timeval tv;
+	int i;
 
 	(void)fd;
 	(void)what;
+	for (i = 0; i < 2 && !r->table && !r->begun; i++)
+		r->before[i] = __atomic_load_n(&d->core.pins.table[i].stubs, __ATOMIC_RELAXED);
 	if (!walk(d)) {
 		r->table++;
 		r->begun = false;
