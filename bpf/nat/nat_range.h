@@ -2,6 +2,7 @@
 #ifndef BPFCT_NAT_RANGE_H
 #define BPFCT_NAT_RANGE_H
 
+#include "../lib/ct_hash.h"
 #include "nat_bind.h"
 
 /* What a rule's ranges say of a packet: its address, the pool of that, the ports that may

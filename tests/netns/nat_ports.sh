@@ -34,8 +34,7 @@ field()
 	text=$(ctctl nat | awk -v want="$1" -v addr="$RW4" '
 		NR == 1 { for (i = 1; i <= NF; i++) column[tolower($i)] = i }
 		$1 == addr && $2 == "udp" { print $column[want] }')
-	[ "$json" = "$2" ] && [ "$text" = "$2" ] ||
-		{ ctctl nat; echo "$1: $json in JSON, $text in text, expected $2"; return 1; }
+	[ "$json/$text" = "$2/$2" ] || { ctctl nat; echo "$1: $json in JSON, $text in text, expected $2"; return 1; }
 }
 pool_path()
 {
@@ -49,11 +48,11 @@ shown_by_path()
 	# A port of the pool's is kept; towards another server the same binding serves;
 	# a port that is not of the pool is replaced by a leased one.
 	for i in 40100 40101 40102; do
-		echo_from "$C" udp "$S4" 7000 $i one >/dev/null || return
-		echo_from "$C" udp "$S4" 7001 $i two >/dev/null || return
+		echo_from "$C" udp "$S4" 7000 "$i" one >/dev/null || return
+		echo_from "$C" udp "$S4" 7001 "$i" two >/dev/null || return
 	done
 	for i in 50100 50101; do
-		echo_from "$C" udp "$S4" 7000 $i three >/dev/null || return
+		echo_from "$C" udp "$S4" 7000 "$i" three >/dev/null || return
 	done
 	field kept 3 && field bound 3 && field stolen 0 && field fallback 0 && field hashed 0 || return
 	[ "$(pool_path leased)" = 2 ] || { ctctl nat; return 1; }
