@@ -14,9 +14,9 @@ BPF_CFLAGS := -O2 -g -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -W
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = $(CFLAGS) -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(O) -MMD -MP
 
-BPF_SRC := $(wildcard bpf/*.bpf.c consumers/firewall/*.bpf.c examples/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/netns/*.bpf.c)
+BPF_SRC := $(wildcard bpf/*.bpf.c consumers/firewall/*.bpf.c consumers/ovs/*.bpf.c examples/*.bpf.c tests/bpf/*.bpf.c tests/bench/*.bpf.c tests/netns/*.bpf.c)
 BPF_OBJ := $(BPF_SRC:%.c=$(O)/%.o)
-SKEL_SRC := $(wildcard bpf/*.bpf.c consumers/firewall/*.bpf.c)
+SKEL_SRC := $(wildcard bpf/*.bpf.c consumers/firewall/*.bpf.c consumers/ovs/*.bpf.c)
 SKELS := $(SKEL_SRC:%.bpf.c=$(O)/%.skel.h)
 
 LIB_SRC := $(wildcard userspace/lib/*.c)
@@ -48,7 +48,10 @@ BPFTEST_LIB := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bpf/lib/*.c))
 KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
 TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 
-.PHONY: all help packages build bpf demo check check-long rfc lint bench install clean
+OVS_SRC := $(wildcard consumers/ovs/dpif-bpf*.c)
+OVS_OBJ := $(OVS_SRC:%.c=$(O)/%.o)
+
+.PHONY: all help packages build bpf demo check check-long rfc lint bench install clean ovs ovs-vswitchd
 all: packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build
 
@@ -67,6 +70,12 @@ demo: all ## examples/home.conf between two LANs and a server, real traffic, the
 check: all ## build and run all tests, lint included
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) tests-build
 	$(Q)O=$(O) tests/run
+
+# What vswitchd is linked from is Debian's source, built once and kept outside the tree.
+ovs: all ## ovs-vswitchd 3.1 with our datapath, in build/ovs; docs/ovs.md
+	$(Q)tree=$$(consumers/ovs/host) && $(MAKE) --no-print-directory -j$(JOBS) OVS_TREE=$$tree ovs-vswitchd
+
+ovs-vswitchd: $(O)/ovs/ovs-vswitchd
 
 rfc: all ## the NAT RFCs as tests: a line for each requirement
 	$(Q)O=$(O) tests/run scapy/rfc netns/nat_discovery
@@ -186,6 +195,22 @@ $(O)/tests/kernels/%: tests/kernels/%.c
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -static -o $@ $< -lbpf -lelf -lz
+
+# The class: its own objects against the headers of the host's tree, which are not ours to warn about.
+$(O)/consumers/ovs/dpif-%.o: consumers/ovs/dpif-%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -include $(OVS_TREE)/config.h -isystem $(OVS_TREE)/include -isystem $(OVS_TREE) \
+		-isystem $(OVS_TREE)/lib -c $< -o $@
+
+$(OVS_OBJ): | $(O)/consumers/ovs/ovs_tc.skel.h
+
+$(O)/ovs/ovs-vswitchd: $(OVS_OBJ) $(O)/userspace/ctd/tcx.o $(O)/userspace/ctd/rundir.o $(O)/libbpfct.a $(OVS_TREE)/.built
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(OVS_TREE)/vswitchd/*.o $(filter %.o %/libbpfct.a,$^) $(OVS_TREE)/ofproto/.libs/libofproto.a \
+		$(OVS_TREE)/lib/.libs/libsflow.a -Wl,--whole-archive $(OVS_TREE)/lib/.libs/libopenvswitch.a -Wl,--no-whole-archive \
+		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a $(LIBS) -latomic -lm -lpthread
 
 install: build ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)/etc/bpfct

@@ -22,4 +22,15 @@
 #define json_object_object_foreach(obj, key, val)                                                  \
 	for (char *key = json_first(obj, &val); key; key = json_next(obj, &val))
 
+/* Open vSwitch's loops, for the dpif class. */
+#define OVS_LOOP(var, of)				for (var = ovs_next(of); var; var = ovs_next(of))
+#define LIST_FOR_EACH(var, member, list)		OVS_LOOP(var, list)
+#define HMAP_FOR_EACH_WITH_HASH(var, member, hash, map) OVS_LOOP(var, map)
+#define HMAP_FOR_EACH_SAFE(var, next, member, map)	OVS_LOOP(var, map)
+#define HMAP_FOR_EACH_POP(var, member, map)		OVS_LOOP(var, map)
+#define SHASH_FOR_EACH(var, map)			OVS_LOOP(var, map)
+#define NL_NESTED_FOR_EACH(var, left, attr)		OVS_LOOP(var, attr)
+#define NL_ATTR_FOR_EACH(var, left, attrs, len)                                                    \
+	for (left = (len), var = ovs_next(attrs); var; var = ovs_next(attrs))
+
 #endif

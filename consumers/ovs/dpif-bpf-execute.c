@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * EXECUTE: a packet of user space's with actions. Both go through a slot of the flow table that is
+ * the caller's alone for the time of one send(): that comes back when the datapath has
+ * done with the packet (dp_abi.h). Handlers, monitors and the main thread may all do so at once.
+ */
+#include "dpif-bpf.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "csum.h"
+#include "dp-packet.h"
+#include "odp-util.h"
+#include "packets.h"
+#include "random.h"
+#include "userspace/ctd/tcx.h"
+
+#include <bpf/libbpf.h>
+
+#define EXEC_DEVICE "ovsbpfx0"
+#define EXEC_PEER   "ovsbpfx1"
+#define EXEC_MTU    65535
+#define MSS	    1400 /* of a TCP super-packet of which nobody knows more */
+
+#define LARGE 1522 /* more than an Ethernet frame with two tags */
+
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
+static int attach(struct dp_bpf *dp, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1, .flags = BPF_TC_F_REPLACE);
+	int prog = dp_bpf_prog(dp, "ovs_execute");
+	int ret = tcx_attach(dp->instance, ifindex, true, prog);
+
+	if (ret != -EOPNOTSUPP)
+		return -ret;
+	ret = bpf_tc_hook_create(&hook);
+	if (ret && ret != -EEXIST)
+		return -ret;
+	opts.prog_fd = prog;
+	return -bpf_tc_attach(&hook, &opts);
+}
+
+static int make_device(struct dp_bpf *dp, uint32_t *ifindex)
+{
+	int ret = 0;
+
+	if (!if_nametoindex(EXEC_DEVICE))
+		ret = dp_link_add_pair(EXEC_PEER, EXEC_DEVICE, EXEC_MTU);
+	if (!ret)
+		ret = dp_link_no_ipv6(EXEC_DEVICE);
+	if (!ret)
+		ret = dp_link_no_ipv6(EXEC_PEER);
+	*ifindex = if_nametoindex(EXEC_DEVICE);
+	if (!ret && !*ifindex)
+		ret = ENODEV;
+	if (!ret)
+		ret = attach(dp, *ifindex);
+	if (!ret)
+		ret = dp_link_flags(*ifindex, IFF_UP | IFF_NOARP, 0);
+	if (!ret)
+		ret = dp_link_flags(if_nametoindex(EXEC_PEER), IFF_UP | IFF_NOARP, 0);
+	return ret;
+}
+
+int dp_bpf_exec_open(struct dp_bpf *dp)
+{
+	struct sockaddr_ll at = {.sll_family = AF_PACKET};
+	uint32_t ifindex;
+	int on = 1, ret = make_device(dp, &ifindex);
+
+	ovs_mutex_init(&dp->exec_lock);
+	xpthread_cond_init(&dp->exec_free, NULL);
+	if (ret)
+		return ret;
+	/* No protocol: it receives nothing. */
+	dp->exec_sock = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	at.sll_ifindex = ifindex;
+	if (dp->exec_sock < 0 || bind(dp->exec_sock, (struct sockaddr *)&at, sizeof(at)) ||
+	    setsockopt(dp->exec_sock, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)))
+		return errno;
+	dp->config->exec_ifindex = ifindex;
+	return 0;
+}
+
+void dp_bpf_exec_close(struct dp_bpf *dp)
+{
+	if (dp->exec_sock >= 0)
+		close(dp->exec_sock);
+	dp->exec_sock = -1;
+	if (dp->gone) {
+		tcx_detach(dp->instance, if_nametoindex(EXEC_DEVICE));
+		dp_link_del(EXEC_DEVICE);
+	}
+}
+
+static uint32_t take_slot(struct dp_bpf *dp)
+{
+	uint32_t slot;
+
+	BUILD_ASSERT_DECL(OVS_EXECS == 64);
+	ovs_mutex_lock(&dp->exec_lock);
+	while (dp->exec_busy == UINT64_MAX)
+		ovs_mutex_cond_wait(&dp->exec_free, &dp->exec_lock);
+	slot = __builtin_ctzll(~dp->exec_busy);
+	dp->exec_busy |= UINT64_C(1) << slot;
+	ovs_mutex_unlock(&dp->exec_lock);
+	return slot;
+}
+
+static void give_slot(struct dp_bpf *dp, uint32_t slot)
+{
+	ovs_mutex_lock(&dp->exec_lock);
+	dp->exec_busy &= ~(UINT64_C(1) << slot);
+	xpthread_cond_signal(&dp->exec_free);
+	ovs_mutex_unlock(&dp->exec_lock);
+}
+
+/* Segments of a TCP packet that came to us by another way than an upcall of the same packet, or
+ * that was changed on the way: any size will do, the pseudo-header's sum is for us to make. */
+static void guess_gso(struct dp_packet *packet, struct virtio_net_hdr *h)
+{
+	struct flow flow;
+	struct tcp_header *tcp;
+	uint32_t sum;
+
+	flow_extract(packet, &flow);
+	tcp = dp_packet_l4(packet);
+	if (flow.nw_proto != IPPROTO_TCP || !tcp || flow.nw_frag)
+		return;
+	if (flow.dl_type == htons(ETH_TYPE_IP)) {
+		h->gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		sum = packet_csum_pseudoheader(dp_packet_l3(packet));
+	} else {
+		h->gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+		sum = packet_csum_pseudoheader6(dp_packet_l3(packet));
+	}
+	tcp->tcp_csum = (OVS_FORCE ovs_be16)~csum_finish(sum);
+	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	h->csum_start = (char *)tcp - (char *)dp_packet_data(packet);
+	h->csum_offset = offsetof(struct tcp_header, tcp_csum);
+	h->hdr_len = h->csum_start + TCP_OFFSET(tcp->tcp_ctl) * 4;
+	h->gso_size = MSS;
+}
+
+static void vnet_header(struct dp_packet *packet, uint64_t word, struct virtio_net_hdr *h)
+{
+	union dp_hash hash = {.word = word};
+	static const uint8_t type[] = {[DP_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4,
+				       [DP_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6,
+				       [DP_GSO_UDP] = VIRTIO_NET_HDR_GSO_UDP_L4};
+
+	memset(h, 0, sizeof(*h));
+	if (!hash.gso_size) {
+		if (dp_packet_size(packet) > LARGE)
+			guess_gso(packet, h);
+		return;
+	}
+	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	h->csum_start = hash.csum_start;
+	h->csum_offset = hash.csum_offset;
+	h->gso_size = hash.gso_size;
+	h->gso_type = type[hash.gso];
+}
+
+static int send_packet(struct dp_bpf *dp, struct dp_packet *packet, uint64_t hash, uint32_t token)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(uint32_t))];
+	} mark = {.head = {.cmsg_len = CMSG_LEN(sizeof(uint32_t)),
+			   .cmsg_level = SOL_SOCKET,
+			   .cmsg_type = SO_MARK}};
+	struct virtio_net_hdr h;
+	struct iovec iov[2] = {{&h, sizeof(h)}};
+	struct msghdr msg = {.msg_iov = iov,
+			     .msg_iovlen = 2,
+			     .msg_control = &mark,
+			     .msg_controllen = sizeof(mark)};
+
+	memcpy(CMSG_DATA(&mark.head), &token, sizeof(token));
+	vnet_header(packet, hash, &h);
+	iov[1].iov_base = dp_packet_data(packet);
+	iov[1].iov_len = dp_packet_size(packet);
+	/* ENOBUFS: the datapath has dropped it, and counted that. */
+	return sendmsg(dp->exec_sock, &msg, 0) < 0 && errno != ENOBUFS ? errno : 0;
+}
+
+static void fill_key(struct ovs_key *key, const struct dpif_execute *e)
+{
+	const struct pkt_metadata *md = &e->packet->md;
+	struct flow flow;
+
+	memset(&flow, 0, sizeof(flow));
+	if (flow_tnl_dst_is_set(&md->tunnel))
+		flow.tunnel = md->tunnel;
+	flow.in_port = md->in_port;
+	flow.recirc_id = md->recirc_id;
+	flow.dp_hash = md->dp_hash;
+	flow.skb_priority = md->skb_priority;
+	flow.pkt_mark = md->pkt_mark;
+	flow.ct_state = md->ct_state;
+	flow.ct_zone = md->ct_zone;
+	flow.ct_mark = md->ct_mark;
+	flow.ct_label = md->ct_label;
+	if (md->ct_state) {
+		flow.dl_type = e->flow->dl_type;
+		flow.ct_nw_proto = e->flow->ct_nw_proto;
+		flow.ct_tp_src = e->flow->ct_tp_src;
+		flow.ct_tp_dst = e->flow->ct_tp_dst;
+		flow.ct_nw_src = e->flow->ct_nw_src;
+		flow.ct_nw_dst = e->flow->ct_nw_dst;
+		flow.ct_ipv6_src = e->flow->ct_ipv6_src;
+		flow.ct_ipv6_dst = e->flow->ct_ipv6_dst;
+	}
+	dp_key_from_flow(key, &flow);
+}
+
+static int run(struct dp_bpf *dp, struct dpif_execute *e, struct ovs_flow *now)
+{
+	uint32_t slot = take_slot(dp), token;
+	struct ovs_flow *f = &dp->flow[slot];
+	int ret;
+
+	token = (random_uint32() & ~(OVS_EXECS - 1)) | slot;
+	if (!(token >> OVS_EXEC_BITS))
+		token |= 1 << OVS_EXEC_BITS; /* 0 is no token */
+	memcpy(&f->mask, &now->mask, sizeof(*f) - offsetof(struct ovs_flow, mask));
+	__atomic_store_n(&f->live, token, __ATOMIC_RELEASE);
+	ret = send_packet(dp, e->packet, e->hash, token);
+	__atomic_store_n(&f->live, 0, __ATOMIC_RELEASE);
+	give_slot(dp, slot);
+	return ret;
+}
+
+/* Does the list have what odp_execute_actions() can do and the datapath cannot? */
+static bool is_for_user_space(const struct nlattr *actions, size_t len)
+{
+	const struct nlattr *a, *key;
+	unsigned int n = 0;
+	size_t left;
+
+	NL_ATTR_FOR_EACH(a, left, actions, len)
+	{
+		n++;
+		switch (nl_attr_type(a)) {
+		case OVS_ACTION_ATTR_PUSH_MPLS:
+		case OVS_ACTION_ATTR_POP_MPLS:
+		case OVS_ACTION_ATTR_ADD_MPLS:
+		case OVS_ACTION_ATTR_PUSH_ETH:
+		case OVS_ACTION_ATTR_POP_ETH:
+		case OVS_ACTION_ATTR_PUSH_NSH:
+		case OVS_ACTION_ATTR_POP_NSH:
+		case OVS_ACTION_ATTR_SAMPLE:
+		case OVS_ACTION_ATTR_CLONE:
+		case OVS_ACTION_ATTR_CHECK_PKT_LEN:
+			return true;
+		case OVS_ACTION_ATTR_SET:
+		case OVS_ACTION_ATTR_SET_MASKED:
+			key = nl_attr_get(a);
+			if (nl_attr_type(key) != OVS_KEY_ATTR_TUNNEL)
+				return true;
+		}
+	}
+	return n > OVS_FLOW_ACTIONS; /* one after the other */
+}
+
+int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	struct ovs_flow now = {0};
+	int ret;
+
+	if (e->packet->packet_type != htonl(PT_ETH))
+		return EINVAL;
+	ovs_mutex_lock(&dp->flow_lock);
+	ret = dp_bpf_actions_ref(dp, e->actions, e->actions_len, now.action, &now.n_actions);
+	ovs_mutex_unlock(&dp->flow_lock);
+	if (ret == EINVAL && !e->needs_help && !e->probe &&
+	    is_for_user_space(e->actions, e->actions_len)) {
+		struct dpif_execute helped = *e;
+
+		helped.needs_help = true;
+		return dpif_execute(dpif, &helped);
+	}
+	if (ret)
+		return ret;
+	if (now.n_actions) {
+		fill_key(&now.key, e);
+		ret = run(dp, e, &now);
+	}
+	ovs_mutex_lock(&dp->flow_lock);
+	dp_bpf_actions_unref(dp, now.action, now.n_actions);
+	ovs_mutex_unlock(&dp->flow_lock);
+	return ret;
+}

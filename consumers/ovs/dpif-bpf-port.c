@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Ports. The datapath's table of them (ovs_port_v1) is the truth and outlives vswitchd.
+ *
+ *  system    a device that is there already; our program is at its ingress
+ *  internal  a veth pair: the end with the port's name belongs to the host (address, routes, any
+ *            namespace), the other one, ovsbpfNUMBER, is the datapath's port
+ *  vxlan     a device with metadata (vxlan_sys_PORT) that carries all tunnels of a UDP port
+ */
+#include "dpif-bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <poll.h>
+
+#include "dpif-netlink-rtnl.h"
+#include "netdev-vport.h"
+#include "netdev.h"
+#include "netlink-socket.h"
+#include "odp-util.h"
+#include "openvswitch/vlog.h"
+#include "rtnetlink.h"
+#include "userspace/ctd/tcx.h"
+
+VLOG_DEFINE_THIS_MODULE(dpif_bpf_port);
+
+#define PAIR_MTU 65535 /* what the host's end may be set to is decided there */
+#define HANDLE	 1
+#define PRIORITY 1
+
+static const char *const type_name[] = {
+	[OVS_TYPE_SYSTEM] = "system", [OVS_TYPE_INTERNAL] = "internal", [OVS_TYPE_VXLAN] = "vxlan"};
+
+static bool live(const struct ovs_port *p)
+{
+	return __atomic_load_n(&p->flags, __ATOMIC_ACQUIRE) & OVS_PORT_LIVE;
+}
+
+static void peer_name(char name[IFNAMSIZ], uint32_t number)
+{
+	snprintf(name, IFNAMSIZ, "ovsbpf%u", number);
+}
+
+static struct ovs_port *by_name(struct dp_bpf *dp, const char *name)
+{
+	for (uint32_t i = 0; i < OVS_PORTS; i++)
+		if (live(&dp->port[i]) && !strcmp(dp->port[i].name, name))
+			return &dp->port[i];
+	return NULL;
+}
+
+static uint32_t number_of(const struct dp_bpf *dp, const struct ovs_port *p)
+{
+	return p - dp->port;
+}
+
+/* Which port a device is; number 0 takes the entry away. */
+static int set_near(struct dp_bpf *dp, uint32_t ifindex, uint32_t number_plus_1)
+{
+	if (ifindex < OVS_NEAR) {
+		__atomic_store_n(&dp->near[ifindex].number, number_plus_1, __ATOMIC_RELEASE);
+		return 0;
+	}
+	if (!number_plus_1)
+		return bpf_map_delete_elem(dp->far_fd, &ifindex) ? errno : 0;
+	return bpf_map_update_elem(dp->far_fd, &ifindex, &number_plus_1, BPF_ANY) ? errno : 0;
+}
+
+/* By TCX, which leaves the qdiscs to others, else by clsact. */
+static int attach(struct dp_bpf *dp, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY,
+		    .flags = BPF_TC_F_REPLACE);
+	int prog = dp_bpf_prog(dp, "ovs_port");
+	int ret = tcx_attach(dp->instance, ifindex, false, prog);
+
+	if (ret != -EOPNOTSUPP)
+		return -ret;
+	ret = bpf_tc_hook_create(&hook);
+	if (ret && ret != -EEXIST)
+		return -ret;
+	opts.prog_fd = prog;
+	return -bpf_tc_attach(&hook, &opts);
+}
+
+static void detach(struct dp_bpf *dp, uint32_t ifindex)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
+
+	tcx_detach(dp->instance, ifindex);
+	if (!bpf_tc_query(&hook, &opts)) {
+		opts.prog_fd = opts.prog_id = opts.flags = 0;
+		bpf_tc_detach(&hook, &opts);
+	}
+}
+
+static int type_of(const struct netdev *netdev)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(type_name); i++)
+		if (!strcmp(netdev_get_type(netdev), type_name[i]))
+			return i;
+	return -1;
+}
+
+static int make_pair(const char *name, uint32_t number, uint32_t *ifindex)
+{
+	char peer[IFNAMSIZ];
+	int ret;
+
+	peer_name(peer, number);
+	if (if_nametoindex(peer)) /* of one that was killed in the middle of this */
+		dp_link_del(peer);
+	ret = dp_link_add_pair(name, peer, PAIR_MTU);
+	if (ret)
+		return ret;
+	*ifindex = if_nametoindex(peer);
+	ret = *ifindex ? dp_link_no_ipv6(peer) : ENODEV;
+	if (!ret)
+		ret = dp_link_flags(*ifindex, IFF_UP, 0);
+	if (ret)
+		dp_link_del(name);
+	return ret;
+}
+
+/* The device of a new port is there and passes what comes. */
+static int make_device(struct netdev *netdev, int type, const char *name, uint32_t number,
+		       uint32_t *ifindex)
+{
+	int ret;
+
+	if (type == OVS_TYPE_INTERNAL)
+		return make_pair(name, number, ifindex);
+	if (type == OVS_TYPE_VXLAN) {
+		ret = dpif_netlink_rtnl_port_create(netdev);
+		if (ret && ret != EEXIST)
+			return ret;
+	}
+	*ifindex = if_nametoindex(name);
+	if (!*ifindex)
+		return ENODEV;
+	return dp_link_flags(*ifindex, IFF_PROMISC | (type == OVS_TYPE_VXLAN ? IFF_UP : 0), 0);
+}
+
+static void drop_device(const struct ovs_port *p)
+{
+	char peer[IFNAMSIZ];
+
+	if (p->type == OVS_TYPE_INTERNAL) {
+		if (if_indextoname(p->ifindex, peer) && !strncmp(peer, "ovsbpf", 6))
+			dp_link_del(peer); /* and with it the host's end, wherever that is */
+	} else if (p->type == OVS_TYPE_VXLAN) {
+		dpif_netlink_rtnl_port_destroy(p->name, "vxlan");
+	} else {
+		dp_link_flags(p->ifindex, 0, IFF_PROMISC);
+	}
+}
+
+static bool ifindex_taken(const struct dp_bpf *dp, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < OVS_PORTS; i++)
+		if (live(&dp->port[i]) && dp->port[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* From 1 on: 0 is what Open vSwitch calls the local port of a datapath, which we have none of. */
+static int choose(struct dp_bpf *dp, odp_port_t asked, uint32_t *number)
+{
+	*number = odp_to_u32(asked);
+	if (asked != ODPP_NONE) {
+		if (*number >= OVS_PORTS)
+			return EINVAL;
+		return live(&dp->port[*number]) ? EBUSY : 0;
+	}
+	for (*number = 1; *number < OVS_PORTS; (*number)++)
+		if (!live(&dp->port[*number]))
+			return 0;
+	return EFBIG;
+}
+
+static void publish(struct dp_bpf *dp, uint32_t number, int type, const char *name,
+		    uint32_t ifindex)
+{
+	struct ovs_port *p = &dp->port[number];
+
+	p->ifindex = ifindex;
+	p->type = type;
+	p->ring = number % OVS_RINGS;
+	p->netns = 0;
+	ovs_strlcpy(p->name, name, sizeof(p->name));
+	__atomic_store_n(&p->flags, OVS_PORT_LIVE | (type == OVS_TYPE_VXLAN ? OVS_PORT_TUNNEL : 0),
+			 __ATOMIC_RELEASE);
+}
+
+static void unpublish(struct dp_bpf *dp, struct ovs_port *p)
+{
+	__atomic_store_n(&p->flags, 0, __ATOMIC_RELEASE);
+	set_near(dp, p->ifindex, 0);
+}
+
+static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
+{
+	char room[NETDEV_VPORT_NAME_BUFSIZE];
+	const char *name = netdev_vport_get_dpif_port(netdev, room, sizeof(room));
+	int type = type_of(netdev), ret;
+	uint32_t ifindex;
+
+	if (type < 0)
+		return EOPNOTSUPP;
+	if (strlen(name) >= sizeof(dp->port[0].name))
+		return EINVAL;
+	if (by_name(dp, name))
+		return EEXIST;
+	ret = make_device(netdev, type, name, number, &ifindex);
+	if (ret)
+		return ret;
+	if (ifindex_taken(dp, ifindex))
+		return EBUSY;
+	publish(dp, number, type, name, ifindex);
+	ret = set_near(dp, ifindex, number + 1);
+	if (!ret)
+		ret = attach(dp, ifindex);
+	if (ret) {
+		unpublish(dp, &dp->port[number]);
+		drop_device(&dp->port[number]);
+	}
+	return ret;
+}
+
+int dp_bpf_port_add(struct dpif *dpif, struct netdev *netdev, odp_port_t *port_no)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	uint32_t number;
+	int ret;
+
+	ovs_mutex_lock(&dp->port_lock);
+	ret = choose(dp, *port_no, &number);
+	if (!ret)
+		ret = add(dp, netdev, number);
+	ovs_mutex_unlock(&dp->port_lock);
+	if (!ret)
+		*port_no = u32_to_odp(number);
+	return ret;
+}
+
+static void remove_port(struct dp_bpf *dp, struct ovs_port *p)
+{
+	unpublish(dp, p);
+	detach(dp, p->ifindex);
+	drop_device(p);
+}
+
+int dp_bpf_port_del(struct dpif *dpif, odp_port_t port_no)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	uint32_t number = odp_to_u32(port_no);
+	int ret = ENODEV;
+
+	ovs_mutex_lock(&dp->port_lock);
+	if (number < OVS_PORTS && live(&dp->port[number])) {
+		remove_port(dp, &dp->port[number]);
+		ret = 0;
+	}
+	ovs_mutex_unlock(&dp->port_lock);
+	return ret;
+}
+
+static void describe(const struct dp_bpf *dp, const struct ovs_port *p, struct dpif_port *out)
+{
+	out->name = xstrdup(p->name);
+	out->type = xstrdup(type_name[p->type <= OVS_TYPE_VXLAN ? p->type : 0]);
+	out->port_no = u32_to_odp(number_of(dp, p));
+}
+
+int dp_bpf_port_by_number(const struct dpif *dpif, odp_port_t port_no, struct dpif_port *out)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	uint32_t number = odp_to_u32(port_no);
+
+	if (number >= OVS_PORTS || !live(&dp->port[number]))
+		return ENODEV;
+	if (out)
+		describe(dp, &dp->port[number], out);
+	return 0;
+}
+
+int dp_bpf_port_by_name(const struct dpif *dpif, const char *name, struct dpif_port *out)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	const struct ovs_port *p = by_name(dp, name);
+
+	if (!p)
+		return ENODEV;
+	if (out)
+		describe(dp, p, out);
+	return 0;
+}
+
+struct port_dump {
+	uint32_t next;
+	struct dpif_port last; /* the caller has its strings until the next call */
+};
+
+int dp_bpf_port_dump_start(const struct dpif *dpif OVS_UNUSED, void **state)
+{
+	*state = xzalloc(sizeof(struct port_dump));
+	return 0;
+}
+
+int dp_bpf_port_dump_next(const struct dpif *dpif, void *state, struct dpif_port *out)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	struct port_dump *d = state;
+
+	dpif_port_destroy(&d->last);
+	memset(&d->last, 0, sizeof(d->last));
+	for (; d->next < OVS_PORTS; d->next++) {
+		if (!live(&dp->port[d->next]))
+			continue;
+		describe(dp, &dp->port[d->next++], &d->last);
+		*out = d->last;
+		return 0;
+	}
+	return EOF;
+}
+
+int dp_bpf_port_dump_done(const struct dpif *dpif OVS_UNUSED, void *state)
+{
+	struct port_dump *d = state;
+
+	dpif_port_destroy(&d->last);
+	free(d);
+	return 0;
+}
+
+/* The port whose device has just gone; it ends. */
+static char *vanished(struct dp_bpf *dp, const struct rtnetlink_change *change)
+{
+	char *name = NULL;
+
+	if (change->nlmsg_type != RTM_DELLINK)
+		return NULL;
+	ovs_mutex_lock(&dp->port_lock);
+	for (uint32_t i = 0; i < OVS_PORTS && !name; i++) {
+		struct ovs_port *p = &dp->port[i];
+
+		if (!live(p) || p->ifindex != (uint32_t)change->if_index)
+			continue;
+		unpublish(dp, p);
+		tcx_detach(dp->instance, p->ifindex);
+		name = xstrdup(p->name);
+	}
+	ovs_mutex_unlock(&dp->port_lock);
+	return name;
+}
+
+int dp_bpf_port_poll(const struct dpif *dpif, char **name)
+{
+	struct dpif_bpf *d = CONTAINER_OF(dpif, struct dpif_bpf, up);
+	struct rtnetlink_change change;
+	uint64_t room[4096 / 8];
+	struct ofpbuf buf;
+	int ret;
+
+	if (!d->links) {
+		ret = nl_sock_create(NETLINK_ROUTE, &d->links);
+		if (!ret)
+			ret = nl_sock_join_mcgroup(d->links, RTNLGRP_LINK);
+		return ret ? ret : ENOBUFS; /* what was before nobody knows: look at all */
+	}
+	ofpbuf_use_stub(&buf, room, sizeof(room));
+	while (!(ret = nl_sock_recv(d->links, &buf, NULL, false)))
+		if (rtnetlink_parse(&buf, &change) && (*name = vanished(d->dp, &change)))
+			break;
+	ofpbuf_uninit(&buf);
+	return ret;
+}
+
+void dp_bpf_port_poll_wait(const struct dpif *dpif)
+{
+	struct dpif_bpf *d = CONTAINER_OF(dpif, struct dpif_bpf, up);
+
+	if (d->links)
+		nl_sock_wait(d->links, POLLIN);
+}
+
+void dp_bpf_ports_adopt(struct dp_bpf *dp)
+{
+	char name[IFNAMSIZ];
+
+	for (uint32_t i = 0; i < OVS_PORTS; i++) {
+		struct ovs_port *p = &dp->port[i];
+
+		if (!live(p))
+			continue;
+		if (if_indextoname(p->ifindex, name) && !attach(dp, p->ifindex))
+			continue;
+		VLOG_INFO("%s: port %s (%u) is gone", dp->name, p->name, i);
+		unpublish(dp, p);
+		tcx_detach(dp->instance, p->ifindex);
+	}
+}
+
+void dp_bpf_ports_drop(struct dp_bpf *dp)
+{
+	for (uint32_t i = 0; i < OVS_PORTS; i++)
+		if (live(&dp->port[i]))
+			remove_port(dp, &dp->port[i]);
+}

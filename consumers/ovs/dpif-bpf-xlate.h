@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_OVS_DPIF_BPF_XLATE_H
+#define BPFCT_OVS_DPIF_BPF_XLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "consumers/ovs/dp_abi.h"
+
+/*
+ * Between Open vSwitch's netlink attributes and the fixed structs of the datapath (dp_abi.h). What
+ * the datapath does not have is refused with EINVAL. Pure but for the cookies.
+ */
+struct flow;
+struct flow_tnl;
+struct nlattr;
+struct ofpbuf;
+
+/* dpif-bpf-key.c. k is within its mask m; a missing mask is an exact one. 0 or EINVAL. */
+int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct nlattr *mask,
+			size_t mask_len, struct ovs_key *k, struct ovs_key *m);
+/* m and mask may be NULL. */
+void dp_key_to_nlattrs(const struct ovs_key *k, const struct ovs_key *m, struct ofpbuf *key,
+		       struct ofpbuf *mask);
+void dp_key_to_flow(const struct ovs_key *k, struct flow *f);
+void dp_key_from_flow(struct ovs_key *k, const struct flow *f);
+void dp_tun_from_flow(struct ovs_key_tun *k, const struct flow_tnl *t, bool v6, bool mask);
+void dp_tun_to_flow(const struct ovs_key_tun *k, struct flow_tnl *t, bool v6);
+
+/* Where the contents of USERSPACE actions are kept: ref() finds or makes their number. */
+struct dp_cookies {
+	int (*ref)(void *arg, const struct ovs_cookie *c, uint32_t *index);
+	const struct ovs_cookie *(*get)(void *arg, uint32_t index);
+	void *arg;
+};
+
+/*
+ * dpif-bpf-action.c: actions into the flat array. 0, EINVAL: not in this datapath (or
+ * not well-formed, or more than OVS_FLOW_ACTIONS), ENOSPC: no room for cookies. Cookies that were
+ * referred to before a failure are those of a[0 .. *n - 1] with type USERSPACE.
+ */
+int dp_actions_from_nlattrs(const struct nlattr *actions, size_t len, const struct dp_cookies *c,
+			    struct ovs_action a[OVS_FLOW_ACTIONS], unsigned int *n);
+
+/* dpif-bpf-action-back.c: and as Open vSwitch would have written them. */
+void dp_actions_to_nlattrs(const struct ovs_action *const a[], unsigned int n,
+			   const struct dp_cookies *c, struct ofpbuf *out);
+
+#endif

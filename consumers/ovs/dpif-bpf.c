@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The class itself: which datapaths there are, opening and closing them, and its table of
+ * functions. */
+#include "dpif-bpf.h"
+
+#include <errno.h>
+
+#include "netlink-socket.h"
+#include "openvswitch/shash.h"
+#include "openvswitch/vlog.h"
+#include "ovs-thread.h"
+#include "sset.h"
+#include "userspace/lib/pins.h"
+
+VLOG_DEFINE_THIS_MODULE(dpif_bpf_class);
+
+/* ofproto has one datapath a type, and calls it so. */
+#define DATAPATH "ovs-bpf"
+
+static struct ovs_mutex mutex = OVS_MUTEX_INITIALIZER;
+static struct shash open_dps = SHASH_INITIALIZER(&open_dps);
+
+/* The instance, so the directory of pins, has the datapath's name, unless the environment names
+ * another: two vswitchd of one machine (tests) need two. */
+static const char *instance_of(const char *name)
+{
+	const char *other = getenv("BPFCT_OVS_INSTANCE");
+
+	return other && *other ? other : name;
+}
+
+static int enumerate(struct sset *all, const struct dpif_class *class OVS_UNUSED)
+{
+	struct shash_node *node;
+
+	ovs_mutex_lock(&mutex);
+	SHASH_FOR_EACH(node, &open_dps)
+	sset_add(all, node->name);
+	ovs_mutex_unlock(&mutex);
+	if (dp_bpf_pinned(instance_of(DATAPATH)))
+		sset_add(all, DATAPATH);
+	return 0;
+}
+
+static int make_dp(const char *name, struct dp_bpf **out)
+{
+	struct dp_bpf *dp = xzalloc(sizeof(*dp));
+	int ret;
+
+	dp->name = xstrdup(name);
+	ovs_strlcpy(dp->instance, instance_of(name), sizeof(dp->instance));
+	ovs_refcount_init(&dp->ref);
+	ovs_mutex_init(&dp->port_lock);
+	dp->exec_sock = -1;
+	ret = dp_bpf_load(dp);
+	if (ret) {
+		dp->gone = !dp->core.adopted; /* nothing half made stays */
+		dp_bpf_unload(dp);
+		free(dp->name);
+		free(dp);
+		return ret;
+	}
+	shash_add(&open_dps, name, dp);
+	*out = dp;
+	return 0;
+}
+
+static int find_dp(const char *name, bool create, struct dp_bpf **out)
+{
+	const char *instance = instance_of(name);
+
+	*out = shash_find_data(&open_dps, name);
+	if (*out && (*out)->gone)
+		return EBUSY;
+	if (*out) {
+		if (create)
+			return EEXIST;
+		ovs_refcount_ref(&(*out)->ref);
+		return 0;
+	}
+	if (!bpfct_instance_valid(instance))
+		return EINVAL;
+	if (dp_bpf_pinned(instance) ? create : !create)
+		return create ? EEXIST : ENODEV;
+	return make_dp(name, out);
+}
+
+static int open_dpif(const struct dpif_class *class, const char *name, bool create,
+		     struct dpif **dpifp)
+{
+	struct dpif_bpf *d;
+	struct dp_bpf *dp;
+	int ret;
+
+	ovs_mutex_lock(&mutex);
+	ret = find_dp(name, create, &dp);
+	ovs_mutex_unlock(&mutex);
+	if (ret)
+		return ret;
+	d = xzalloc(sizeof(*d));
+	d->dp = dp;
+	dpif_init(&d->up, class, name, hash_string(name, 0) >> 8, hash_string(name, 0));
+	*dpifp = &d->up;
+	return 0;
+}
+
+static void close_dpif(struct dpif *dpif)
+{
+	struct dpif_bpf *d = CONTAINER_OF(dpif, struct dpif_bpf, up);
+	struct dp_bpf *dp = d->dp;
+
+	ovs_mutex_lock(&mutex);
+	if (ovs_refcount_unref(&dp->ref) == 1) {
+		shash_find_and_delete(&open_dps, dp->name);
+		dp_bpf_unload(dp);
+		free(dp->name);
+		free(dp);
+	}
+	ovs_mutex_unlock(&mutex);
+	nl_sock_destroy(d->links);
+	free(d);
+}
+
+/* Ports, programs and pins go with the last handle. */
+static int destroy(struct dpif *dpif)
+{
+	dp_bpf_of(dpif)->gone = true;
+	return 0;
+}
+
+static int get_stats(const struct dpif *dpif, struct dpif_dp_stats *s)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	uint64_t sum[OVS_STAT_SLOTS];
+	int ret = bpfct_counters(dp->stat_fd, sum, OVS_STAT_SLOTS);
+
+	memset(s, 0, sizeof(*s));
+	if (ret)
+		return -ret;
+	s->n_hit = sum[OVS_STAT_HIT];
+	s->n_missed = sum[OVS_STAT_MISSED];
+	s->n_lost = sum[OVS_STAT_LOST];
+	s->n_mask_hit = sum[OVS_STAT_MASK_HIT];
+	s->n_cache_hit = sum[OVS_STAT_CACHE_HIT];
+	ovs_mutex_lock(&dp->flow_lock);
+	s->n_flows = hmap_count(&dp->flows);
+	s->n_masks = hmap_count(&dp->masks.map);
+	ovs_mutex_unlock(&dp->flow_lock);
+	return 0;
+}
+
+static void operate(struct dpif *dpif, struct dpif_op **ops, size_t n,
+		    enum dpif_offload_type offload)
+{
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+
+	for (size_t i = 0; i < n; i++) {
+		struct dpif_op *op = ops[i];
+
+		if (offload == DPIF_OFFLOAD_ALWAYS) {
+			op->error = EOPNOTSUPP;
+			continue;
+		}
+		switch (op->type) {
+		case DPIF_OP_FLOW_PUT:
+			op->error = dp_bpf_flow_put(dp, &op->flow_put);
+			break;
+		case DPIF_OP_FLOW_DEL:
+			op->error = dp_bpf_flow_del(dp, &op->flow_del);
+			break;
+		case DPIF_OP_EXECUTE:
+			op->error = dp_bpf_execute(dpif, &op->execute);
+			break;
+		case DPIF_OP_FLOW_GET:
+			op->error = dp_bpf_flow_get(dp, &op->flow_get);
+			break;
+		}
+	}
+}
+
+static char *version(void)
+{
+	return xstrdup("bpfct");
+}
+
+/* OpenFlow queues are classes of the port's qdisc, as the kernel's datapath has it. */
+static int queue_to_priority(const struct dpif *dpif OVS_UNUSED, uint32_t queue, uint32_t *priority)
+{
+	if (queue >= 0xf000)
+		return EINVAL;
+	*priority = 1 << 16 | (queue + 1);
+	return 0;
+}
+
+const struct dpif_class dpif_bpf_class = {
+	.type = "bpf",
+	.enumerate = enumerate,
+	.open = open_dpif,
+	.close = close_dpif,
+	.destroy = destroy,
+	.get_stats = get_stats,
+	.port_add = dp_bpf_port_add,
+	.port_del = dp_bpf_port_del,
+	.port_query_by_number = dp_bpf_port_by_number,
+	.port_query_by_name = dp_bpf_port_by_name,
+	.port_dump_start = dp_bpf_port_dump_start,
+	.port_dump_next = dp_bpf_port_dump_next,
+	.port_dump_done = dp_bpf_port_dump_done,
+	.port_poll = dp_bpf_port_poll,
+	.port_poll_wait = dp_bpf_port_poll_wait,
+	.flow_flush = dp_bpf_flow_flush,
+	.flow_dump_create = dp_bpf_dump_create,
+	.flow_dump_destroy = dp_bpf_dump_destroy,
+	.flow_dump_thread_create = dp_bpf_dump_thread_create,
+	.flow_dump_thread_destroy = dp_bpf_dump_thread_destroy,
+	.flow_dump_next = dp_bpf_dump_next,
+	.operate = operate,
+	.recv_set = dp_bpf_recv_set,
+	.handlers_set = dp_bpf_handlers_set,
+	.queue_to_priority = queue_to_priority,
+	.recv = dp_bpf_recv,
+	.recv_wait = dp_bpf_recv_wait,
+	.recv_purge = dp_bpf_recv_purge,
+	.get_datapath_version = version,
+	.ct_dump_start = dp_bpf_ct_dump_start,
+	.ct_dump_next = dp_bpf_ct_dump_next,
+	.ct_dump_done = dp_bpf_ct_dump_done,
+	.ct_flush = dp_bpf_ct_flush,
+	.ct_set_maxconns = dp_bpf_ct_set_maxconns,
+	.ct_get_maxconns = dp_bpf_ct_get_maxconns,
+	.ct_get_nconns = dp_bpf_ct_get_nconns,
+	.ct_set_tcp_seq_chk = dp_bpf_ct_set_tcp_seq_chk,
+	.ct_get_tcp_seq_chk = dp_bpf_ct_get_tcp_seq_chk,
+	.ct_set_limits = dp_bpf_ct_set_limits,
+	.ct_get_limits = dp_bpf_ct_get_limits,
+	.ct_del_limits = dp_bpf_ct_del_limits,
+	.ct_set_timeout_policy = dp_bpf_ct_set_timeout_policy,
+	.ct_get_timeout_policy = dp_bpf_ct_get_timeout_policy,
+	.ct_del_timeout_policy = dp_bpf_ct_del_timeout_policy,
+	.ct_timeout_policy_dump_start = dp_bpf_ct_timeout_dump_start,
+	.ct_timeout_policy_dump_next = dp_bpf_ct_timeout_dump_next,
+	.ct_timeout_policy_dump_done = dp_bpf_ct_timeout_dump_done,
+	.ct_get_timeout_policy_name = dp_bpf_ct_timeout_name,
+	.ct_get_features = dp_bpf_ct_get_features,
+	.ipf_set_enabled = dp_bpf_ipf_set_enabled,
+	.ipf_set_min_frag = dp_bpf_ipf_set_min_frag,
+	.ipf_set_max_nfrags = dp_bpf_ipf_set_max_nfrags,
+	.ipf_get_status = dp_bpf_ipf_get_status,
+	.meter_get_features = dp_bpf_meter_features,
+	.meter_set = dp_bpf_meter_set,
+	.meter_get = dp_bpf_meter_get,
+	.meter_del = dp_bpf_meter_del,
+};
+
+/* Before main(), and before vswitchd forks: no thread and no BPF here. */
+static void __attribute__((constructor)) register_class(void)
+{
+	dp_register_provider(&dpif_bpf_class);
+}
