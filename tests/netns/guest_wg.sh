@@ -58,10 +58,10 @@ peers "$W" wgw "$R" wg0 $RW4:51820 0.0.0.0/0,::/0
 peers "$R" wg1 "$S" wgs $S4:51821 0.0.0.0/0,::/0
 peers "$S" wgs "$R" wg1 "" 198.51.100.1/32,2001:db8:9::1/128,10.0.0.0/24
 for net in 10.0.0.0/24 "$S4/32" $V4/32; do
-	on "$W" ip route add $net dev wgw
+	on "$W" ip route add "$net" dev wgw
 done
 for net in fd00:1::/64 "$S6/128" $V6/128; do
-	on "$W" ip -6 route add $net dev wgw
+	on "$W" ip -6 route add "$net" dev wgw
 done
 conf=$(
 	config wg <<-END
