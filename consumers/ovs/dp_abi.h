@@ -221,7 +221,7 @@ _Static_assert(sizeof(struct ovs_upcall) == 296, "ovs_upcall");
 #define OVS_UPCALL_SMALL  256 /* bytes of packet in each class of records */
 #define OVS_UPCALL_MEDIUM 2048
 #define OVS_UPCALL_LARGE  16384
-#define OVS_UPCALL_MAX	  65536
+#define OVS_UPCALL_MAX	  65792 /* a datagram of 65,535 bytes behind a link header */
 
 /* X(NAME, text): plain counters, per CPU. Append only. Drops are in ct_drop_v1. */
 #define OVS_STATS(X)                                                                               \

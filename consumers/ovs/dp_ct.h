@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef BPFCT_OVS_DP_CT_H
+#define BPFCT_OVS_DP_CT_H
+
+#include "../../bpf/ct_path.h"
+#include "../../bpf/frag/frag_hold.h"
+#include "dp_extract.h"
+
+/*
+ * ct(): the stages of bpf/ct_path.h. The packet is tracked once in a zone: what the first
+ * ct() found is kept in ovs_work.ct for the next, and after a way through user space, which
+ * keeps ct_state and ct_zone alone, the record is looked up without being changed.
+ */
+#define OVS_CT_TRACKED 0 /* ct_work()->res says what it is */
+#define OVS_CT_HELD    1 /* a fragment, held: the packet is gone */
+#define OVS_CT_INVALID 2 /* +inv+trk: nothing to commit or translate */
+#define OVS_CT_LOOKUP  3 /* for ct_lookup(), which the entry program calls: its stack is deep */
+
+static __always_inline int ovs_is_invalid(int v)
+{
+#define X(name, text, cls, meaning)                                                                \
+	if (CT_DROP_##cls == CT_DROP_INVALID && v == -CT_DROP_##name)                              \
+		return 1;
+	CT_DROP_REASONS(X)
+#undef X
+	return 0;
+}
+
+static __always_inline void ovs_ct_forget(struct ovs_work *w)
+{
+	w->ct_valid = w->ct_done = 0;
+	w->key.ct_state = w->key.ct_proto = 0;
+	w->key.ct_zone = 0;
+	w->key.ct_mark = 0;
+	w->key.ct_sport = w->key.ct_dport = 0;
+	__builtin_memset(w->key.ct_label, 0, sizeof(w->key.ct_label));
+	__builtin_memset(w->key.ct_src, 0, sizeof(w->key.ct_src));
+	__builtin_memset(w->key.ct_dst, 0, sizeof(w->key.ct_dst));
+}
+
+/* Fragments of one datagram came by one port, and one tunnel. */
+static __always_inline __u32 ovs_frag_side(const struct ovs_work *w)
+{
+	__u64 h = (w->key.tun.id ^ (__u64)w->key.tun.src[0] << 32) * 0x9fb21c651e98df25ULL;
+
+	return w->key.in_port ^ (__u32)(h >> 32);
+}
+
+/* Mark of the record in res; the label into label[]. */
+static __always_inline void ovs_ct_read(struct ct_result *res, __u32 *label, int with_mark)
+{
+	union ct_key key = res->key;
+	struct ct_label_key lk;
+	struct ct_label *l;
+
+	if (with_mark && res->family == 4) {
+		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+
+		res->mark = c ? c->c.mark : 0;
+	} else if (with_mark) {
+		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+
+		res->mark = c ? c->c.mark : 0;
+	}
+	label[0] = label[1] = label[2] = label[3] = 0;
+	if (!(res->word & CT_W_STATUS(CT_S_LABEL)))
+		return;
+	ct_label_key(&lk, &key, ct_w_gen(res->word), res->family);
+	l = bpf_map_lookup_elem(&ct_label_v1, &lk);
+	if (l)
+		__builtin_memcpy(label, l->bits, 16);
+}
+
+/* What an earlier ct() in this zone found: 1, res is filled; 0: there was none. */
+__noinline int ovs_ct_again(struct __sk_buff *skb)
+{
+	struct ovs_work *w = ovs_work();
+	struct ct_work *cw = ct_work();
+	struct ct_tuple was;
+	__u32 label[4];
+
+	if (!w || !cw || !(w->key.ct_state & CT_STATE_TRK) || w->key.ct_zone != cw->pkt.tuple.zone)
+		return 0;
+	if (w->ct_valid) {
+		cw->res = w->ct;
+		return 1;
+	}
+	if (w->key.ct_state & CT_STATE_NEW)
+		return 0;
+	ct_peek(skb, &cw->pkt, &cw->res);
+	if (!cw->res.word && (w->key.ct_state & (CT_STATE_SNAT | CT_STATE_DNAT)) &&
+	    !(cw->pkt.flags & CT_PKT_ICMP_ERROR)) {
+		/* Translated before it went up: the other direction has this tuple. */
+		was = cw->pkt.tuple;
+		ct_tuple_invert(&cw->pkt.tuple, &was);
+		cw->pkt.flags ^= CT_PKT_ICMP_REPLY;
+		ct_peek(skb, &cw->pkt, &cw->res);
+		cw->pkt.flags ^= CT_PKT_ICMP_REPLY;
+		cw->pkt.tuple = was;
+		cw->res.dir = !cw->res.dir;
+		cw->res.translate = 0;
+		w->ct_done = 1;
+	}
+	if (!cw->res.word)
+		return 0;
+	cw->res.state = ct_state_bits(&cw->res);
+	ovs_ct_read(&cw->res, label, 1);
+	return 1;
+}
+
+/* What ct_lookup() or ct_parse() said: OVS_CT_TRACKED or INVALID, or a drop reason. */
+static __always_inline int ovs_ct_judge(int v)
+{
+	if (v > 0)
+		return OVS_CT_TRACKED;
+	if (v < 0 && !ovs_is_invalid(v))
+		return v;
+	if (v < 0)
+		ct_drop(-v); /* the reason of its being invalid */
+	ct_stat(CT_STAT_INVALID);
+	return OVS_CT_INVALID;
+}
+
+/* Parse, fragments, what is known already. OVS_CT_*, or a drop reason. */
+__noinline int ovs_ct_find(struct __sk_buff *skb)
+{
+	struct ovs_work *w = ovs_work();
+	struct ct_work *cw = ct_work();
+	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	int v;
+
+	if (!a || !cw)
+		return -CT_DROP_OVS_ACTION;
+	v = ct_parse(skb, &cw->pkt, a->ct.zone, 1);
+	if (v == CT_PARSE_OTHER)
+		return OVS_CT_INVALID;
+	if (v == -CT_DROP_FRAG_TINY)
+		frag_stat(cw->pkt.tuple.family, FRAG_STAT_TOO_SMALL, 1);
+	if (v >= 0 && (cw->pkt.flags & CT_PKT_FRAGMENT)) {
+		v = frag_admit(&cw->pkt);
+		if (v == FRAG_PASS)
+			return OVS_CT_INVALID;
+		if (v == FRAG_HOLD)
+			v = frag_hold(skb, &cw->pkt, ovs_frag_side(w));
+		if (v < 0)
+			return v;
+		if (v != FRAG_WHOLE)
+			return OVS_CT_HELD;
+	}
+	if (v >= 0 && ovs_ct_again(skb))
+		return OVS_CT_TRACKED;
+	return v < 0 ? ovs_ct_judge(v) : OVS_CT_LOOKUP;
+}
+
+/* ct(force,commit): a connection that the other side has begun ends, this packet opens one. */
+static __always_inline void ovs_ct_force(struct ovs_work *w, struct ct_work *cw)
+{
+	union ct_key key = cw->res.key;
+
+	if (!cw->res.word || cw->res.dir != CT_REPLY || cw->res.related)
+		return;
+	if (cw->res.family == 4) {
+		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
+
+		if (c)
+			ct_kill4(c, &cw->res.key, cw->res.word, CT_STAT_DELETED);
+	} else {
+		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
+
+		if (c)
+			ct_kill6(c, &cw->res.key, cw->res.word, CT_STAT_DELETED);
+	}
+	w->ct_valid = 0;
+	cw->res.word = 0;
+	cw->res.mark = 0;
+	cw->res.dir = CT_ORIG;
+	cw->res.to = cw->pkt.tuple;
+	cw->res.translate = 0;
+	cw->res.state = CT_STATE_TRK | CT_STATE_NEW;
+}
+
+static __always_inline void ovs_ct_range(struct ct_nat_range *r, const struct ovs_ct *ct)
+{
+	__builtin_memcpy(r->addr_min, ct->addr_min, 16);
+	__builtin_memcpy(r->addr_max, ct->addr_max, 16);
+	r->port_min = ct->port_min;
+	r->port_max = ct->port_max;
+}
+
+static __always_inline void ovs_ct_nat_args(struct ct_nat_args *nat, const struct ovs_ct *ct)
+{
+	if (ct->flags & OVS_CT_NAT_SRC) {
+		nat->flags = CT_NAT_SRC;
+		ovs_ct_range(&nat->src, ct);
+	} else if (ct->flags & OVS_CT_NAT_DST) {
+		nat->flags = CT_NAT_DST;
+		ovs_ct_range(&nat->dst, ct);
+	}
+	nat->flags |= (ct->flags & OVS_CT_RANDOM ? CT_NAT_RANDOM : 0) |
+		      (ct->flags & OVS_CT_HASH ? CT_NAT_HASH : 0) |
+		      (ct->flags & OVS_CT_PERSISTENT ? CT_NAT_PERSISTENT : 0);
+}
+
+/* What ct_commit() is asked for: mark and label are those of now, but for the mask. */
+__noinline int ovs_ct_args(struct __sk_buff *skb)
+{
+	struct ovs_work *w = ovs_work();
+	struct ct_work *cw = ct_work();
+	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	struct ct_commit_args *args;
+	const struct ovs_ct *ct;
+	__u32 label[4], i;
+
+	if (!a || !cw || !skb)
+		return -CT_DROP_OVS_ACTION;
+	ct = &a->ct;
+	args = &cw->args;
+	__builtin_memset(args, 0, sizeof(*args));
+	if (ct->flags & OVS_CT_FORCE)
+		ovs_ct_force(w, cw);
+	args->policy = ct->timeout;
+	if (!cw->res.word)
+		ovs_ct_nat_args(&args->nat, ct);
+	if (ct->flags & OVS_CT_MARK) {
+		args->mark = (cw->res.mark & ~ct->mark_mask) | (ct->mark & ct->mark_mask);
+		args->set_mark = !cw->res.word || args->mark != cw->res.mark;
+	}
+	if (ct->flags & OVS_CT_LABEL) {
+		ovs_ct_read(&cw->res, label, 0);
+#pragma unroll
+		for (i = 0; i < 4; i++) {
+			args->label[i] = (label[i] & ~ct->label_mask[i]) |
+					 (ct->label[i] & ct->label_mask[i]);
+			if (args->label[i] != label[i])
+				args->set_label = 1;
+		}
+	}
+	return 0;
+}
+
+/* ct_orig_tuple: of the connection's first packet, of the parent's for what is related; of
+ * a packet without a connection its own. */
+static __always_inline void ovs_ct_orig(struct ovs_work *w, const struct ct_work *cw)
+{
+	struct ct_tuple t;
+
+	if (cw->res.word)
+		ct_tuple_orig(&t, &cw->res.key, cw->res.word, cw->res.family);
+	else
+		t = cw->pkt.tuple;
+	__builtin_memcpy(w->key.ct_src, t.saddr, 16);
+	__builtin_memcpy(w->key.ct_dst, t.daddr, 16);
+	w->key.ct_proto = t.proto;
+	if (ct_is_icmp(&t)) {
+		w->key.ct_sport = bpf_htons(bpf_ntohs(t.dport) >> 8);
+		w->key.ct_dport = bpf_htons(bpf_ntohs(t.dport) & 0xff);
+	} else {
+		w->key.ct_sport = t.sport;
+		w->key.ct_dport = t.dport;
+	}
+}
+
+/* The key's ct fields after a ct(); v is OVS_CT_TRACKED or OVS_CT_INVALID. */
+__noinline int ovs_ct_key(struct __sk_buff *skb, int v)
+{
+	struct ovs_work *w = ovs_work();
+	struct ct_work *cw = ct_work();
+	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	__u32 label[4];
+
+	if (!a || !cw || !skb)
+		return -CT_DROP_OVS_ACTION;
+	if (v == OVS_CT_INVALID) {
+		ovs_ct_forget(w);
+		w->key.ct_zone = a->ct.zone;
+		w->key.ct_state = CT_STATE_TRK | CT_STATE_INV;
+		return 0;
+	}
+	/* Committed by this packet it stays +new: only the other side's answer makes +est. */
+	w->key.ct_state = cw->res.state;
+	w->key.ct_zone = a->ct.zone;
+	w->key.ct_mark = cw->res.word ? cw->res.mark : 0;
+	if (cw->args.set_label && (a->ct.flags & OVS_CT_COMMIT)) {
+		__builtin_memcpy(w->key.ct_label, cw->args.label, 16);
+	} else {
+		ovs_ct_read(&cw->res, label, 0);
+		__builtin_memcpy(w->key.ct_label, label, 16);
+	}
+	if (!w->ct_valid)
+		ovs_ct_orig(w, cw);
+	w->ct = cw->res;
+	w->ct_valid = 1;
+	return 0;
+}
+
+/* A datagram's fragments go on from here each by itself: all but the last through the execute
+ * device, with what is known of this one; the last is the packet in hand. */
+__noinline int ovs_ct_release(struct __sk_buff *skb)
+{
+	const struct ovs_config *cfg = ovs_config();
+	struct ovs_cpu *cpu = ovs_cpu();
+	struct ct_work *cw = ct_work();
+	struct ovs_work *w;
+	__u32 level;
+	int v;
+
+	if (!cfg || !cpu || !cw)
+		return -CT_DROP_OVS_PROGRAM;
+	level = cpu->level;
+	if (level >= OVS_LEVELS - 1 || !cfg->exec_ifindex) {
+		v = cfg->exec_ifindex ? CT_DROP_OVS_DEPTH : CT_DROP_OVS_COPY;
+		frag_discard(&cw->pkt, v);
+		return -v;
+	}
+	w = ovs_work_at(cpu, level);
+	w->mru = cw->pkt.frag_max;
+	w->stale = 1;
+	w->copy_pc = w->pc + 1;
+	w->copy_end = w->end;
+	w->copying = 1;
+	cpu->level = level + 1;
+	v = frag_release(skb, &cw->pkt, cfg->exec_ifindex, 0);
+	cpu->level = level;
+	w->copying = 0;
+	return v;
+}
+
+#endif
