@@ -13,7 +13,7 @@
  *  map            type                    content                              written by
  *  ovs_config_v1  ARRAY[1], mmapable      struct ovs_config                    user
  *  ovs_port_v1    ARRAY[OVS_PORTS], mm.   struct ovs_port by port number       user, but `sent`
- *  ovs_near_v1    ARRAY[OVS_NEAR], mm.    __u32 port number + 1 by ifindex     user
+ *  ovs_near_v1    ARRAY[OVS_NEAR], mm.    __u64 port number + 1 by ifindex     user
  *  ovs_far_v1     HASH[OVS_PORTS]         the same for ifindexes >= OVS_NEAR   user
  *  ovs_mask_v1    ARRAY[OVS_MASKS], mm.   struct ovs_key                       user
  *  ovs_match_v1   HASH                    struct ovs_match -> __u32 flow slot  user

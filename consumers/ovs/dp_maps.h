@@ -11,8 +11,8 @@
 /* The maps of dp_abi.h, which says what is in them and who writes. */
 CT_MAP_MMAP(ovs_config_v1, 1, struct ovs_config);
 CT_MAP_MMAP(ovs_port_v1, OVS_PORTS, struct ovs_port);
-CT_MAP_MMAP(ovs_near_v1, OVS_NEAR, __u32);
-CT_MAP(ovs_far_v1, BPF_MAP_TYPE_HASH, OVS_PORTS, __u32, __u32);
+CT_MAP_MMAP(ovs_near_v1, OVS_NEAR, __u64);
+CT_MAP(ovs_far_v1, BPF_MAP_TYPE_HASH, OVS_PORTS, __u32, __u64);
 CT_MAP_MMAP(ovs_mask_v1, OVS_MASKS, struct ovs_key);
 CT_MAP_MMAP(ovs_flow_v1, OVS_EXECS + OVS_FLOWS, struct ovs_flow);
 CT_MAP_MMAP(ovs_action_v1, OVS_ACTIONS, struct ovs_action);
@@ -93,7 +93,7 @@ static __always_inline struct ovs_port *ovs_port_of(__u32 number)
 /* The number of the port that a device is, OVS_PORT_NONE: none. */
 static __always_inline __u32 ovs_port_number(__u32 ifindex)
 {
-	__u32 *n;
+	__u64 *n;
 
 	if (ifindex < OVS_NEAR)
 		n = bpf_map_lookup_elem(&ovs_near_v1, &ifindex);
