@@ -131,17 +131,19 @@ static int mask_write(void *arg, uint32_t slot, const void *content)
 
 static int cookie_ref(void *arg, const struct ovs_cookie *c, uint32_t *index)
 {
-	return dp_store_ref(&((struct dp_bpf *)arg)->cookies, c, index);
+	bool fresh;
+
+	return dp_store_ref(&((struct dp_bpf *)arg)->cookies, c, index, &fresh);
 }
 
 /* The store has taken the action's own reference to its cookie over if the action was new to it. */
 static int action_ref(struct dp_bpf *dp, const struct ovs_action *a, uint32_t *slot)
 {
 	bool cookie = a->type == OVS_ACT_USERSPACE && a->user.cookie;
-	size_t before = hmap_count(&dp->actions.map);
-	int ret = dp_store_ref(&dp->actions, a, slot);
+	bool fresh;
+	int ret = dp_store_ref(&dp->actions, a, slot, &fresh);
 
-	if (cookie && (ret || hmap_count(&dp->actions.map) == before))
+	if (cookie && (ret || !fresh))
 		dp_store_unref(&dp->cookies, a->user.cookie);
 	return ret;
 }
@@ -213,7 +215,8 @@ static int create(struct dp_bpf *dp, struct ovs_flow *f, const struct ovs_key *m
 {
 	uint32_t slot;
 	struct dp_flow *flow;
-	int ret = dp_store_ref(&dp->masks, mask, &f->mask);
+	bool fresh;
+	int ret = dp_store_ref(&dp->masks, mask, &f->mask, &fresh);
 
 	if (ret)
 		return ret;

@@ -58,7 +58,7 @@ static uint32_t number_of(const struct dp_bpf *dp, const struct ovs_port *p)
 }
 
 /* Which port a device is; number 0 takes the entry away. */
-static int set_near(struct dp_bpf *dp, uint32_t ifindex, uint32_t number_plus_1)
+static int set_near(struct dp_bpf *dp, uint32_t ifindex, uint64_t number_plus_1)
 {
 	if (ifindex < OVS_NEAR) {
 		__atomic_store_n(&dp->near[ifindex].number, number_plus_1, __ATOMIC_RELEASE);
@@ -222,7 +222,7 @@ static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
 	if (ifindex_taken(dp, ifindex))
 		return EBUSY;
 	publish(dp, number, type, name, ifindex);
-	ret = set_near(dp, ifindex, number + 1);
+	ret = set_near(dp, ifindex, number + UINT64_C(1));
 	if (!ret)
 		ret = attach(dp, ifindex);
 	if (ret) {

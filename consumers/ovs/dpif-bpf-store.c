@@ -12,7 +12,9 @@
 struct dp_node {
 	struct hmap_node hmap_node;
 	uint32_t slot;
-	uint32_t refs;
+	uint32_t refs;	     /* 0: dead, but may be looked at, and taken up again */
+	bool given;	     /* its slot is among the dying or free ones */
+	long long int until; /* ms; of a dead one */
 	uint8_t content[];
 };
 
@@ -93,27 +95,61 @@ static struct dp_node *find(const struct dp_store *s, const void *content, uint3
 
 static void insert(struct dp_store *s, uint32_t slot, const void *content, uint32_t hash)
 {
-	struct dp_node *node = xmalloc(sizeof(*node) + s->size);
+	struct dp_node *node = xzalloc(sizeof(*node) + s->size);
 
 	node->slot = slot;
 	node->refs = 1;
 	memcpy(node->content, content, s->size);
 	hmap_insert(&s->map, &node->hmap_node, hash);
 	s->node[slot] = node;
+	s->live++;
 }
 
-int dp_store_ref(struct dp_store *s, const void *content, uint32_t *slot)
+static void reclaim(struct dp_store *s, struct dp_node *node)
+{
+	hmap_remove(&s->map, &node->hmap_node);
+	s->node[node->slot] = NULL;
+	if (s->erase)
+		s->erase(s->arg, node->slot, node->content);
+	free(node);
+}
+
+/* A slot whose last content is dead for long enough. */
+static int take(struct dp_store *s, uint32_t *slot)
+{
+	long long int now = time_msec();
+	struct dp_node *node;
+	int ret;
+
+	while (!(ret = dp_slots_take(&s->slots, slot))) {
+		node = s->node[*slot];
+		if (!node)
+			return 0;
+		if (node->refs) {
+			node->given = false; /* was taken up again */
+		} else if (node->until > now) {
+			dp_slots_give(&s->slots, *slot); /* and let go of again */
+		} else {
+			reclaim(s, node);
+			return 0;
+		}
+	}
+	return ret;
+}
+
+int dp_store_ref(struct dp_store *s, const void *content, uint32_t *slot, bool *fresh)
 {
 	uint32_t hash = hash_bytes(content, s->size, 0);
 	struct dp_node *node = find(s, content, hash);
 	int ret;
 
+	*fresh = !node;
 	if (node) {
-		node->refs++;
+		s->live += !node->refs++;
 		*slot = node->slot;
 		return 0;
 	}
-	ret = dp_slots_take(&s->slots, slot);
+	ret = take(s, slot);
 	if (ret)
 		return ret;
 	ret = s->write(s->arg, *slot, content);
@@ -131,12 +167,11 @@ void dp_store_unref(struct dp_store *s, uint32_t slot)
 
 	if (!node || --node->refs)
 		return;
-	hmap_remove(&s->map, &node->hmap_node);
-	s->node[slot] = NULL;
-	if (s->erase)
-		s->erase(s->arg, slot, node->content);
-	dp_slots_give(&s->slots, slot);
-	free(node);
+	s->live--;
+	node->until = time_msec() + REUSE_MS;
+	if (!node->given)
+		dp_slots_give(&s->slots, slot);
+	node->given = true;
 }
 
 const void *dp_store_get(const struct dp_store *s, uint32_t slot)

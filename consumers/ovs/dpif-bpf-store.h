@@ -31,10 +31,12 @@ void dp_slots_give(struct dp_slots *s, uint32_t slot);
 
 /*
  * Elements that flows share: equal contents are one slot with a count. write() copies new
- * contents to the map and may fail.
+ * contents to the map and may fail; erase() is told when the slot goes to another, so an element
+ * that nobody refers to can still be read for a while (by the upcall of a packet that met it).
  */
 struct dp_store {
 	struct hmap map;
+	uint32_t live; /* elements that somebody refers to */
 	struct dp_slots slots;
 	struct dp_node **node; /* by slot */
 	size_t size;	       /* bytes of an element */
@@ -45,9 +47,10 @@ struct dp_store {
 
 void dp_store_init(struct dp_store *s, uint32_t first, uint32_t n, size_t size);
 void dp_store_destroy(struct dp_store *s);
-int dp_store_ref(struct dp_store *s, const void *content, uint32_t *slot);
+/* fresh: it was not there. 0, ENOSPC, or what write() said. */
+int dp_store_ref(struct dp_store *s, const void *content, uint32_t *slot, bool *fresh);
 void dp_store_unref(struct dp_store *s, uint32_t slot);
-const void *dp_store_get(const struct dp_store *s, uint32_t slot); /* NULL: not used */
+const void *dp_store_get(const struct dp_store *s, uint32_t slot); /* NULL: nothing there */
 
 /* After a restart: a slot that a live flow refers to has this content. All before
  * dp_store_adopted(), which makes what nobody refers to free. */

@@ -144,7 +144,7 @@ static int get_stats(const struct dpif *dpif, struct dpif_dp_stats *s)
 	s->n_cache_hit = sum[OVS_STAT_CACHE_HIT];
 	ovs_mutex_lock(&dp->flow_lock);
 	s->n_flows = hmap_count(&dp->flows);
-	s->n_masks = hmap_count(&dp->masks.map);
+	s->n_masks = dp->masks.live;
 	ovs_mutex_unlock(&dp->flow_lock);
 	return 0;
 }

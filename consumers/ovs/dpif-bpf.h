@@ -35,8 +35,7 @@ struct dp_bpf {
 	struct ovs_config *config;
 	struct ovs_port *port;
 	struct dp_near {
-		uint32_t number; /* of the port, + 1; 0: none */
-		uint32_t pad;
+		uint64_t number; /* of the port, + 1; 0: none */
 	} * near;
 	struct ovs_key *mask;
 	struct ovs_flow *flow;
