@@ -51,7 +51,7 @@ TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 OVS_SRC := $(wildcard consumers/ovs/dpif-bpf*.c)
 OVS_OBJ := $(OVS_SRC:%.c=$(O)/%.o)
 
-.PHONY: all help packages build bpf demo check check-long rfc lint bench install clean ovs ovs-vswitchd
+.PHONY: all help packages build bpf demo check check-long rfc lint bench install clean ovs ovs-vswitchd check-ovs demo-ovs
 all: packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build
 
@@ -76,6 +76,12 @@ ovs: all ## ovs-vswitchd 3.1 with our datapath, in build/ovs; docs/ovs.md
 	$(Q)tree=$$(consumers/ovs/host) && $(MAKE) --no-print-directory -j$(JOBS) OVS_TREE=$$tree ovs-vswitchd
 
 ovs-vswitchd: $(O)/ovs/ovs-vswitchd
+
+check-ovs: ovs ## OVS's own system tests on our datapath; ARGS='-k conntrack' or numbers picks groups
+	$(Q)O=$(O) tests/check-ovs $(ARGS)
+
+demo-ovs: ovs ## a bridge with two namespaces, a pipeline with ct(commit,nat), traffic, dumps
+	$(Q)O=$(O) tests/demo-ovs
 
 rfc: all ## the NAT RFCs as tests: a line for each requirement
 	$(Q)O=$(O) tests/run scapy/rfc netns/nat_discovery
