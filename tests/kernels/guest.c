@@ -3,7 +3,8 @@
  * Process 1 of a guest: loads the modules of /mod, sees the host's files, read-only,
  * over 9p, with a /tmp, /run and /dev of its own and what is under test in /mnt/tree
  * and /mnt/build, runs what /command says there, says `guest done STATUS` and powers
- * off. Linked statically: the guest has nothing else at first.
+ * off. Without a /command the files are the guest's own, to be written, and their
+ * /sbin/init goes on. Linked statically: the guest has nothing else at first.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -38,18 +39,25 @@ static void load_modules(void)
 	}
 }
 
+static char command[4096];
+
 static int mount_one(const char *what, const char *where, const char *type, const char *data)
 {
-	if (!mount(what, where, type, strcmp(type, "9p") ? 0 : MS_RDONLY, data))
+	if (!mount(what, where, type, strcmp(type, "9p") || !command[0] ? 0 : MS_RDONLY, data))
 		return 0;
 	printf("guest: %s: %s\n", where, strerror(errno));
 	return -1;
 }
 
+static const char p9[] = "trans=virtio,version=9p2000.L,cache=loose,msize=262144";
+
+static int enter(void)
+{
+	return chdir(ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".");
+}
+
 static int mount_all(void)
 {
-	static const char p9[] = "trans=virtio,version=9p2000.L,cache=loose,msize=262144";
-
 	mkdir(ROOT, 0755);
 	if (mount_one("host", ROOT, "9p", p9) || mount_one("proc", ROOT "/proc", "proc", "") ||
 	    mount_one("sysfs", ROOT "/sys", "sysfs", "") ||
@@ -64,7 +72,15 @@ static int mount_all(void)
 	if (mount_one("tree", ROOT "/mnt/tree", "9p", p9) ||
 	    mount_one("build", ROOT "/mnt/build", "9p", p9))
 		return -1;
-	return chdir(ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".");
+	return enter();
+}
+
+static void boot(void)
+{
+	mkdir(ROOT, 0755);
+	if (!mount_one("host", ROOT, "9p", p9) && !enter())
+		execl("/sbin/init", "init", NULL);
+	printf("guest: init: %s\n", strerror(errno));
 }
 
 static int run(const char *command)
@@ -83,8 +99,6 @@ static int run(const char *command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static char command[4096];
-
 int main(void)
 {
 	FILE *f = fopen("/command", "re");
@@ -96,7 +110,9 @@ int main(void)
 	load_modules();
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/tmp", 1);
-	if (!mount_all())
+	if (!command[0])
+		boot();
+	else if (!mount_all())
 		printf("guest done %d\n", run(command));
 	fflush(stdout);
 	sync();

@@ -94,9 +94,9 @@ fetch_all()
 	fetch_deb "$1/deb" $names && fetch_unpack "$1"
 }
 
-# What a guest needs to see this machine's files (9p) and to pass traffic
+# What a guest needs to see this machine's files (9p), to pass traffic, and for ctd's guard
 FETCH_MODULES="virtio_pci 9pnet_virtio 9p crc32c_generic veth tun sch_ingress cls_bpf 8021q bridge vrf bonding team
-	team_mode_activebackup"
+	team_mode_activebackup nf_tables"
 
 # The image and a few of its modules
 fetch_vmlinuz()
@@ -156,5 +156,5 @@ fetch_closure()
 
 fetch_kernel()
 {
-	fetch_once "linux-$1+modules" fetch_vmlinuz "$1"
+	fetch_once "linux-$1+modules-$(cksum <<<"$FETCH_MODULES" | cut -d' ' -f1)" fetch_vmlinuz "$1"
 }
