@@ -115,6 +115,15 @@ gone_table()
 	ctctl fw load "$TMP/without.conf" && load && table_is
 }
 t table_that_the_rules_drop_is_emptied gone_table
+on_trial()
+{
+	ctctl fw table add blocked 192.0.2.1 && ctctl fw table add friends 192.0.2.9 &&
+		ctctl fw load --confirm 2 "$TMP/without.conf" && poll_until 20 ctctl fw table show blocked || return
+	table_is 192.0.2.1 && ctctl fw table show friends | grep -q '192.0.2.9 *hand' || { ctctl fw table show friends; return 1; }
+	ctctl fw load --confirm 60 "$TMP/without.conf" && ctctl fw confirm && load && table_is &&
+		fails grep -q 192.0.2.9 <(ctctl fw table show friends)
+}
+t tables_outlive_a_trial_that_is_rolled_back on_trial
 wrong_words()
 {
 	fails ctctl fw table add nobody 192.0.2.1 && fails ctctl fw table add blocked 192.0.2.1/24 &&

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "rules.h"
+#include "tables.h"
 
 struct confirm {
 	struct event *timer;
@@ -91,7 +92,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (rules_renew(c->before))
 		log_event(LOG_WARN, "rules_kept", "reason=\"an interface is gone\"");
-	ret = rules_switch(d, c->before, &tried, stderr);
+	ret = rules_switch(d, c->before, true, &tried, stderr);
 	if (ret) {
 		log_event(LOG_FAULT, "roll_back", "error=\"%s\"", strerror(-ret));
 		evtimer_add(c->timer, &soon);
@@ -128,7 +129,7 @@ int confirm_load(struct ctd *d, struct rules *r, unsigned int seconds, FILE *err
 			return ret;
 		}
 	}
-	ret = rules_switch(d, r, &before, err);
+	ret = rules_switch(d, r, seconds, &before, err);
 	if (ret) {
 		if (seconds && !c->before)
 			confirm_forget(d->opt.instance);
@@ -150,6 +151,8 @@ bool confirm_accept(struct ctd *d)
 	bool was = d->confirm->before;
 
 	end_trial(d);
+	if (was)
+		tables_prune(d, rules_compiled(d), false);
 	return was;
 }
 

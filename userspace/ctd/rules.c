@@ -205,7 +205,7 @@ int rules_install(struct ctd *d)
 	if (!ret)
 		ret = install(d, d->rules, d->opt.config, stderr);
 	if (!ret)
-		tables_prune(d, &d->rules->compiled);
+		tables_prune(d, &d->rules->compiled, false);
 	return ret;
 }
 
@@ -267,7 +267,7 @@ int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, 
 	return ret;
 }
 
-int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *err)
+int rules_switch(struct ctd *d, struct rules *r, bool trial, struct rules **before, FILE *err)
 {
 	struct bpfct_limits limits;
 	struct bpfct_sizes sizes;
@@ -285,7 +285,7 @@ int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *er
 	if (!ret)
 		ret = install(d, r, r->name, err);
 	if (ret) {
-		tables_prune(d, &d->rules->compiled);
+		tables_prune(d, &d->rules->compiled, true);
 		if (ret != -ENOSPC) /* which nat_plan() has explained */
 			fprintf(err, "cannot write the rules: %s\n", strerror(-ret));
 		return ret;
@@ -294,7 +294,7 @@ int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *er
 	settings_apply(d, fw_conf_settings(r->conf));
 	*before = d->rules;
 	d->rules = r;
-	tables_prune(d, &r->compiled);
+	tables_prune(d, &r->compiled, trial);
 	rules_attach(d);
 	guard_sync(d); /* another default */
 	return 0;

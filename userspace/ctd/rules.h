@@ -36,8 +36,9 @@ int rules_refresh(struct ctd *d);
  * on err. */
 int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, FILE *err);
 /* Replaces the configuration by r, all of it or nothing. What was in force is
- * the caller's then; on error r is. Lines on err. */
-int rules_switch(struct ctd *d, struct rules *r, struct rules **before, FILE *err);
+ * the caller's then; on error r is. On trial, and on the way back from one, tables keep what
+ * was entered by hand or by limits (tables_prune()). Lines on err. */
+int rules_switch(struct ctd *d, struct rules *r, bool trial, struct rules **before, FILE *err);
 /* Compiles r for the interfaces that are there now; on error it stays as it was. */
 int rules_renew(struct rules *r);
 const struct fw_rules *rules_compiled_of(const struct rules *r);

@@ -126,6 +126,7 @@ static bool names(const struct fw_table *t, const struct fw_table_key *k)
 
 struct prune {
 	const struct fw_rules *rules;
+	bool trial;
 	uint32_t overloaded;
 };
 
@@ -135,7 +136,7 @@ static void prune_one(int fd, const struct fw_table_key *k, struct fw_table_entr
 	const struct fw_table *t = by_number(p->rules, k->table);
 	uint32_t gone = 0;
 
-	if (!t || !t->persist)
+	if (!p->trial && (!t || !t->persist))
 		gone = FW_TE_HAND | FW_TE_OVERLOAD;
 	if (!t || !names(t, k))
 		gone |= FW_TE_FILE;
@@ -155,9 +156,9 @@ static void count_again(struct ctd *d, uint32_t n)
 	bpf_map_update_elem(firewall_fds(d)->over, &zero, &over, BPF_ANY);
 }
 
-void tables_prune(struct ctd *d, const struct fw_rules *rules)
+void tables_prune(struct ctd *d, const struct fw_rules *rules, bool trial)
 {
-	struct prune p = {.rules = rules};
+	struct prune p = {.rules = rules, .trial = trial};
 
 	each_entry(firewall_fds(d)->table, prune_one, &p);
 	count_again(d, p.overloaded);
@@ -328,7 +329,7 @@ int tables_op_flush(struct ctd *d, struct control_request *req)
 		return -ENOENT;
 	f.table = table->number;
 	each_entry(firewall_fds(d)->table, flush_one, &f);
-	tables_prune(d, rules_compiled(d)); /* counts what is left */
+	tables_prune(d, rules_compiled(d), true); /* counts what is left */
 	answer_count(req, "deleted", f.deleted);
 	return 0;
 }

@@ -14,8 +14,10 @@
 /* Enters what the rules put into their tables. 0, or -errno with a line on err. */
 int tables_fill(struct ctd *d, const struct fw_rules *rules, FILE *err);
 
-/* Deletes what these rules, now in force, do not want in their tables. */
-void tables_prune(struct ctd *d, const struct fw_rules *rules);
+/* Deletes what these rules, now in force, do not want in their tables. On trial only what other
+ * files' rules have put there, which comes back with them; what was entered by hand or by a limit
+ * would not. */
+void tables_prune(struct ctd *d, const struct fw_rules *rules, bool trial);
 
 /* {"op":"table_show","name":"..."}: what is in a table; without a name, the tables. */
 int tables_op_show(struct ctd *d, struct control_request *req);
