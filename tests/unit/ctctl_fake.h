@@ -36,6 +36,7 @@ static struct fake {
 	struct ct_timeouts timeouts[256];
 	struct ct_table table[2];
 	struct frag_table frag;
+	struct ct_expect_state expect;
 	struct ct_zone zone[65536];
 	/* NAT: pools 1 to 4, one external address; a test fills in what it wants */
 	struct nat_config nat_config;
@@ -65,8 +66,9 @@ int bpfct_pins_open(struct bpfct_pins *p, const char *instance, bool writable, c
 	p->timeouts = fake.timeouts;
 	p->table = fake.table;
 	p->frag = &fake.frag;
+	p->expect = &fake.expect;
 	p->zone = fake.zone;
-	p->stat_fd = p->drop_fd = p->frag_stat_fd = -1;
+	p->stat_fd = p->drop_fd = p->frag_stat_fd = p->expect_fd = -1; /* empty */
 	return 0;
 }
 

@@ -97,7 +97,10 @@ enum ct_l4_field {
 	CT_L4_ICMP_ID,
 	CT_L4_ORIG_VTAG,
 	CT_L4_REPLY_VTAG,
-	CT_L4_IGNORED, /* expectation tuples and masks */
+	CT_L4_TUPLE_SPORT, /* expectations */
+	CT_L4_TUPLE_DPORT,
+	CT_L4_MASK_SPORT,
+	CT_L4_MASK_DPORT,
 	CT_L4_MAX
 };
 
@@ -122,7 +125,7 @@ struct ct_cmd {
 	uint32_t event_mask; /* 1 << enum ct_event_type */
 	int family;	     /* 0 any, 4, 6 */
 	int proto;	     /* -1 any */
-	struct ct_addr_match src, dst, reply_src, reply_dst;
+	struct ct_addr_match src, dst, reply_src, reply_dst, tuple_src, tuple_dst;
 	struct ct_nat_match snat, dnat, anynat;
 	uint32_t l4_set; /* 1 << enum ct_l4_field */
 	uint32_t l4[CT_L4_MAX];
@@ -217,6 +220,8 @@ int ct_cmd_update(struct ct_cmd *cmd);
 int ct_cmd_create(struct ct_cmd *cmd);
 int ct_cmd_event(struct ct_cmd *cmd);
 int ct_cmd_load(struct ct_cmd *cmd);
+int ct_cmd_expect(struct ct_cmd *cmd); /* table expect */
+void ct_expect_print_event(struct ct_cmd *cmd, const struct ct_expect_event *ev, unsigned long nth);
 /* -I's flow from its options; expires holds seconds. 0 or -EINVAL. */
 int ct_create_flow(const struct ct_cmd *cmd, struct ct_flow *flow);
 void ct_cmd_help(struct ct_cmd *cmd);

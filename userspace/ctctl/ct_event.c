@@ -38,10 +38,13 @@ static void catch_signals(sigset_t *old)
 
 static int subscribe(struct ct_cmd *cmd, int fd)
 {
-	uint32_t all = 1 << CT_EVENT_NEW | 1 << CT_EVENT_UPDATE | 1 << CT_EVENT_DESTROY;
+	bool expect = cmd->table == CT_TABLE_EXPECT;
+	uint32_t all =
+		1 << CT_EVENT_NEW | (expect ? 0 : 1 << CT_EVENT_UPDATE) | 1 << CT_EVENT_DESTROY;
 	struct json_object *req = json_object_new_object(), *answer;
 
-	json_object_object_add(req, "op", json_object_new_string("events"));
+	json_object_object_add(req, "op",
+			       json_object_new_string(expect ? "expect_events" : "events"));
 	json_object_object_add(req, "mask",
 			       json_object_new_int(cmd->event_mask ? cmd->event_mask : all));
 	answer = ctctl_request(cmd->c, fd, req);
@@ -76,14 +79,30 @@ static int read_event(struct ct_cmd *cmd, int fd, struct ct_print *pr)
 	return ferror(cmd->c->out) ? CTCTL_FAILED : CTCTL_OK;
 }
 
+static int read_expect_event(struct ct_cmd *cmd, int fd, struct ct_print *pr)
+{
+	struct ct_expect_event ev;
+	ssize_t n = recv(fd, &ev, sizeof(ev), MSG_TRUNC);
+
+	if (n == 0)
+		return ctctl_fail(cmd->c, "ctd closed the connection");
+	if (n < 0)
+		return ctctl_fail(cmd->c, "ctd: %s", strerror(errno));
+	if (n != sizeof(ev))
+		return ctctl_fail(cmd->c, "ctd sent %zd bytes instead of an expectation", n);
+	ct_expect_print_event(cmd, &ev, pr->printed++);
+	return ferror(cmd->c->out) ? CTCTL_FAILED : CTCTL_OK;
+}
+
 static int follow(struct ct_cmd *cmd, int fd, struct ct_print *pr, const sigset_t *mask)
 {
+	bool expect = cmd->table == CT_TABLE_EXPECT;
 	struct pollfd poll = {.fd = fd, .events = POLLIN};
 	int ret = CTCTL_OK;
 
 	while (!stop && !ret) {
 		if (ppoll(&poll, 1, NULL, mask) > 0)
-			ret = read_event(cmd, fd, pr);
+			ret = expect ? read_expect_event(cmd, fd, pr) : read_event(cmd, fd, pr);
 		else if (errno != EINTR)
 			ret = ctctl_fail(cmd->c, "ctd: %s", strerror(errno));
 	}

@@ -79,7 +79,8 @@ static uint32_t l4_value(const struct ct_view *v, int field)
 
 static bool match_l4(const struct ct_cmd *cmd, const struct ct_view *v)
 {
-	uint32_t fields = cmd->l4_set & ~(1U << CT_L4_IGNORED);
+	uint32_t fields = cmd->l4_set & ~(1U << CT_L4_TUPLE_SPORT | 1U << CT_L4_TUPLE_DPORT |
+					  1U << CT_L4_MASK_SPORT | 1U << CT_L4_MASK_DPORT);
 
 	if (cmd->proto >= 0 && cmd->proto != v->proto)
 		return false;

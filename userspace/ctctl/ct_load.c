@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* -R FILE: the lines that `-o save` writes. */
+/* -R FILE: the lines that `-o save` writes, and what changes expectations. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,8 @@ static int load_line(struct ct_cmd *all, char *line)
 	ret = ct_parse(&cmd, all->c, argc, argv);
 	if (ret)
 		return ret;
-	if (!may_load(cmd.command) || cmd.table != CT_TABLE_CONNTRACK)
+	if (!may_load(cmd.command) ||
+	    (cmd.table != CT_TABLE_CONNTRACK && cmd.table != CT_TABLE_EXPECT))
 		return ct_usage(all->c, "Cannot use command `%s' with --load-file",
 				cmd.command ? ct_command_name(cmd.command) : "none");
 	cmd.pins = all->pins;

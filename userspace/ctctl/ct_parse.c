@@ -218,7 +218,6 @@ static int take_label_del(struct parse *p)
 /* Addresses, protocol and family. */
 static int take_address(struct parse *p, int opt)
 {
-	struct ct_addr_match unused = {0};
 	struct ct_cmd *cmd = p->cmd;
 
 	switch (opt) {
@@ -245,9 +244,9 @@ static int take_address(struct parse *p, int opt)
 	case OPT_MASK_DST:
 		TAKE(MASK_DST, ct_arg_mask(cmd, &cmd->dst, optarg));
 	case OPT_TUPLE_SRC:
-		TAKE(TUPLE_SRC, ct_arg_addr(cmd, &unused, "tuple-src", optarg, true));
+		TAKE(TUPLE_SRC, ct_arg_addr(cmd, &cmd->tuple_src, "tuple-src", optarg, true));
 	case OPT_TUPLE_DST:
-		TAKE(TUPLE_DST, ct_arg_addr(cmd, &unused, "tuple-dst", optarg, true));
+		TAKE(TUPLE_DST, ct_arg_addr(cmd, &cmd->tuple_dst, "tuple-dst", optarg, true));
 	}
 	return -1;
 }

@@ -19,9 +19,9 @@
 #define PORTS                                                                                      \
 	OPT("orig-port-src", CT_L4_SPORT), OPT("orig-port-dst", CT_L4_DPORT),                      \
 		OPT("reply-port-src", CT_L4_REPLY_SPORT),                                          \
-		OPT("reply-port-dst", CT_L4_REPLY_DPORT), OPT("mask-port-src", CT_L4_IGNORED),     \
-		OPT("mask-port-dst", CT_L4_IGNORED), OPT("tuple-port-src", CT_L4_IGNORED),         \
-		OPT("tuple-port-dst", CT_L4_IGNORED), OPT("sport", CT_L4_SPORT),                   \
+		OPT("reply-port-dst", CT_L4_REPLY_DPORT), OPT("mask-port-src", CT_L4_MASK_SPORT),  \
+		OPT("mask-port-dst", CT_L4_MASK_DPORT), OPT("tuple-port-src", CT_L4_TUPLE_SPORT),  \
+		OPT("tuple-port-dst", CT_L4_TUPLE_DPORT), OPT("sport", CT_L4_SPORT),               \
 		OPT("dport", CT_L4_DPORT)
 
 static const struct option none_options[] = {END};
@@ -53,10 +53,10 @@ static const struct option gre_options[] = {
 	OPT("dstkey", CT_L4_DPORT),
 	OPT("reply-key-src", CT_L4_REPLY_SPORT),
 	OPT("reply-key-dst", CT_L4_REPLY_DPORT),
-	OPT("mask-key-src", CT_L4_IGNORED),
-	OPT("mask-key-dst", CT_L4_IGNORED),
-	OPT("tuple-key-src", CT_L4_IGNORED),
-	OPT("tuple-key-dst", CT_L4_IGNORED),
+	OPT("mask-key-src", CT_L4_MASK_SPORT),
+	OPT("mask-key-dst", CT_L4_MASK_DPORT),
+	OPT("tuple-key-src", CT_L4_TUPLE_SPORT),
+	OPT("tuple-key-dst", CT_L4_TUPLE_DPORT),
 	END,
 };
 
@@ -162,15 +162,15 @@ int ct_proto_arg(struct ct_cmd *cmd, int index, const char *arg)
 		[CT_L4_REPLY_SPORT] = 65535,	 [CT_L4_REPLY_DPORT] = 65535,
 		[CT_L4_ICMP_TYPE] = 255,	 [CT_L4_ICMP_CODE] = 255,
 		[CT_L4_ICMP_ID] = 65535,	 [CT_L4_ORIG_VTAG] = UINT32_MAX,
-		[CT_L4_REPLY_VTAG] = UINT32_MAX,
+		[CT_L4_REPLY_VTAG] = UINT32_MAX, [CT_L4_TUPLE_SPORT] = 65535,
+		[CT_L4_TUPLE_DPORT] = 65535,	 [CT_L4_MASK_SPORT] = 65535,
+		[CT_L4_MASK_DPORT] = 65535,
 	};
 	char name[64];
 
 	cmd->l4_set |= 1U << index;
 	if (index == CT_L4_STATE)
 		return state_arg(cmd, arg);
-	if (index == CT_L4_IGNORED)
-		return CTCTL_OK;
 	snprintf(name, sizeof(name), "--%s", field_name(cmd, index, 1));
 	return ct_arg_u32(cmd, name, arg, max[index], &cmd->l4[index]);
 }

@@ -126,12 +126,6 @@ int ct_cmd_stats(struct ct_cmd *cmd)
 {
 	int cpus = libbpf_num_possible_cpus(), ret;
 
-	if (cmd->table == CT_TABLE_EXPECT) {
-		for (int cpu = 0; cpu < cpus; cpu++)
-			fprintf(cmd->c->out,
-				"cpu=%-4d\texpect_new=0 expect_create=0 expect_delete=0 \n", cpu);
-		return CTCTL_OK;
-	}
 	ret = cpus < 0 ? cpus : print_stats(cmd, cpus);
 	return ret ? ct_failed_errno(cmd->c, cmd->command, -ret) : CTCTL_OK;
 }

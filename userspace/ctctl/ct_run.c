@@ -4,8 +4,7 @@
 
 #include "ct_cmd.h"
 
-/* There are no expectations yet, and nothing is ever unconfirmed: a record is
- * in the table or it is not. */
+/* Nothing is ever unconfirmed: a record is in the table or it is not. */
 static int run_empty_table(struct ct_cmd *cmd)
 {
 	switch (cmd->command) {
@@ -15,12 +14,6 @@ static int run_empty_table(struct ct_cmd *cmd)
 	case CT_CMD_COUNT:
 		fprintf(cmd->c->out, "0\n");
 		return CTCTL_OK;
-	case CT_CMD_FLUSH:
-		ct_failed(cmd->c, "expectation table has been emptied.");
-		return CTCTL_OK;
-	case CT_CMD_CREATE:
-	case CT_CMD_EVENT:
-		return ct_failed(cmd->c, "Operation failed: bpfct has no expectations yet");
 	default:
 		return ct_failed_errno(cmd->c, cmd->command, ENOENT);
 	}
@@ -28,6 +21,8 @@ static int run_empty_table(struct ct_cmd *cmd)
 
 static int dispatch(struct ct_cmd *cmd)
 {
+	if (cmd->table == CT_TABLE_EXPECT)
+		return ct_cmd_expect(cmd);
 	switch (cmd->command) {
 	case CT_CMD_LIST:
 		return ct_cmd_list(cmd);
@@ -83,7 +78,7 @@ int ct_run(struct ct_cmd *cmd)
 		fprintf(cmd->c->out, "conntrack v" CT_VERSION " (conntrack-tools)\n");
 		return CTCTL_OK;
 	}
-	if (cmd->table != CT_TABLE_CONNTRACK && cmd->command != CT_CMD_STATS)
+	if (cmd->table != CT_TABLE_CONNTRACK && cmd->table != CT_TABLE_EXPECT)
 		return run_empty_table(cmd);
 	if (cmd->pins)
 		return dispatch(cmd);

@@ -217,7 +217,8 @@ void ct_summary(const struct ct_cmd *cmd, unsigned long n)
 	if (cmd->done)
 		cmd->done[cmd->command] += n;
 	else if (cmd->table == CT_TABLE_EXPECT)
-		ct_failed(cmd->c, "%lu expectations have been shown.", n);
+		ct_failed(cmd->c, "%lu %s have been shown.", n,
+			  cmd->command == CT_CMD_EVENT ? "expectation events" : "expectations");
 	else if (cmd->command == CT_CMD_EVENT)
 		ct_failed(cmd->c, "%lu flow events have been shown.", n);
 	else

@@ -19,6 +19,7 @@ struct stats {
 	int rows;
 	uint64_t stat[CT_STAT_SLOTS];
 	uint64_t drop[CT_DROP_SLOTS];
+	struct ct_expect_state expect;
 	uint64_t path[NAT_PATH_SLOTS]; /* ports of NAT by the way they were come by */
 };
 
@@ -103,6 +104,41 @@ static void add_frag_rows(const struct frag_table *t, struct stats *s)
 	s->row[s->rows++] = r;
 }
 
+/* What ctd and packets count of expectations. */
+static const struct {
+	const char *text;
+	size_t off;
+} expects[] = {{"expect_created", offsetof(struct ct_expect_state, created)},
+	       {"expect_deleted", offsetof(struct ct_expect_state, deleted)},
+	       {"expect_timed_out", offsetof(struct ct_expect_state, timed_out)},
+	       {"expect_refused", offsetof(struct ct_expect_state, refused)},
+	       {"expect_refused_master", offsetof(struct ct_expect_state, refused_master)},
+	       {"expect_refused_port", offsetof(struct ct_expect_state, refused_port)},
+#define X(name, txt) {"expect_" txt, offsetof(struct ct_expect_state, n) + 8 * CT_X_COUNT_##name},
+	       CT_X_COUNTS(X)
+#undef X
+};
+#define EXPECTS (sizeof(expects) / sizeof(expects[0]))
+
+static uint64_t expect_count(const struct stats *s, size_t i)
+{
+	return *(const uint64_t *)((const char *)&s->expect + expects[i].off);
+}
+
+static void add_expect_row(const struct ct_expect_state *st, struct stats *s)
+{
+	s->expect = *st;
+	s->row[s->rows++] =
+		(struct row){.table = "expect",
+			     .used = st->count,
+			     .limit = st->limit,
+			     .high = st->high,
+			     .refused = st->refused + st->refused_master + st->refused_port,
+			     .has_limit = true,
+			     .has_high = true,
+			     .has_refused = true};
+}
+
 /* Ports of all pools of a family; `ctctl nat` shows each. */
 static int collect_nat(struct bpfct_pins *p, struct stats *s)
 {
@@ -154,6 +190,7 @@ static int collect(struct bpfct_pins *p, struct stats *s)
 	a = stubs_row(&t[0], 4), b = stubs_row(&t[1], 6);
 	add_rows(s, &a, &b, s->drop[CT_DROP_NAT_EXHAUSTED]);
 	add_frag_rows(p->frag, s);
+	add_expect_row(p->expect, s);
 	return collect_nat(p, s);
 }
 
@@ -199,6 +236,9 @@ static void print_text(struct ctctl *c, const struct stats *s)
 	for (int i = 0; i < CT_STAT_MAX; i++)
 		fprintf(c->out, "%-18s %12llu\n", bpfct_stat_text(i),
 			(unsigned long long)s->stat[i]);
+	for (size_t i = 0; i < EXPECTS; i++)
+		fprintf(c->out, "%-21s %9llu\n", expects[i].text,
+			(unsigned long long)expect_count(s, i));
 	for (int i = 0; i < NAT_PATH_MAX; i++)
 		fprintf(c->out, "nat_%-14s %12llu\n", nat_path_text(i),
 			(unsigned long long)s->path[i]);
@@ -240,6 +280,8 @@ static void print_json(struct ctctl *c, const struct stats *s)
 		add_number(counters, bpfct_stat_text(i), s->stat[i]);
 	for (int i = 1; i < CT_DROP_MAX; i++)
 		add_number(drop, bpfct_drop_text(i), s->drop[i]);
+	for (size_t i = 0; i < EXPECTS; i++)
+		add_number(counters, expects[i].text, expect_count(s, i));
 	for (int i = 0; i < NAT_PATH_MAX; i++) {
 		char name[32];
 

@@ -217,7 +217,7 @@ static int judge(const struct alg_expect *x)
 
 static uint8_t flags_of(const struct alg_expect *x)
 {
-	uint8_t flags = CT_X_USERSPACE | CT_X_NAT;
+	uint8_t flags = CT_X_NAT;
 
 	if (x->flags & ALG_X_PERMANENT)
 		flags |= CT_X_PERMANENT;
