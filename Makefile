@@ -143,9 +143,9 @@ $(O)/libalg.a: $(ALG_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(O)/ctd: $(CTD_OBJ) $(O)/libfw.a $(O)/libbpfct.a
+$(O)/ctd: $(CTD_OBJ) $(O)/libfw.a $(O)/libalg.a $(O)/libbpfct.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTD_LIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) $(CTD_LIBS) $(ALG_LIBS)
 
 $(O)/ctctl: $(CTCTL_OBJ) $(O)/libfw.a $(O)/libbpfct.a
 	$(call say,LD,$@)

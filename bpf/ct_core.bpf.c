@@ -2,7 +2,9 @@
 /* The maintenance side: sweep and dump iterators, and the control program.
  * Loaded by ctd; what is pinned of it lets ctctl work with ctd dead. */
 #include "lib/ctx_tc.h"
+#include <linux/pkt_cls.h>
 
+#include "ct/ct_alg_take.h"
 #include "ct/ct_control.h"
 #include "ct/ct_dump.h"
 #include "nat/nat_sweep.h"
@@ -258,6 +260,35 @@ int ct_control(struct ct_control *req)
 			req->result = ct_control_on(set, req, &key, 6);
 	}
 	return 0;
+}
+
+/* What a helped connection needs after a restart of ctd, who alone reads and writes it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CT_ALG_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ct_label_key);
+	__type(value, struct alg_keep);
+} ct_algsess_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ALG_KEEPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ct_label_key);
+	__type(value, struct alg_big);
+} ct_algbig_v1 SEC(".maps");
+
+/* Ingress of the execute device. */
+SEC("tc")
+int ct_execute(struct __sk_buff *skb)
+{
+	int v = alg_execute(skb);
+
+	if (v >= 0)
+		return v;
+	ct_drop(-v);
+	return TC_ACT_SHOT;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -11,6 +11,8 @@
  *   ct_lookup(ctx, &w->pkt, &w->res)          descriptor -> connection, verdict
  *   ... the consumer's policy for CT_NEW ...
  *   ct_commit(ctx, &w->pkt, &w->res, &args)   enter it, claim its tuples
+ *   alg_take(ctx, &w->pkt, &w->res)           TC: payload of a helped connection
+ *                                             leaves for ctd, see ct/ct_alg_take.h
  *   nat_apply(ctx, &w->pkt, &w->res, which)   write addresses, ports, checksums
  *
  * Each returns >= 0 or a negative drop reason; test v < 0 and nothing else.

@@ -112,7 +112,14 @@
 	X(OVS_COPY, "ovs_copy", FAULT, "packet could not be copied for a part of its actions")     \
 	X(OVS_PROGRAM, "ovs_program", FAULT, "datapath is not set up, or a program is missing")    \
 	X(EXPECT_LOST, "expect_lost", REFUSED,                                                     \
-	  "its expectation went to another connection meanwhile")
+	  "its expectation went to another connection meanwhile")                                  \
+	X(ALG_WAIT, "alg_wait", REFUSED, "payload for a helper while ctd is away: sent again")     \
+	X(ALG_RING, "alg_ring", REFUSED, "payload for a helper: the ring to ctd is full")          \
+	X(ALG_FULL, "alg_full", REFUSED, "table of helped connections is full")                    \
+	X(ALG_LOST, "alg_lost", REFUSED, "of a helped connection of which nothing is known")       \
+	X(ALG_SHAPE, "alg_shape", POLICY,                                                          \
+	  "payload for a helper in a SYN, in fragments, above 64 KiB or at egress")                \
+	X(ALG_STRAY, "alg_stray", POLICY, "on the execute device, and not sent by ctd")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

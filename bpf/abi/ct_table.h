@@ -29,6 +29,7 @@
  * ct_stat_v1    PERCPU_ARRAY[CT_STAT_SLOTS]        __u64 by enum ct_stat
  * ct_nexthop_v1 ARRAY[4096]                        struct ct_nexthop
  * ct_event_v1   RINGBUF                            struct ct_event
+ * and those of nat_abi.h, frag_abi.h, alg_abi.h
  */
 #define CT_PIN_ROOT "/sys/fs/bpf/bpfct"
 

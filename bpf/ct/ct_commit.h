@@ -3,6 +3,7 @@
 #define BPFCT_CT_COMMIT_H
 
 #include "../nat/nat_choose.h"
+#include "ct_alg.h"
 #include "ct_lookup.h"
 
 /* Inserts of one commit: the second when a reaper freed the node in between. */
@@ -353,7 +354,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	word = CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
 	       CT_W_STATUS(CT_S_CONFIRMED | (args->inside ? CT_S_INSIDE : 0) |
 			   (args->set_label ? CT_S_LABEL : 0) |
-			   (res->expected ? CT_S_EXPECTED : 0)) |
+			   (res->expected ? CT_S_EXPECTED : 0) | (args->helper ? CT_S_HELPER : 0)) |
 	       (src ? CT_W_ORIG_HI : 0);
 	v = ct_build_record(ctx, set, b, pkt, res, args, &word);
 	if (v < 0)
@@ -407,7 +408,9 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 		ct_add_label(&res->key, args, ct_w_gen(word), family);
 	if (res->expected)
 		ct_expect_bind(&res->key, ct_w_gen(word), family);
-	v = ct_insert(pkt, res, b, word, &took, family);
+	v = args->helper ? ct_alg_add(&res->key, pkt, ct_w_gen(word), args->helper) : 0;
+	if (!v)
+		v = ct_insert(pkt, res, b, word, &took, family);
 	if (v) {
 		if (word & CT_W_STATUS(CT_S_NAT))
 			ct_unclaim(&res->key, ct_w_gen(word), family);

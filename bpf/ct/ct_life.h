@@ -191,12 +191,14 @@ __noinline int ct_label_delete(const union ct_key *key, __u32 gen, __u8 family)
 		return 0;
 	ct_label_key(&lk, key, gen, family);
 	bpf_map_delete_elem(&ct_master_v1, &lk);
+	bpf_map_delete_elem(&ct_alg_v1, &lk);
 	return bpf_map_delete_elem(&ct_label_v1, &lk);
 }
 
+/* What stands beside the record, under its key and generation: label, master, helper. */
 static __always_inline void ct_label_drop(const union ct_key *key, __u64 word, __u8 family)
 {
-	if (word & CT_W_STATUS(CT_S_LABEL | CT_S_EXPECTED))
+	if (word & CT_W_STATUS(CT_S_LABEL | CT_S_EXPECTED | CT_S_HELPER))
 		ct_label_delete(key, ct_w_gen(word), family);
 }
 

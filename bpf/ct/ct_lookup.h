@@ -6,6 +6,7 @@
 #include "../lib/ct_crc32c.h"
 #include "../lib/ct_csum.h"
 #include "ct_expect.h"
+#include "../nat/nat_seq.h"
 #include "ct_find.h"
 #include "ct_result.h"
 #include "ct_sctp.h"
@@ -205,6 +206,12 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 	tr->proto = pkt->tuple.proto;
 	tr->class = ct_tcp_class(pkt->tcp_flags);
 	tr->family = family;
+	/* The tracker compares each side's own numbers. */
+	if (res->word & CT_W_STATUS(CT_S_HELPER)) {
+		v = nat_seq_ack(ctx, pkt, res);
+		if (v < 0)
+			return v;
+	}
 	v = ct_track(ctx, conn, pkt, set, tr);
 	if (v < 0)
 		return v;

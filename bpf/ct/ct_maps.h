@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "../abi/alg_abi.h"
 #include "../abi/ct_conn.h"
 #include "../abi/ct_drop.h"
 #include "../abi/ct_event.h"
@@ -62,6 +63,14 @@ struct {
 	__type(key, struct ct_label_key);
 	__type(value, struct ct_label);
 } ct_label_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CT_ALG_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ct_label_key);
+	__type(value, struct ct_alg);
+} ct_alg_v1 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

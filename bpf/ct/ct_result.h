@@ -64,7 +64,8 @@ struct ct_commit_args {
 	__u8 policy;	/* timeout policy, 0: default */
 	__u8 inside;	/* begun from an inside interface (CT_SIDE_INSIDE) */
 	__u8 local;	/* the host's own packet: may be remapped on a clash */
-	__u8 pad[3];
+	__u8 helper;	/* enum alg_helper: its payload goes to ctd; 0: none */
+	__u8 pad[2];
 };
 
 /* Per-CPU room for a packet's journey, so that entry programs keep their stack. */

@@ -85,11 +85,7 @@ statement:
 	| nat EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
 	| antispoof EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
 	| table EOL		{ FW_STOP_IF_MANY(); }
-	| ALG expect_alg WORD on EOL	{
-			fw_error(ps, @1, "'alg' is not supported yet, expected set, table, antispoof "
-				 "or a rule");
-			FW_STOP_IF_MANY();
-		}
+	| alg EOL		{ fw_add_rule(ps, &ps->stmt); FW_STOP_IF_MANY(); }
 	| error EOL		{ yyerrok; FW_STOP_IF_MANY(); }
 	;
 
@@ -164,6 +160,24 @@ antispoof:
 
 new_antispoof:
 	  ANTISPOOF		{ memset(&ps->stmt, 0, sizeof(ps->stmt)); }
+	;
+
+alg:
+	  new_alg expect_alg WORD on_required alg_port	{
+			ps->stmt.helper = $3;
+			ps->stmt.loc = @1;
+			ps->stmt.kind = FW_K_ALG;
+			ps->stmt.dir = FW_IN;
+		}
+	;
+
+new_alg:
+	  ALG			{ memset(&ps->stmt, 0, sizeof(ps->stmt)); }
+	;
+
+alg_port:
+	  %empty
+	| PORT expect_port list	{ ps->stmt.dport = $3; }
 	;
 
 table:
@@ -406,7 +420,7 @@ expect_port:	%empty	{ ps->what = "a port"; };
 expect_icmp:	%empty	{ ps->what = "an ICMP type"; };
 expect_number:	%empty	{ ps->what = "a number"; };
 expect_limit:	%empty	{ ps->what = "a rate"; };
-expect_alg:	%empty	{ ps->what = "a protocol"; };
+expect_alg:	%empty	{ ps->what = "a helper: ftp, tftp or sip"; };
 expect_table:	%empty	{ ps->what = "a table's name"; };
 expect_code:	%empty	{ ps->what = "an ICMP code"; };
 

@@ -15,6 +15,7 @@
  * fw_hit_v1    PERCPU_ARRAY[2 * FW_HITS]      struct fw_hit, half 0 | half 1
  * fw_table_v1  LPM_TRIE struct fw_table_key -> struct fw_table_entry
  * fw_rate_v1   LRU_HASH struct fw_rate_key ->  __u64, see fw_limit.h
+ * fw_alg_v1    HASH struct fw_alg_key ->       struct fw_alg
  *
  * A rule set is loaded into the half that is not active, then fw_config.active
  * changes: a packet is judged by the old rules or by the new ones, never by a
@@ -180,6 +181,20 @@ struct fw_nat_rule {
 	__u8 plen;
 };
 _Static_assert(sizeof(struct fw_nat_rule) == 172, "fw_nat_rule");
+
+/* An `alg` rule: connections that arrive by this interface for this port. */
+#define FW_ALGS 256
+struct fw_alg_key {
+	__u32 ifindex;
+	__be16 port;
+	__u8 proto;
+	__u8 pad;
+};
+struct fw_alg {
+	__u32 helper; /* enum alg_helper */
+	__u32 number; /* of the rule */
+};
+_Static_assert(sizeof(struct fw_alg_key) == 8 && sizeof(struct fw_alg) == 8, "fw_alg");
 
 struct fw_half {
 	__u32 rules;

@@ -63,7 +63,7 @@ struct fw_macro {
 	bool bad;	       /* its definition was refused: say so once only */
 };
 
-enum fw_rule_kind { FW_K_FILTER, FW_K_NAT, FW_K_FORWARD, FW_K_REDIRECT, FW_K_ANTISPOOF };
+enum fw_rule_kind { FW_K_FILTER, FW_K_NAT, FW_K_FORWARD, FW_K_REDIRECT, FW_K_ANTISPOOF, FW_K_ALG };
 
 /* What may follow the target of a nat rule, in the order of the canonical form. */
 enum fw_opt {
@@ -109,6 +109,7 @@ struct fw_stmt {
 	struct fw_list ports;	 /* nat: of the pool; forward, redirect: of the target. One range */
 	struct fw_term limit;	 /* line 0: none; lo connections in hi seconds */
 	struct fw_term overload; /* line 0: none */
+	struct fw_term helper;	 /* alg: its name */
 	bool to_any;		 /* `to any` was written, which a forward needs to hear */
 	bool masquerade;	 /* target is an interface */
 	bool none;		 /* nat: no translation, and no later rule is asked */
@@ -266,6 +267,9 @@ int fw_check_limit(struct fw_parser *ps, const struct fw_stmt *s);
 int fw_compile_tables(const struct fw_conf *conf, struct fw_rules *out);
 /* fw_antispoof.c: the rules of an antispoof statement. */
 int fw_emit_antispoof(struct fw_compiler *c, const struct fw_stmt *s);
+/* fw_alg.c: an alg statement's words, and its entries of out->alg. */
+int fw_check_alg(struct fw_parser *ps, struct fw_stmt *s);
+int fw_emit_alg(struct fw_compiler *c, const struct fw_stmt *s);
 /* An address in the rule that its `inet` or `inet6` excludes is a slip. */
 int fw_check_family(struct fw_parser *ps, const struct fw_stmt *s, const struct fw_list *list);
 /* Families that a list of addresses can match. */

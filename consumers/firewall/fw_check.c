@@ -344,6 +344,8 @@ static int fw_check_icmp(struct fw_parser *ps, struct fw_stmt *s)
 
 static int fw_check_rule(struct fw_parser *ps, struct fw_stmt *s)
 {
+	if (s->kind == FW_K_ALG)
+		return fw_check_alg(ps, s);
 	if (fw_flatten(ps, &s->on, FW_P_IFACE) || fw_flatten(ps, &s->proto, FW_P_PROTO) ||
 	    fw_check_hosts(ps, s) || fw_check_ports(ps, s) || fw_check_icmp(ps, s) ||
 	    fw_check_nat(ps, s) || fw_check_limit(ps, s))

@@ -304,6 +304,8 @@ static int fw_compile_rule(struct fw_compiler *c, const struct fw_stmt *s)
 
 	if (s->kind == FW_K_ANTISPOOF)
 		return fw_emit_antispoof(c, s);
+	if (s->kind == FW_K_ALG)
+		return fw_emit_alg(c, s);
 	ret = fw_expand(c, s, &x);
 
 	for (unsigned int i = 0; i < x.ifs && !ret; i++)
@@ -340,7 +342,8 @@ int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 	out->mss_clamp = conf->settings.mss_clamp;
 	out->rule = calloc(FW_RULES, sizeof(*out->rule));
 	out->nat = calloc(FW_NATS, sizeof(*out->nat));
-	if (!out->rule || !out->nat)
+	out->alg = calloc(FW_ALGS, sizeof(*out->alg));
+	if (!out->rule || !out->nat || !out->alg)
 		c.ret = -ENOMEM;
 	for (unsigned int i = 0; i < conf->stmts && (!c.ret || c.ret == -ENODEV); i++) {
 		int ret = fw_compile_rule(&c, &conf->stmt[i]);
@@ -380,5 +383,6 @@ void fw_rules_free(struct fw_rules *rules)
 	for (unsigned int i = 0; i < rules->n_tables; i++)
 		free(rules->table[i].net);
 	free(rules->table);
+	free(rules->alg);
 	memset(rules, 0, sizeof(*rules));
 }

@@ -221,6 +221,12 @@ struct fw_table {
 /* The number by which the maps know a table: a hash of its name, never 0. */
 uint32_t fw_table_number(const char *name);
 
+/* An entry of fw_alg_v1. */
+struct fw_alg_entry {
+	struct fw_alg_key key;
+	struct fw_alg alg;
+};
+
 /* What goes into the maps. */
 struct fw_rules {
 	struct fw_rule *rule; /* n_rules <= FW_RULES */
@@ -238,6 +244,8 @@ struct fw_rules {
 	unsigned int n_skip;
 	struct fw_table *table;
 	unsigned int n_tables;
+	struct fw_alg_entry *alg; /* n_algs <= FW_ALGS */
+	unsigned int n_algs;
 };
 
 /*
@@ -269,11 +277,16 @@ struct fw_fds {
 	int near; /* fw_near_v1 */
 	int table;
 	int over; /* fw_over_v1 */
+	int alg;
 };
 
 /* Writes the rules into the half that is not active, zeroes its counters, and
  * switches. 0 or -errno; on error the old rules stay in force. One caller at a time. */
 int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds);
+
+/* Brings fw_alg_v1 in line with the rules; connections keep the helper that they have.
+ * 0 or -errno. */
+int fw_algs_install(const struct fw_rules *rules, const struct fw_fds *fds);
 
 /* Brings fw_iface_v1 in line with ifs: adds, changes, deletes. `attached`
  * names the interfaces with our programs, by index; NULL: all but loopback. */

@@ -51,6 +51,8 @@ static uint32_t fw_highest_number(const struct fw_rules *rules)
 		highest = rules->rule[rules->n_rules - 1].number;
 	if (rules->n_nats && rules->nat[rules->n_nats - 1].number > highest)
 		highest = rules->nat[rules->n_nats - 1].number;
+	if (rules->n_algs && rules->alg[rules->n_algs - 1].alg.number > highest)
+		highest = rules->alg[rules->n_algs - 1].alg.number;
 	return highest;
 }
 
@@ -160,6 +162,32 @@ int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, const
 			ret = fw_put(fds->near, iface->ifindex, &value);
 	}
 	return ret;
+}
+
+static bool fw_has_alg(const struct fw_rules *rules, const struct fw_alg_key *key)
+{
+	for (unsigned int i = 0; i < rules->n_algs; i++)
+		if (!memcmp(&rules->alg[i].key, key, sizeof(*key)))
+			return true;
+	return false;
+}
+
+int fw_algs_install(const struct fw_rules *rules, const struct fw_fds *fds)
+{
+	struct fw_alg_key key, next;
+	int ret = bpf_map_get_next_key(fds->alg, NULL, &next);
+
+	while (!ret) {
+		key = next;
+		ret = bpf_map_get_next_key(fds->alg, &key, &next);
+		if (!fw_has_alg(rules, &key) && bpf_map_delete_elem(fds->alg, &key) &&
+		    errno != ENOENT)
+			return -errno;
+	}
+	for (unsigned int i = 0; i < rules->n_algs; i++)
+		if (bpf_map_update_elem(fds->alg, &rules->alg[i].key, &rules->alg[i].alg, BPF_ANY))
+			return -errno;
+	return 0;
 }
 
 int fw_hits(const struct fw_fds *fds, unsigned int number, struct fw_hit *out)

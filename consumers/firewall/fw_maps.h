@@ -65,6 +65,14 @@ struct {
 	__type(value, struct fw_over);
 } fw_over_v1 SEC(".maps");
 
+/* Which new connections get a helper (`alg`). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FW_ALGS);
+	__type(key, struct fw_alg_key);
+	__type(value, struct fw_alg);
+} fw_alg_v1 SEC(".maps");
+
 /* Full: the source that was quiet longest is forgotten, and starts anew. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

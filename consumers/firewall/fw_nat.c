@@ -280,6 +280,7 @@ int fw_check_nat(struct fw_parser *ps, struct fw_stmt *s)
 	switch (s->kind) {
 	case FW_K_FILTER:
 	case FW_K_ANTISPOOF:
+	case FW_K_ALG:
 		return 0;
 	case FW_K_NAT:
 		return s->none ? 0 : fw_check_source(ps, s);

@@ -154,6 +154,12 @@ static void fw_print_rule(const struct fw_stmt *s, FILE *out)
 		fputs(!s->family ? "" : s->family == 4 ? " inet" : " inet6", out);
 		return;
 	}
+	if (s->kind == FW_K_ALG) {
+		fprintf(out, "alg %s", s->helper.text);
+		fw_print_list("on", &s->on, FW_P_IFACE, out);
+		fw_print_list("port", &s->dport, FW_P_PORT, out);
+		return;
+	}
 	fprintf(out, "%s %s",
 		s->action == FW_RETURN	? "block return"
 		: s->action == FW_BLOCK ? "block"

@@ -8,8 +8,10 @@
 #include <linux/pkt_cls.h>
 
 #include "../../bpf/ct_path.h"
+#include "../../bpf/ct/ct_alg_take.h"
 #include "fw_forward.h"
 #include "fw_frag.h"
+#include "fw_helper.h"
 #include "fw_mss.h"
 #include "fw_nat.h"
 #include "fw_reverse.h"
@@ -214,6 +216,8 @@ static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, s
 			return v;
 	}
 	w->args.route = f->hop.route;
+	if (!to_self)
+		w->args.helper = fw_helper(&w->pkt, f->arrived.dport, in);
 	return FW_COMMIT;
 }
 
@@ -281,7 +285,7 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	const struct ct_settings *set = ct_settings();
 	struct ct_work *w = ct_work();
 	struct fw_work *f = fw_work();
-	int v;
+	int v, again = 0;
 
 	if (!w || !f || !set)
 		return fw_drop(-CT_DROP_MAP_MISSING);
@@ -300,7 +304,9 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 		if (v > 0)
 			return fw_fragment_goes(skb, v);
 	}
-	if (v >= 0)
+	if (v >= 0 && skb->mark)
+		again = v = alg_again(skb, &w->pkt, &w->res);
+	if (v >= 0 && !again)
 		v = ct_lookup(skb, &w->pkt, &w->res);
 	f->hop.where = FW_TO_STACK;
 	if (v == CT_NEW || v == CT_UNTRACKED) {
@@ -316,6 +322,11 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 			if (v >= 0 && f->hop.route)
 				ct_route_keep(&w->res, f->hop.route);
 		}
+	}
+	if (v >= 0 && !again && (w->res.word & CT_W_STATUS(CT_S_HELPER))) {
+		v = alg_take(skb, &w->pkt, &w->res);
+		if (v == ALG_TAKEN)
+			return frag_stolen();
 	}
 	if (v < 0) {
 		if (fw_is_invalid(v)) {
@@ -366,6 +377,7 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 	iface = in ? fw_iface(in) : NULL;
 	w->args.inside = !in || (iface && (iface->flags & FW_IF_INSIDE));
 	w->args.local = !in;
+	w->args.helper = in ? fw_helper(&w->pkt, w->pkt.tuple.dport, in) : 0;
 	return FW_COMMIT;
 }
 
@@ -518,6 +530,9 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		v = fw_admit_out(skb);
 		if (v == FW_COMMIT)
 			v = ct_commit(skb, &w->pkt, &w->res, &w->args);
+		/* Payload is taken at ingress: the sender's next try will be. */
+		if (v >= 0 && (w->res.word & CT_W_STATUS(CT_S_HELPER)) && w->pkt.payload_len)
+			v = -CT_DROP_ALG_SHAPE;
 		if (v < 0)
 			return fw_done(skb, v);
 	}

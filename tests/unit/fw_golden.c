@@ -205,6 +205,12 @@ static void dump_rules(FILE *out, const struct fw_rules *r)
 		dump_nat(out, &r->nat[i]);
 	for (unsigned int i = 0; i < r->n_pools; i++)
 		dump_pool(out, i, &r->pool[i]);
+	for (unsigned int i = 0; i < r->n_algs; i++) {
+		const struct fw_alg_key *k = &r->alg[i].key;
+
+		fprintf(out, "%u helper %u on %u proto %u port %u\n", r->alg[i].alg.number,
+			r->alg[i].alg.helper, k->ifindex, k->proto, ntohs(k->port));
+	}
 }
 
 /* Settings that the canonical text does not show through the conf's own print. */

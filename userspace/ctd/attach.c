@@ -9,6 +9,7 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
+#include "alg_io.h"
 #include "firewall.h"
 #include "links.h"
 #include "rules.h"
@@ -219,7 +220,7 @@ static int leave_port(struct ctd *d, const struct fw_if *iface)
 
 static int settle(struct ctd *d, const struct fw_if *iface, const struct ifset *ports)
 {
-	if (iface->loopback)
+	if (iface->loopback || alg_is_device(iface->name))
 		return 0;
 	/* A skipped interface is left to itself as a port is. Whatever else keeps packets
 	 * from interfaces without our programs must let pass what these carry. */

@@ -51,6 +51,7 @@ struct ctd {
 	struct route *route;		   /* route.c */
 	struct events *events;		   /* events.c */
 	struct nat *nat;		   /* nat_pool.c */
+	struct alg *alg;		   /* alg_io.c */
 	struct expect *expect;		   /* expect.c */
 	struct expect_ports *expect_ports; /* expect_port.c */
 	bool quit;			   /* told to end for good: exit status 3 */

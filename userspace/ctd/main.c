@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alg_io.h"
 #include "aside.h"
 #include "attach.h"
 #include "confirm.h"
@@ -257,6 +258,8 @@ static int start_duties(struct ctd *d)
 	if (!ret)
 		ret = expect_run(d);
 	if (!ret)
+		ret = alg_io_start(d);
+	if (!ret)
 		ret = sweep_start(d);
 	if (!ret)
 		ret = frag_sweep_start(d);
@@ -271,6 +274,7 @@ static void stop_duties(struct ctd *d)
 	confirm_stop(d);
 	frag_sweep_stop(d);
 	sweep_stop(d);
+	alg_io_stop(d);
 	nat_stop(d);
 	expect_stop(d);
 	aside_stop(d);

@@ -7,6 +7,7 @@
 
 #include <bpf/bpf.h>
 
+#include "alg_io.h"
 #include "attach.h"
 #include "firewall.h"
 #include "guard.h"
@@ -190,6 +191,8 @@ static int install(struct ctd *d, struct rules *r, const char *name, FILE *err)
 			log_event(LOG_INFO, "rules", "rules=%u nats=%u", r->compiled.n_rules,
 				  r->compiled.n_nats);
 	}
+	if (!ret)
+		ret = fw_algs_install(&r->compiled, fds);
 	if (!ret) {
 		n = attach_list(d, &attached);
 		ret = fw_ifs_install(&r->compiled, &r->ifs, attached, n, fds);
@@ -296,6 +299,7 @@ int rules_switch(struct ctd *d, struct rules *r, bool trial, struct rules **befo
 	d->rules = r;
 	tables_prune(d, &r->compiled, trial);
 	rules_attach(d);
+	alg_io_rules(d);
 	guard_sync(d); /* another default */
 	return 0;
 }

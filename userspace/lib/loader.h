@@ -38,6 +38,7 @@ struct bpfct_sizes {
 	uint32_t conn_min; /* what conn must be at least, without rounding */
 	uint32_t stub_min;
 	uint32_t label;
+	uint32_t cpus;	    /* entries of ct_algbuf_v1 */
 	uint32_t nat_pools; /* entries of nat_pool_v1: index 0 is not used */
 	uint32_t nat_heads; /* entries of nat_head_v1: two a pool and CPU (PARITY) */
 	uint32_t

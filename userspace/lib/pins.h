@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../bpf/abi/alg_abi.h"
 #include "../../bpf/abi/ct_drop.h"
 #include "../../bpf/abi/ct_event.h"
 #include "../../bpf/abi/ct_table.h"
@@ -30,6 +31,7 @@ struct bpfct_pins {
 	int stat_fd;					 /* PERCPU_ARRAY */
 	int event_fd;					 /* RINGBUF */
 	int control_fd;					 /* SEC("syscall") program ct_control */
+	int alg_fd, algring_fd, algexec_fd, algsess_fd, algbig_fd; /* alg_abi.h */
 	int settings_fd, timeout_fd, table_fd, zone_fd;
 	/* nat_abi.h; of the instance's daemon and `ctctl nat` */
 	int nat_config_fd, nat_pool_fd, nat_head_fd, nat_ring_fd, nat_use_fd, nat_reserved_fd;

@@ -116,6 +116,7 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 	s.stub_min = limits->nat ? limits->nat + s.slack : s.conn;
 	s.stub = limits->nat ? map_capacity(s.stub_min) : s.conn;
 	s.label = s.conn;
+	s.cpus = cpus;
 	s.frag_slots = limits->frag_datagrams ? limits->frag_datagrams : DEFAULT_DATAGRAMS;
 	s.frag_chunks = (limits->frag_bytes ? limits->frag_bytes : DEFAULT_FRAG_BYTES) / FRAG_CHUNK;
 	ret = nat_sizes(limits, cpus, &s, err, errlen);
@@ -136,6 +137,8 @@ static uint32_t entries_of(const char *name, const struct bpfct_sizes *s)
 		return s->clock;
 	if (!strncmp(name, "ct_grave", 8))
 		return s->grave;
+	if (!strcmp(name, "ct_algbuf_v1"))
+		return s->cpus;
 	if (!strcmp(name, "nat_pool_v1"))
 		return s->nat_pools;
 	if (!strcmp(name, "nat_head_v1"))
