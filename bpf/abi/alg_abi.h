@@ -18,13 +18,13 @@
  *
  * Helpers have the numbers of enum alg_helper (alg/alg.h).
  */
-#define CT_ALG_MAX 131072 /* helped connections, half-open ones among them */
-#define ALG_RING   (4 << 20)
-#define ALG_EXECS  4096
-#define ALG_DATA   65536 /* of a frame, its link header included */
-#define ALG_KEEP   20480
-#define ALG_BIG	   81920
-#define ALG_KEEPS  4096
+#define CT_ALG_MAX     131072 /* helped connections, half-open ones among them */
+#define ALG_RING_BYTES (4 << 20)
+#define ALG_EXECS      4096
+#define ALG_DATA       65536 /* of a frame, its link header included */
+#define ALG_KEEP       20480
+#define ALG_BIG	       81920
+#define ALG_KEEPS      4096
 
 /*
  * An edit that changed a length: from sequence number pos (the speaker's own) on the

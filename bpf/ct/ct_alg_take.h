@@ -27,7 +27,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, ALG_RING);
+	__uint(max_entries, ALG_RING_BYTES);
 } ct_algring_v1 SEC(".maps");
 
 /* Per-CPU maps end at 32 KiB: an array with a slot a CPU. */

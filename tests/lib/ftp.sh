@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # Real FTP servers and clients, unpacked and not installed (tests/lib/fetch.sh). Source it
 # after netns.sh.
 
@@ -28,7 +28,7 @@ ftp_files()
 	[ -d "$TMP/ftp" ] && return
 	mkdir -p "$TMP/ftp/incoming" "$TMP/empty"
 	echo "the file behind the router" >"$TMP/ftp/small"
-	head -c "${1:-100000000}" /dev/zero | noise >"$TMP/ftp/large"
+	head -c "${FTP_LARGE:-100000000}" /dev/zero | noise >"$TMP/ftp/large"
 	chmod 755 "$TMP" "$TMP/ftp" "$TMP/empty"
 	chmod 777 "$TMP/ftp/incoming"
 	FTP_MD5=$(md5sum <"$TMP/ftp/large")

@@ -33,8 +33,9 @@ static int find_maps(struct firewall *fw)
 	fw->fds.table = map_fd(fw, "fw_table_v1");
 	fw->fds.over = map_fd(fw, "fw_over_v1");
 	fw->fds.alg = map_fd(fw, "fw_alg_v1");
-	if (fw->fds.alg < 0 || fw->fds.table < 0 || fw->fds.over < 0 || fw->fds.config < 0 || fw->fds.rule < 0 ||
-	    fw->fds.nat < 0 || fw->fds.hit < 0 || fw->fds.iface < 0 || fw->fds.near < 0)
+	if (fw->fds.alg < 0 || fw->fds.table < 0 || fw->fds.over < 0 || fw->fds.config < 0 ||
+	    fw->fds.rule < 0 || fw->fds.nat < 0 || fw->fds.hit < 0 || fw->fds.iface < 0 ||
+	    fw->fds.near < 0)
 		return -ENOENT;
 	return 0;
 }

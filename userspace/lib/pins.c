@@ -59,7 +59,7 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	{"ct_event_v1", BPF_MAP_TYPE_RINGBUF, 0, 0, 0, 4 << 20, FD(event_fd)},
 	{"ct_alg_v1", HASH, sizeof(struct ct_label_key), sizeof(struct ct_alg), BPF_F_NO_PREALLOC,
 	 CT_ALG_MAX, FD(alg_fd)},
-	{"ct_algring_v1", BPF_MAP_TYPE_RINGBUF, 0, 0, 0, ALG_RING, FD(algring_fd)},
+	{"ct_algring_v1", BPF_MAP_TYPE_RINGBUF, 0, 0, 0, ALG_RING_BYTES, FD(algring_fd)},
 	{"ct_algbuf_v1", ARRAY, 4, sizeof(struct alg_buf), 0, 0, -1},
 	{"ct_algexec_v1", HASH, 4, sizeof(struct alg_exec), 0, ALG_EXECS, FD(algexec_fd)},
 	{"ct_algsess_v1", HASH, sizeof(struct ct_label_key), sizeof(struct alg_keep),
