@@ -28,13 +28,11 @@ struct ct_expect_work {
 	__u32 mark; /* the master's */
 	__u32 status;
 };
-CT_MAP(ct_expwork_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ct_expect_work);
+CT_SCRATCH_FITS(struct ct_expect_work);
 
 static __always_inline struct ct_expect_work *ct_expect_work(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ct_expwork_v1, &zero);
+	return ct_scratch(CT_SCRATCH_EXPECT);
 }
 
 static __always_inline struct ct_expect_state *ct_expect_state(void)

@@ -130,6 +130,28 @@ struct ct_build {
 		struct ct_conn6 conn6;
 	};
 };
+/* Working areas of single jobs, each a slot of one map: a program may use 64 maps in all. */
+enum ct_scratch_of {
+	CT_SCRATCH_TCP,	   /* ct_tcp_window.h: options */
+	CT_SCRATCH_SEQ,	   /* nat_seq.h */
+	CT_SCRATCH_EXPECT, /* ct_expect.h */
+	CT_SCRATCH_NAT,	   /* nat_bind.h */
+	CT_SCRATCH_FRAG,   /* frag_pool.h */
+	CT_SCRATCH_CONSUMER,
+	CT_SCRATCH_MSS, /* a consumer's */
+	CT_SCRATCH_SLOTS
+};
+struct ct_scratch {
+	__u64 room[128];
+};
+CT_MAP(ct_scratch_v1, BPF_MAP_TYPE_PERCPU_ARRAY, CT_SCRATCH_SLOTS, __u32, struct ct_scratch);
+#define CT_SCRATCH_FITS(type) _Static_assert(sizeof(type) <= sizeof(struct ct_scratch), #type)
+
+static __always_inline void *ct_scratch(__u32 of)
+{
+	return bpf_map_lookup_elem(&ct_scratch_v1, &of);
+}
+
 CT_MAP(ct_build_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ct_build);
 
 static __always_inline struct ct_build *ct_build(void)

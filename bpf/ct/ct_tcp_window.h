@@ -44,14 +44,14 @@ struct ct_tcp_walk {
 };
 
 /* Per CPU and not on the stack, which the way down to here has used up. */
-CT_MAP(ct_tcp_walk_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ct_tcp_walk);
+CT_SCRATCH_FITS(struct ct_tcp_walk);
 
 static long ct_tcp_option(__u32 i, void *unused)
 {
-	__u32 zero = 0, at, kind, size, j;
+	__u32 at, kind, size, j;
 	struct ct_tcp_walk *w;
 
-	w = bpf_map_lookup_elem(&ct_tcp_walk_v1, &zero);
+	w = ct_scratch(CT_SCRATCH_TCP);
 	if (!w)
 		return 1;
 	at = w->at;
@@ -98,10 +98,9 @@ __noinline int ct_tcp_options(struct ct_ctx *ctx, const struct ct_pkt *pkt, stru
 			      __u32 against)
 {
 	struct ct_tcp_walk *w;
-	__u32 zero = 0;
 	__u64 len;
 
-	w = bpf_map_lookup_elem(&ct_tcp_walk_v1, &zero);
+	w = ct_scratch(CT_SCRATCH_TCP);
 	if (!pkt || !out || !w)
 		return -1;
 	__builtin_memset(&w->out, 0, sizeof(w->out));

@@ -31,13 +31,11 @@ struct frag_work {
 	__u32 other_hlen;
 	__u32 ttl;
 };
-CT_MAP(frag_work_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct frag_work);
+CT_SCRATCH_FITS(struct frag_work);
 
 static __always_inline struct frag_work *frag_work(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&frag_work_v1, &zero);
+	return ct_scratch(CT_SCRATCH_FRAG);
 }
 
 static __always_inline struct frag_slot *frag_slot(__u32 slot)

@@ -44,13 +44,11 @@ struct nat_work {
 	__u32 eim;   /* a binding is to be used */
 	__u32 local; /* the host's own packet */
 };
-CT_MAP(nat_work_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct nat_work);
+CT_SCRATCH_FITS(struct nat_work);
 
 static __always_inline struct nat_work *nat_work(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&nat_work_v1, &zero);
+	return ct_scratch(CT_SCRATCH_NAT);
 }
 
 static __always_inline int nat_bound_over(const struct nat_bound *b, __u64 word, __u32 now)

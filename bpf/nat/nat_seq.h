@@ -69,7 +69,7 @@ struct nat_seq_opts {
 	struct ct_alg alg;
 	__u32 dir;
 };
-CT_MAP(ct_seqopts_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct nat_seq_opts);
+CT_SCRATCH_FITS(struct nat_seq_opts);
 
 static __always_inline void nat_seq_edge(struct nat_seq_opts *o, __u32 at)
 {
@@ -89,8 +89,8 @@ static __always_inline void nat_seq_edge(struct nat_seq_opts *o, __u32 at)
 /* bpf_loop callback: one option. */
 static long nat_seq_option(__u32 i, void *unused)
 {
-	__u32 zero = 0, at, size, j;
-	struct nat_seq_opts *o = bpf_map_lookup_elem(&ct_seqopts_v1, &zero);
+	__u32 at, size, j;
+	struct nat_seq_opts *o = ct_scratch(CT_SCRATCH_SEQ);
 
 	if (!o)
 		return 1;
@@ -116,11 +116,10 @@ __noinline int nat_seq_sack(struct ct_ctx *ctx, const struct ct_pkt *pkt, const 
 			    __u32 dir)
 {
 	struct nat_seq_opts *o;
-	__u32 zero = 0;
 	__u64 len;
 	__s64 diff;
 
-	o = bpf_map_lookup_elem(&ct_seqopts_v1, &zero);
+	o = ct_scratch(CT_SCRATCH_SEQ);
 	if (!pkt || !alg || !o)
 		return -CT_DROP_MAP_MISSING;
 	len = pkt->tcp_optlen;

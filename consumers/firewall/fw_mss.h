@@ -32,12 +32,11 @@ struct fw_mss_work {
 	__u32 len;
 	__u32 found; /* offset of the value among the options; 0: none */
 };
-CT_MAP(fw_mss_work_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct fw_mss_work);
+CT_SCRATCH_FITS(struct fw_mss_work);
 
 static long fw_mss_step(__u32 i, void *unused)
 {
-	__u32 zero = 0;
-	struct fw_mss_work *w = bpf_map_lookup_elem(&fw_mss_work_v1, &zero);
+	struct fw_mss_work *w = ct_scratch(CT_SCRATCH_MSS);
 	__u32 at, len;
 
 	(void)unused;
@@ -110,8 +109,8 @@ static __always_inline int fw_mss_write(struct __sk_buff *skb, const struct ct_p
 /* Lowers the packet's MSS to what fits the MTU; 0: not known, nothing is done. */
 __noinline int fw_mss(struct __sk_buff *skb, const struct ct_pkt *pkt, __u32 mtu)
 {
-	__u32 zero = 0, mss, old, off;
-	struct fw_mss_work *w = bpf_map_lookup_elem(&fw_mss_work_v1, &zero);
+	__u32 mss, old, off;
+	struct fw_mss_work *w = ct_scratch(CT_SCRATCH_MSS);
 
 	if (!pkt || !w || !pkt->tcp_optlen || pkt->tcp_optlen > FW_OPTS_MAX ||
 	    (pkt->flags & (CT_PKT_GATHERED | CT_PKT_FRAGMENT)))

@@ -26,13 +26,11 @@ struct fw_work {
 	struct fw_verdict verdict;
 	struct ct_tuple arrived; /* the packet's own, while its tuple is what it will be */
 };
-CT_MAP(fw_work_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct fw_work);
+CT_SCRATCH_FITS(struct fw_work);
 
 static __always_inline struct fw_work *fw_work(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&fw_work_v1, &zero);
+	return ct_scratch(CT_SCRATCH_CONSUMER);
 }
 
 static __always_inline int fw_drop(int v)

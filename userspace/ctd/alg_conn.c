@@ -235,7 +235,10 @@ static void leave(struct alg_conn *c)
 /* From one of the two maps of a former ctd, or of ours. */
 static bool load(struct alg_conn *c, int fd, size_t size)
 {
-	return !bpf_map_lookup_elem(fd, &c->key, image) && unpack(c, size);
+	if (bpf_map_lookup_elem(fd, &c->key, image) || !unpack(c, size))
+		return false;
+	alg_master_of(c);
+	return true;
 }
 
 static bool begin(struct alg_conn *c, const struct alg_packet *p)
@@ -250,6 +253,7 @@ static bool begin(struct alg_conn *c, const struct alg_packet *p)
 		c->map.off = 1;
 		c->dirty = true;
 	}
+	alg_master_of(c);
 	return true;
 }
 
@@ -329,7 +333,7 @@ void alg_conn_end(struct alg_conn *c)
 	alg_ops_of(c, &ops);
 	alg_end(c->session, &ops, out);
 	alg_expect_events(c, out);
-	alg_expect_end(c);
+	expect_del_of(c->d, &c->key);
 	bpf_map_delete_elem(keep_fd(c), &c->key);
 	leave(c);
 	conn_free(c);

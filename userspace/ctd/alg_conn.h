@@ -7,6 +7,7 @@
 #include "../../alg/alg.h"
 #include "alg_io.h"
 #include "alg_packet.h"
+#include "expect.h"
 
 /* Bytes that the listener has not acknowledged: as many as are passed on at a time. */
 #define ALG_OUT_SMALL 8192
@@ -45,6 +46,8 @@ struct alg_conn {
 	struct ct_label_key key;
 	struct ct_alg map; /* as it stands in ct_alg_v1 */
 	struct alg_session *session;
+	struct expect_master master;
+	struct expect_ops ops;
 	struct alg_stream dir[2];
 	struct alg_ahead ahead[2][ALG_AHEAD];
 	struct event *timer; /* sends again what we own */
@@ -102,8 +105,8 @@ void alg_io_send(struct alg_conn *c, int dir, const struct alg_headers *h, const
 		 size_t len);
 
 /* alg_expect.c: what parsers ask and say. */
+void alg_master_of(struct alg_conn *c); /* once its session is there */
 void alg_ops_of(struct alg_conn *c, struct alg_ops *ops);
 void alg_expect_events(struct alg_conn *c, const struct alg_out *out);
-void alg_expect_end(struct alg_conn *c);
 
 #endif

@@ -1,40 +1,29 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* What the parsers ask of expectations and ports (expect.h), for one connection. */
 #include "alg_conn.h"
 
-static uint16_t no_port(void *ctx, const __be32 addr[4], uint8_t family, uint8_t proto,
-			uint16_t wish, bool pair)
+#include <string.h>
+
+void alg_master_of(struct alg_conn *c)
 {
-	(void)ctx;
-	(void)addr;
-	(void)family;
-	(void)proto;
-	(void)wish;
-	(void)pair;
-	return 0;
+	c->master.conn = c->key;
+	memcpy(c->master.tuple, c->session->tuple, sizeof(c->master.tuple));
+	c->master.helper = c->session->helper;
+	c->ops = (struct expect_ops){.d = c->d, .m = &c->master};
 }
 
-static void no_unport(void *ctx, const __be32 addr[4], uint8_t family, uint8_t proto, uint16_t port)
-{
-	(void)ctx;
-	(void)addr;
-	(void)family;
-	(void)proto;
-	(void)port;
-}
-
-/* Expectations are not there yet: nothing is announced, so nothing is edited. */
 void alg_ops_of(struct alg_conn *c, struct alg_ops *ops)
 {
-	*ops = (struct alg_ops){.ctx = c, .port = no_port, .unport = no_unport};
+	memset(ops, 0, sizeof(*ops));
+	expect_ops(&c->ops, ops);
 }
 
+/* In their order, and before the bytes that announce them leave. One that is refused is counted
+ * and logged there: what was announced then does not come about. */
 void alg_expect_events(struct alg_conn *c, const struct alg_out *out)
 {
-	(void)c;
-	(void)out;
-}
+	int i;
 
-void alg_expect_end(struct alg_conn *c)
-{
-	(void)c;
+	for (i = 0; i < out->n_events; i++)
+		expect_event(c->d, &c->master, &out->events[i]);
 }
