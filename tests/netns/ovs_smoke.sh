@@ -57,7 +57,7 @@ port_address_is_silent()
 	fails ping_once "$B" 10.1.1.77
 	local rc=$?
 	ip addr del 10.1.1.77/32 dev "$A"
-	return $rc
+	return "$rc"
 }
 
 # A's connections leave as 10.1.1.240; only what belongs to one comes back.
@@ -111,7 +111,7 @@ stays()
 	"$1" || return
 	ip -br addr show br0 | grep -q 10.1.1.100 && ctctl_lists && ping_once "$A" 10.1.1.2 || return
 	ovs_vswitchd || return
-	wait $pinger
+	wait "$pinger"
 	cat "$TMP/ping"
 	grep -q ' 0% packet loss' "$TMP/ping" && ping_once "$A" 10.1.1.2 && ctctl_lists
 }
@@ -120,6 +120,21 @@ refused_is_told()
 {
 	! appctl dpctl/add-flow bpf@ovs-bpf 'in_port(2),eth(),eth_type(0x0800),ipv4()' 'push_mpls(label=1,tc=0,ttl=64,bos=1,eth_type=0x8847),2' 2>"$TMP/refused" &&
 		grep -q 'Invalid argument' "$TMP/refused"
+}
+
+# What dpctl sets is in force, and what it reads is the table's.
+table_is_set_by_dpctl()
+{
+	appctl dpctl/ct-set-maxconns bpf@ovs-bpf 1000 && [ "$(appctl dpctl/ct-get-maxconns bpf@ovs-bpf)" = 1000 ] &&
+		appctl dpctl/ct-set-limits bpf@ovs-bpf default=5000 zone=7,limit=3 &&
+		appctl dpctl/ct-get-limits bpf@ovs-bpf zone=7,9 | tee "$TMP/limits" && grep -q '^zone=7,limit=3,count=[12]$' "$TMP/limits" &&
+		grep -q '^zone=9,limit=5000,count=0$' "$TMP/limits" &&
+		appctl dpctl/ct-del-limits bpf@ovs-bpf zone=7 && appctl dpctl/ct-get-limits bpf@ovs-bpf zone=7 | grep -q '^zone=7,limit=5000'
+}
+
+flush_ends_connections()
+{
+	appctl dpctl/flush-conntrack bpf@ovs-bpf zone=7 && [ -z "$(appctl dpctl/dump-conntrack bpf@ovs-bpf zone=7)" ]
 }
 
 nothing_is_left()
@@ -142,5 +157,7 @@ t connection_is_listed_by_dpctl_and_ctctl nat_is_in_the_table
 t strangers_do_not_pass strangers_do_not_pass
 t traffic_goes_on_over_an_exit stays ovs_end
 t traffic_goes_on_over_a_kill stays ovs_kill
+t limits_are_set_by_dpctl table_is_set_by_dpctl
+t flush_ends_connections flush_ends_connections
 t nothing_is_left_of_the_datapath nothing_is_left
 finish
