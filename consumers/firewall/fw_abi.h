@@ -234,7 +234,8 @@ _Static_assert(sizeof(struct fw_config) == 48, "fw_config");
 struct fw_iface {
 	__be32 masq4; /* what masquerade uses on this interface */
 	__be32 masq6[4];
-	__u32 mtu;
+	__u16 mtu;  /* 65535 at most, as a packet */
+	__u16 zone; /* `set zone N on`: its packets are tracked there */
 	__u8 mac[6];
 	__u8 flags; /* FW_IF_* */
 	__u8 pad;

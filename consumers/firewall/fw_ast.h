@@ -158,6 +158,12 @@ struct fw_table_def {
 	struct fw_list addrs;
 };
 
+/* `set zone N on IF` */
+struct fw_zone_on {
+	uint16_t zone;
+	struct fw_list list;
+};
+
 struct fw_conf {
 	const char *name;
 	struct fw_arena *arena;
@@ -166,6 +172,8 @@ struct fw_conf {
 	struct fw_zone_limit *zone;
 	unsigned int *zone_line;
 	unsigned int zones, zones_cap;
+	struct fw_zone_on *zone_on;
+	unsigned int zone_ons, zone_ons_cap;
 	struct fw_list inside;
 	struct fw_list reserved;
 	struct fw_list skip;
@@ -314,7 +322,8 @@ const char *fw_timeout_text(unsigned int timeout);
 void fw_settings_init(struct fw_settings *settings);
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args);
 
-/* fw_inside.c: fill out->skip, out->inside. 0 or -ENOMEM. */
+/* fw_inside.c: fill out->skip, out->zone, out->inside. 0 or -ENOMEM. */
+int fw_find_zones(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 int fw_find_skipped(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 

@@ -359,6 +359,8 @@ int fw_conf_compile(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 	if (!c.ret)
 		c.ret = fw_find_skipped(conf, ifs, out);
 	if (!c.ret)
+		c.ret = fw_find_zones(conf, ifs, out);
+	if (!c.ret)
 		c.ret = fw_compile_tables(conf, out);
 	if (!c.ret)
 		c.ret = fw_check_pools(&c);
@@ -380,6 +382,7 @@ void fw_rules_free(struct fw_rules *rules)
 	free(rules->pool);
 	free(rules->inside);
 	free(rules->skip);
+	free(rules->zone);
 	for (unsigned int i = 0; i < rules->n_tables; i++)
 		free(rules->table[i].net);
 	free(rules->table);

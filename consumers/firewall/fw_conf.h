@@ -227,6 +227,11 @@ struct fw_alg_entry {
 	struct fw_alg alg;
 };
 
+struct fw_if_zone {
+	uint32_t ifindex;
+	uint16_t zone;
+};
+
 /* What goes into the maps. */
 struct fw_rules {
 	struct fw_rule *rule; /* n_rules <= FW_RULES */
@@ -242,6 +247,8 @@ struct fw_rules {
 	unsigned int n_inside;
 	uint32_t *skip; /* interface indexes of `set skip on` that are there now */
 	unsigned int n_skip;
+	struct fw_if_zone *zone; /* of `set zone N on`, those that are there now */
+	unsigned int n_zones;
 	struct fw_table *table;
 	unsigned int n_tables;
 	struct fw_alg_entry *alg; /* n_algs <= FW_ALGS */

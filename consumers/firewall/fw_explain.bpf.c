@@ -172,10 +172,11 @@ static __always_inline int fw_find_record(struct __sk_buff *skb, struct fw_quest
 	return 1;
 }
 
-static __always_inline void fw_describe(struct fw_question *e)
+static __always_inline void fw_describe(struct fw_question *e, const struct fw_iface *iface)
 {
 	__builtin_memset(&fw_pkt, 0, sizeof(fw_pkt));
 	__builtin_memset(&fw_res, 0, sizeof(fw_res));
+	e->tuple.zone = iface ? iface->zone : 0;
 	fw_pkt.tuple = e->tuple;
 	fw_pkt.flags = e->pkt_flags;
 	fw_pkt.tcp_flags = e->tcp_flags;
@@ -197,7 +198,7 @@ int fw_explain(struct __sk_buff *skb)
 	half = fw_active(&active);
 	if (!set || !half)
 		return TC_ACT_SHOT;
-	fw_describe(e);
+	fw_describe(e, iface);
 	if (!(e->pkt_flags & CT_PKT_UNTRACKED)) {
 		if (fw_find_record(skb, e)) {
 			fw_find_way(skb, e);

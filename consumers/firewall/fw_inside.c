@@ -88,6 +88,30 @@ int fw_find_skipped(const struct fw_conf *conf, const struct fw_ifs *ifs, struct
 	return 0;
 }
 
+/* As `set skip on`: an interface may come later. */
+int fw_find_zones(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out)
+{
+	unsigned int n = 0;
+
+	for (unsigned int z = 0; z < conf->zone_ons; z++)
+		n += conf->zone_on[z].list.flat.n;
+	out->zone = calloc(n + 1, sizeof(*out->zone));
+	if (!out->zone)
+		return -ENOMEM;
+	for (unsigned int z = 0; z < conf->zone_ons; z++) {
+		const struct fw_zone_on *on = &conf->zone_on[z];
+
+		for (unsigned int i = 0; i < on->list.flat.n; i++) {
+			const struct fw_if *iface = fw_ifs_find(ifs, on->list.flat.v[i].text);
+
+			if (iface)
+				out->zone[out->n_zones++] =
+					(struct fw_if_zone){iface->ifindex, on->zone};
+		}
+	}
+	return 0;
+}
+
 bool fw_conf_skips(const struct fw_conf *conf, const char *name)
 {
 	for (unsigned int i = 0; i < conf->skip.flat.n; i++)
@@ -110,7 +134,10 @@ void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, boo
 	__be32 addr[4];
 
 	memset(out, 0, sizeof(*out));
-	out->mtu = iface->mtu;
+	out->mtu = iface->mtu < UINT16_MAX ? iface->mtu : UINT16_MAX;
+	for (unsigned int i = 0; i < rules->n_zones; i++)
+		if (rules->zone[i].ifindex == iface->ifindex)
+			out->zone = rules->zone[i].zone;
 	memcpy(out->mac, iface->mac, sizeof(out->mac));
 	out->flags = (attached ? FW_IF_ATTACHED : 0) | (iface->no_l2 ? FW_IF_NO_L2 : 0);
 	if (fw_if_masquerade(iface, 4, addr)) {

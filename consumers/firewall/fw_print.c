@@ -256,6 +256,11 @@ static void fw_print_settings(const struct fw_conf *conf, FILE *out)
 		fw_print_terms(&conf->skip.terms, FW_P_IFACE, out);
 		fputc('\n', out);
 	}
+	for (unsigned int i = 0; i < conf->zone_ons; i++) {
+		fprintf(out, "set zone %u on ", conf->zone_on[i].zone);
+		fw_print_terms(&conf->zone_on[i].list.terms, FW_P_IFACE, out);
+		fputc('\n', out);
+	}
 	if (once[FW_ONCE_INSIDE]) {
 		fputs("set inside ", out);
 		fw_print_terms(&conf->inside.terms, FW_P_IFACE, out);

@@ -364,23 +364,6 @@ static void fw_add_zone(struct fw_parser *ps, struct fw_loc loc, uint32_t zone, 
 	conf->settings.zones = conf->zones;
 }
 
-static void fw_set_zone(struct fw_parser *ps, const struct fw_args *args)
-{
-	static const char *const words[] = {"limit"};
-	uint32_t zone, limit;
-	char text[FW_TERM_TEXT];
-
-	if (fw_arg_number(ps, args, 1, 0, 65535, "a zone", &zone) ||
-	    fw_arg_word(ps, args, 2, words, 1, "zone setting") < 0 ||
-	    fw_arg_number(ps, args, 3, 1, FW_LIMIT_HIGHEST, "a number", &limit))
-		return;
-	if (args->n > 4)
-		fw_error(ps, args->v[4].loc, "unexpected '%.40s', expected end of line",
-			 fw_term_text(args->v[4].terms.v, text, sizeof(text)));
-	else
-		fw_add_zone(ps, args->v[1].loc, zone, limit);
-}
-
 /* What follows a word, as one list: `{ a, b }`, `$macro`, `a b`. */
 static int fw_arg_list(struct fw_parser *ps, const struct fw_args *args, unsigned int from,
 		       enum fw_place place, const char *what, struct fw_list *list)
@@ -393,6 +376,61 @@ static int fw_arg_list(struct fw_parser *ps, const struct fw_args *args, unsigne
 			if (fw_push(ps, &list->terms, &args->v[i].terms.v[t]))
 				return -1;
 	return fw_flatten(ps, list, place);
+}
+
+/* An interface has one zone. */
+static bool fw_zone_taken(struct fw_parser *ps, const struct fw_list *list)
+{
+	for (unsigned int z = 0; z < ps->conf->zone_ons; z++) {
+		const struct fw_list *had = &ps->conf->zone_on[z].list;
+
+		for (unsigned int i = 0; i < had->flat.n; i++)
+			for (unsigned int k = 0; k < list->flat.n; k++)
+				if (!strcmp(had->flat.v[i].text, list->flat.v[k].text)) {
+					fw_error(ps, list->loc,
+						 "%s has a zone already, expected one: line %u",
+						 had->flat.v[i].text, had->loc.line);
+					return true;
+				}
+	}
+	return false;
+}
+
+/* `set zone 5 on { lan5, wan5 }` */
+static void fw_set_zone_on(struct fw_parser *ps, const struct fw_args *args, uint32_t zone)
+{
+	struct fw_conf *conf = ps->conf;
+	struct fw_zone_on *v;
+	struct fw_list list;
+
+	if (fw_arg_list(ps, args, 3, FW_P_IFACE, "an interface", &list) || fw_zone_taken(ps, &list))
+		return;
+	v = fw_grow(ps, conf->zone_on, conf->zone_ons, &conf->zone_ons_cap, sizeof(*v));
+	if (!v)
+		return;
+	conf->zone_on = v;
+	v[conf->zone_ons++] = (struct fw_zone_on){.zone = zone, .list = list};
+}
+
+static void fw_set_zone(struct fw_parser *ps, const struct fw_args *args)
+{
+	static const char *const words[] = {"limit", "on"};
+	uint32_t zone, limit;
+	char text[FW_TERM_TEXT];
+	int word;
+
+	if (fw_arg_number(ps, args, 1, 0, 65535, "a zone", &zone))
+		return;
+	word = fw_arg_word(ps, args, 2, words, 2, "zone setting");
+	if (word == 1)
+		fw_set_zone_on(ps, args, zone);
+	if (word || fw_arg_number(ps, args, 3, 1, FW_LIMIT_HIGHEST, "a number", &limit))
+		return;
+	if (args->n > 4)
+		fw_error(ps, args->v[4].loc, "unexpected '%.40s', expected end of line",
+			 fw_term_text(args->v[4].terms.v, text, sizeof(text)));
+	else
+		fw_add_zone(ps, args->v[1].loc, zone, limit);
 }
 
 /* `set inside eth1 eth2`, `set inside { eth1, eth2 }`, `set inside $lan` */

@@ -278,6 +278,14 @@ __noinline int fw_fragment_goes(struct __sk_buff *skb, int v)
 	return v < 0 ? fw_drop(v) : fw_to_stack(skb);
 }
 
+/* The zone in which what comes or goes by this interface is tracked. */
+static __always_inline __u16 fw_zone(__u32 ifindex)
+{
+	const struct fw_iface *iface = fw_iface(ifindex);
+
+	return iface ? iface->zone : 0;
+}
+
 static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 {
 	const struct ct_settings *set = ct_settings();
@@ -292,7 +300,7 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 	 * one the stack drops it. */
 	if (skb->pkt_type == FW_PKT_OTHERHOST || (skb->vlan_present && (skb->vlan_tci & 0xfff)))
 		return FW_NEXT;
-	v = ct_parse(skb, &w->pkt, 0, l2);
+	v = ct_parse(skb, &w->pkt, fw_zone(skb->ifindex), l2);
 	if (v == CT_PARSE_OTHER)
 		return FW_NEXT;
 	if (v == -CT_DROP_FRAG_TINY)
@@ -500,7 +508,8 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	want = mark ? fw_mark_here(skb, fw_l3(l2)) : 0;
 	if (mark && mark == want && fw_from_ours(skb))
 		return FW_NEXT;
-	v = ct_parse(skb, &w->pkt, 0, l2);
+	/* What came in is of the zone that it came in by, wherever it leaves. */
+	v = ct_parse(skb, &w->pkt, fw_zone(skb->ingress_ifindex ?: skb->ifindex), l2);
 	if (v == CT_PARSE_OTHER)
 		return FW_NEXT;
 	if (!fw_from_ours(skb))

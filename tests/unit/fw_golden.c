@@ -185,6 +185,9 @@ static void dump_rules(FILE *out, const struct fw_rules *r)
 		fprintf(out, ", antispoof %u mss %d", r->antispoof, r->mss_clamp);
 	for (unsigned int i = 0; i < r->n_skip; i++)
 		fprintf(out, "%s %u", i ? "" : ", skip", r->skip[i]);
+	for (unsigned int i = 0; i < r->n_zones; i++)
+		fprintf(out, "%s %u is %u", i ? "," : ", zone of", r->zone[i].ifindex,
+			r->zone[i].zone);
 	fputc('\n', out);
 	for (unsigned int i = 0; i < r->n_tables; i++)
 		dump_table(out, &r->table[i]);
