@@ -149,7 +149,7 @@ struct ovs_hash {
 
 struct ovs_action {
 	__u16 type; /* enum ovs_action_type */
-	__u16 pad;
+	__u16 pad;  /* not looked at: user space notes there which attribute a SET was */
 	__u32 pad2;
 	union {
 		__u32 port; /* OUTPUT */

@@ -2,6 +2,8 @@
 #ifndef BPFCT_OVS_DP_FIND_H
 #define BPFCT_OVS_DP_FIND_H
 
+#include <bpf/bpf_endian.h>
+
 #include "dp_work.h"
 
 /*

@@ -13,7 +13,7 @@
  * word 0 of its four, the other three are 0 (in a mask too).
  */
 
-/* ovs_key_tun.flags; OVS's FLOW_TNL_F_* have these numbers. */
+/* ovs_key_tun.flags */
 #define OVS_TUN_DF   0x01
 #define OVS_TUN_CSUM 0x02
 #define OVS_TUN_KEY  0x04 /* id is valid */

@@ -100,7 +100,8 @@ __noinline int ovs_upcall(struct __sk_buff *skb, __u32 reason, __u32 cookie, __u
 	if (w->stale)
 		v = ovs_extract(skb);
 	/* Two CPUs may both see the last bytes of the share: each goes over by a record. */
-	if (v >= 0 && *(volatile __u64 *)&p->sent - *(volatile __u64 *)&p->done > cfg->upcall_quota)
+	if (v >= 0 &&
+	    (__s64)(*(volatile __u64 *)&p->sent - *(volatile __u64 *)&p->done) > cfg->upcall_quota)
 		v = -CT_DROP_OVS_UPCALL_SHARE;
 	if (v >= 0)
 		v = ovs_upcall_put(skb, p->ring, reason, cookie, flags);

@@ -2,6 +2,7 @@
 #ifndef BPFCT_OVS_DP_WORK_H
 #define BPFCT_OVS_DP_WORK_H
 
+#include "../../bpf/ct/ct_result.h"
 #include "dp_maps.h"
 
 /*
