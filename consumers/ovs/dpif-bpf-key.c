@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "flow.h"
+#include "netlink.h"
 #include "odp-util.h"
 #include "packets.h"
 
@@ -248,19 +249,67 @@ static void apply_mask(struct ovs_key *k, const struct ovs_key *mask)
 		to[i] &= with[i];
 }
 
+/*
+ * The attributes from `at` on, without those of headers that the datapath does not look into. Open
+ * vSwitch takes a key that says MPLS or NSH and has no such attribute for what it is: one that
+ * tells too little, and has the packets of such a flow go the slow way.
+ */
+static void strip_unknown(struct ofpbuf *buf, size_t at, bool only_empty)
+{
+	struct nlattr *attr;
+	size_t len;
+
+	while (at < buf->size) {
+		attr = ofpbuf_at_assert(buf, at, NLA_HDRLEN);
+		len = MIN(NLA_ALIGN(attr->nla_len), buf->size - at);
+		if ((nl_attr_type(attr) == OVS_KEY_ATTR_MPLS ||
+		     nl_attr_type(attr) == OVS_KEY_ATTR_NSH) &&
+		    (!only_empty || !nl_attr_get_size(attr))) {
+			memmove(attr, (char *)attr + len, buf->size - at - len);
+			buf->size -= len;
+		} else {
+			at += len;
+		}
+	}
+}
+
+static bool readable(enum odp_key_fitness fitness, ovs_be16 dl_type)
+{
+	return fitness == ODP_FIT_PERFECT ||
+	       (fitness == ODP_FIT_TOO_LITTLE &&
+		(eth_type_mpls(dl_type) || dl_type == htons(ETH_TYPE_NSH)));
+}
+
+static int parse_mask(const struct nlattr *mask, size_t len, const struct flow *flow,
+		      struct flow_wildcards *wc)
+{
+	enum odp_key_fitness fitness;
+	struct odputil_keybuf room;
+	struct ofpbuf buf;
+
+	if (!len) {
+		flow_wildcards_init_for_packet(wc, flow);
+		return 0;
+	}
+	ofpbuf_use_stack(&buf, &room, sizeof(room));
+	if (len > sizeof(room))
+		return EINVAL;
+	ofpbuf_put(&buf, mask, len);
+	strip_unknown(&buf, 0, true);
+	fitness = odp_flow_key_to_mask(buf.data, buf.size, wc, flow, NULL);
+	return readable(fitness, flow->dl_type) ? 0 : EINVAL;
+}
+
 int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct nlattr *mask,
 			size_t mask_len, struct ovs_key *k, struct ovs_key *m)
 {
+	enum odp_key_fitness fitness;
 	struct flow_wildcards wc;
 	struct flow flow;
 
-	if (odp_flow_key_to_flow(key, key_len, &flow, NULL))
-		return EINVAL;
-	if (!mask_len)
-		flow_wildcards_init_for_packet(&wc, &flow);
-	else if (odp_flow_key_to_mask(mask, mask_len, &wc, &flow, NULL))
-		return EINVAL;
-	if (flow.packet_type != htonl(PT_ETH) || flow.dl_type == htons(ETH_TYPE_NSH))
+	fitness = odp_flow_key_to_flow(key, key_len, &flow, NULL);
+	if (!readable(fitness, flow.dl_type) || parse_mask(mask, mask_len, &flow, &wc) ||
+	    flow.packet_type != htonl(PT_ETH))
 		return EINVAL;
 	from_flow(m, &wc.masks, &flow, true);
 	m->in_port = m->recirc_id = UINT32_MAX;
@@ -275,6 +324,7 @@ void dp_key_to_nlattrs(const struct ovs_key *k, const struct ovs_key *m, struct 
 		       struct ofpbuf *mask)
 {
 	struct odp_flow_key_parms parms = {.support = all_fields};
+	size_t key_at = key->size, mask_at = mask ? mask->size : 0;
 	struct flow_wildcards wc;
 	struct flow flow;
 
@@ -288,5 +338,7 @@ void dp_key_to_nlattrs(const struct ovs_key *k, const struct ovs_key *m, struct 
 	if (m) {
 		parms.key_buf = key;
 		odp_flow_key_from_mask(&parms, mask);
+		strip_unknown(mask, mask_at, false);
 	}
+	strip_unknown(key, key_at, false);
 }
