@@ -99,18 +99,18 @@ t list_of_expectations_is_that_of_conntrack prints_as_conntrack_does
 
 found_and_not()
 {
-	ctctl -G expect -p udp -s $S4 -d $C4 --sport 77 --dport 4000 | grep -q dport=4000 || return
-	fails ctctl -G expect -p udp -s $S4 -d $C4 --sport 77 --dport 4001 || return
-	fails ctctl -G expect -p udp -s $RW4 -d $C4 --sport 77 --dport 4000 || return
+	ctctl -G expect -p udp -s "$S4" -d "$C4" --sport 77 --dport 4000 | grep -q dport=4000 || return
+	fails ctctl -G expect -p udp -s "$S4" -d "$C4" --sport 77 --dport 4001 || return
+	fails ctctl -G expect -p udp -s "$RW4" -d "$C4" --sport 77 --dport 4000 || return
 	[ "$(ctctl -j expect list | jq -r '.[0].expected.dport')" = 4000 ]
 }
 t one_is_found_by_what_would_use_it found_and_not
 
 goes()
 {
-	ctctl expect delete -p udp -s $S4 -d $C4 --sport 77 --dport 4000 || return
+	ctctl expect delete -p udp -s "$S4" -d "$C4" --sport 77 --dport 4000 || return
 	[ "$(ctctl expect count)" = 0 ] || return
-	fails ctctl -D expect -p udp -s $S4 -d $C4 --sport 77 --dport 4000 || return
+	fails ctctl -D expect -p udp -s "$S4" -d "$C4" --sport 77 --dport 4000 || return
 	on "$E" conntrack -F expect 2>/dev/null
 	poll_until 10 grep -q DESTROY "$TMP/our.events" &&
 		poll_until 10 grep -q DESTROY "$TMP/kernel.events" &&
@@ -125,9 +125,14 @@ summed()
 }
 t events_end_with_their_number summed
 
+# left N : so many expectations
+left()
+{
+	[ "$(ctctl -C expect)" = "$1" ]
+}
 reach()
 {
-	WAIT=1 echo_from "$S" udp $C4 "$@"
+	WAIT=1 echo_from "$S" udp "$C4" "$@"
 }
 nothing_before()
 {
@@ -141,7 +146,7 @@ used_once()
 	ctctl -L -u EXPECTED | grep -q "sport=41001 dport=5001" || { ctctl -L; return 1; }
 	fails reach 5001 41002 || return
 	reach 5001 41001 || return # the connection goes on
-	poll_until 10 eval '[ "$(ctctl -C expect)" = 0 ]'
+	poll_until 10 left 0
 }
 t the_expected_connection_passes_once used_once
 
@@ -162,9 +167,9 @@ without_ctd()
 	kill_ctd
 	reach 5002 41003 || return
 	start_ctd "$R" "$conf"
-	poll_until 10 eval '[ "$(ctctl -C expect)" = 1 ]' || return
+	poll_until 10 left 1 || return
 	reach 5003 41004 || return
-	poll_until 10 eval '[ "$(ctctl -C expect)" = 0 ]'
+	poll_until 10 left 0
 }
 t with_ctd_killed_they_match_and_a_new_ctd_keeps_them without_ctd
 
@@ -181,7 +186,7 @@ ends_with_master()
 	expect 600 5001 || return
 	ctctl -D -p udp --orig-port-src 4000 >/dev/null 2>&1 || return
 	fails reach 5001 || return
-	poll_until 10 eval '[ "$(ctctl -C expect)" = 0 ]'
+	poll_until 10 left 0
 }
 t it_ends_with_its_master ends_with_master
 
