@@ -241,12 +241,14 @@ static __always_inline int ct_expect_admits(const struct ct_result *res)
 	return res->expected && !(res->expected & CT_EXPECTED_POLICY);
 }
 
-/* Mark and label of the master, where the consumer gives none of its own. Netfilter
- * inherits the mark, OVS the label as well. */
+/* Mark and label of the master, where the consumer gives none of its own (netfilter
+ * inherits the mark, OVS the label as well), and the helper that it is to have. */
 static __always_inline void ct_expect_inherit(struct ct_expect_work *w, struct ct_commit_args *args)
 {
 	const struct ct_label *label;
 
+	if (w->x.give && !args->helper)
+		args->helper = w->x.give;
 	if (w->mark && !args->set_mark) {
 		args->mark = w->mark;
 		args->set_mark = 1;
