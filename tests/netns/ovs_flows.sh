@@ -1,0 +1,220 @@
+#!/bin/bash
+# timeout: 600
+# What vswitchd puts into the datapath comes back as it was put: each action and each field of the
+# key goes through the datapath's own form (consumers/ovs/dp_abi.h) and back. What that form has
+# not got is refused. `ovs-appctl dpctl/add-flow` reads, `dpctl/dump-flows` writes the text.
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/ovs.sh
+. tests/lib/ovs.sh
+
+ovs_cleanup()
+{
+	ovs_stop
+	cleanup
+}
+trap ovs_cleanup EXIT
+
+DP=bpf@ovs-bpf
+IP='recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)'
+IP6='recirc_id(0),in_port(1),eth(),eth_type(0x86dd),ipv6(frag=no)'
+
+# put KEY ACTIONS: alone in the table
+put()
+{
+	appctl dpctl/del-flows "$DP" && appctl dpctl/add-flow "$DP" "$1" "$2"
+}
+
+same_actions()
+{
+	local key=$IP got
+	case $1 in *fd0*) key=$IP6 ;; esac
+	put "$key" "$1" || return
+	got=$(appctl dpctl/dump-flows "$DP" | sed 's/.*actions://')
+	[ "$got" = "${2:-$1}" ] || { echo "put '$1', got '$got'"; return 1; }
+}
+
+same_key()
+{
+	local got
+	put "$1" 2 || return
+	got=$(appctl dpctl/dump-flows "$DP" | sed 's/, packets:.*//')
+	[ "$got" = "${2:-$1}" ] || { echo "put '$1', got '$got'"; return 1; }
+}
+
+# Nothing of it is in the table, and it was read: the datapath has said no.
+refused()
+{
+	put "$1" "$2" 2>"$TMP/err" && { echo "was taken: $1 $2"; return 1; }
+	cat "$TMP/err"
+	grep -q 'updating flow table (Invalid argument)' "$TMP/err" && [ -z "$(appctl dpctl/dump-flows "$DP")" ]
+}
+
+each()
+{
+	local line
+	while read -r line; do
+		"$1" "$line" || return
+	done
+}
+
+all_actions()
+{
+	each same_actions <<'END'
+2
+1,2,3
+drop
+userspace(pid=0,userdata(0102030405060708))
+userspace(pid=0,userdata(0102030405060708),tunnel_out_port=3)
+userspace(pid=0,controller(reason=1,dont_send=0,continuation=0,recirc_id=2,rule_cookie=0x5,controller_id=0,max_len=65535))
+set(eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08)),2
+set(eth(src=02:00:00:00:00:00/ff:ff:ff:00:00:00)),2
+set(ipv4(src=1.2.3.4,tos=0x10/0xfc,ttl=63)),2
+set(ipv4(dst=1.2.3.0/255.255.255.0)),2
+set(tcp(src=80)),2
+set(tcp(src=80,dst=81)),2
+set(udp(dst=53)),2
+set(sctp(dst=53)),2
+set(ipv6(src=fd00::7,hlimit=64)),2
+set(ipv6(dst=fd00::/ffff::,label=0x12345,tclass=0x3)),2
+set(nd(target=fd00::1,sll=02:00:00:00:00:09)),2
+set(icmp(type=3,code=4)),2
+set(arp(sip=1.2.3.4,op=2)),2
+set(skb_mark(0x7)),2
+set(skb_mark(0x7/0xff)),2
+set(skb_priority(0x10001)),2
+set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,flags(df|key))),2
+set(tunnel(tun_id=0x7,src=10.9.9.1,dst=10.9.9.9,tos=0x4,ttl=64,flags(df|csum|key))),2
+set(tunnel(tun_id=0x7,ipv6_dst=fd09::9,ttl=64,flags(key))),2
+push_vlan(vid=7,pcp=3),2
+push_vlan(tpid=0x88a8,vid=7,pcp=3),push_vlan(vid=8,pcp=0),2
+pop_vlan,2
+ct
+ct(commit)
+ct(commit,zone=7,mark=0x1/0xff,label=0x102/0xffff)
+ct(force_commit,zone=65535,helper=ftp,timeout=3)
+ct(commit,nat(src=1.2.3.4))
+ct(commit,nat(src=1.2.3.4-1.2.3.9:100-200,persistent,hash))
+ct(commit,nat(dst=1.2.3.4:80,random))
+ct(commit,nat(src=fd00::1-fd00::9))
+ct(commit,nat(dst=[fd00::1]:80))
+ct(zone=3,nat)
+ct_clear,2
+sample(sample=50.0%,actions(2)),3
+sample(sample=12.5%,actions(set(skb_mark(0x1)),2,sample(sample=25.0%,actions(3)))),3
+clone(push_vlan(vid=7,pcp=0),2),3
+clone(clone(clone(clone(2))))
+check_pkt_len(size=200,gt(2),le(3))
+check_pkt_len(size=200,gt(clone(2,3),1),le(drop))
+trunc(100),2
+meter(5),2
+1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
+END
+	same_actions 'recirc(9)' 'recirc(0x9)' && same_actions 'ct(zone=3,nat),recirc(9)' 'ct(zone=3,nat),recirc(0x9)'
+}
+
+all_fields()
+{
+	each same_key <<'END'
+recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+recirc_id(0x7),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+recirc_id(0),dp_hash(0x3/0xf),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+skb_priority(0x1),skb_mark(0x7/0xff),recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=first)
+recirc_id(0),in_port(1),eth(src=02:00:00:00:00:01,dst=01:00:00:00:00:00/01:00:00:00:00:00),eth_type(0x0806),arp(sip=10.0.0.1,tip=10.0.0.0/255.255.255.0,op=1,sha=02:00:00:00:00:01)
+recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(src=10.0.0.0/255.0.0.0,proto=6,tos=0x10/0xfc,ttl=64,frag=no),tcp(src=80,dst=32768/0x8000)
+recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(proto=6,frag=no),tcp(src=80),tcp_flags(+syn-ack)
+recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(proto=17,frag=later)
+recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(proto=132,frag=no),sctp(src=1,dst=2)
+recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(proto=1,frag=no),icmp(type=8,code=0)
+recirc_id(0),in_port(1),eth(),eth_type(0x86dd),ipv6(src=fd00::/ffff:ffff::,label=0x12345,proto=58,tclass=0xb8,hlimit=255,frag=no),icmpv6(type=135,code=0),nd(target=fd00::1,sll=02:00:00:00:00:01)
+recirc_id(0),in_port(1),eth(),eth_type(0x8100),vlan(vid=7,pcp=3),encap(eth_type(0x0800),ipv4(frag=no))
+ct_state(+est+rpl),ct_zone(0x7),ct_mark(0x1/0xff),ct_label(0x2/0xffff),recirc_id(0x1),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+ct_state(+trk),ct_tuple4(src=10.0.0.1,dst=10.0.0.2,proto=6,tp_src=1,tp_dst=2),recirc_id(0x1),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+tunnel(tun_id=0x7,src=10.9.9.1,dst=10.9.9.2,ttl=64,flags(-df-csum+key)),recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+tunnel(tun_id=0x7,ipv6_src=fd09::1,ipv6_dst=fd09::2,ttl=64,flags(-df+csum+key)),recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+END
+	# This one it writes in another way than it reads.
+	local tuple='ct_state(+trk),ct_tuple6(src=fd00::1,dst=fd00::2,proto=6,tp_src=1,tp_dst=2),recirc_id(0x1),in_port(1),eth(),eth_type(0x86dd),ipv6(frag=no)'
+	same_key "$tuple" "$(echo "$tuple" | sed 's/tp_src/src_port/; s/tp_dst/dst_port/')"
+}
+
+refuse_action()
+{
+	refused "$IP" "$1"
+}
+
+lacking_actions()
+{
+	each refuse_action <<'END'
+trunc(13),2
+ct(helper=irc)
+ct(commit,timeout=256)
+ct(commit,timeout=nobody)
+ct(nat(src=1.2.3.4))
+set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,vxlan(gbp(id=5,flags=0)),flags(df|key))),2
+1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
+clone(clone(clone(clone(clone(2)))))
+END
+}
+
+refuse_key()
+{
+	refused "$1" 2
+}
+
+lacking_fields()
+{
+	each refuse_key <<'END'
+recirc_id(0),in_port(1),eth(),eth_type(0x8847),mpls(label=1)
+recirc_id(0),in_port(1),packet_type(ns=1,id=0x800),eth_type(0x0800),ipv4(frag=no)
+tunnel(tun_id=0x7,src=10.9.9.1,dst=10.9.9.2,ttl=64,tp_src=5,flags(-df-csum+key)),recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
+END
+}
+
+# The same flow twice, another action, a flow that is not there.
+put_get_del()
+{
+	local ufid=ufid:11111111-2222-3333-4444-555555555555
+	put "$ufid,$IP" 2 && fails appctl dpctl/add-flow "$DP" "$ufid,$IP" 3 &&
+		appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4 && appctl dpctl/get-flow "$DP" $ufid | grep -q "actions:4" &&
+		appctl dpctl/dump-flows -m "$DP" | grep -q "^$ufid,.*actions:4" &&
+		appctl dpctl/del-flow "$DP" "$ufid,$IP" && fails appctl dpctl/del-flow "$DP" "$ufid,$IP" &&
+		fails appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4
+}
+
+# More masks of one port than a packet may have to look at; another port has its own.
+masks_are_bounded()
+{
+	local n m taken=0
+	appctl dpctl/del-flows "$DP" || return
+	for n in $(seq 0 131); do
+		m="ipv4(src=10.0.0.0/$(mask $((n / 12 + 8))),dst=10.0.0.0/$(mask $((n % 12 + 8))),frag=no)"
+		appctl dpctl/add-flow "$DP" "$(printf 'ufid:%08x-0000-0000-0000-000000000000' $n),recirc_id(0),in_port(1),eth(),eth_type(0x0800),$m" 2 2>"$TMP/err" &&
+			taken=$((taken + 1))
+	done
+	echo "$taken masks taken: $(head -n 1 "$TMP/err")"
+	[ $taken = 128 ] && grep -q 'No space left' "$TMP/err" &&
+		appctl dpctl/add-flow "$DP" "recirc_id(0),in_port(2),eth(),eth_type(0x0800),ipv4(frag=no)" 2
+}
+
+mask()
+{
+	local m=$((0xffffffff << (32 - $1) & 0xffffffff))
+	echo "$((m >> 24)).$((m >> 16 & 255)).$((m >> 8 & 255)).$((m & 255))"
+}
+
+draw()
+{
+	ovs_start && vsctl add-br br0 -- set bridge br0 datapath_type=bpf && appctl revalidator/pause
+}
+
+ovs_host
+t bridge_comes_up draw
+[ $FAILED = 0 ] || finish
+t actions_come_back_as_they_were_put all_actions
+t fields_come_back_as_they_were_put all_fields
+t actions_that_it_lacks_are_refused lacking_actions
+t fields_that_it_lacks_are_refused lacking_fields
+t flows_are_put_changed_and_deleted_by_ufid put_get_del
+t masks_of_a_port_are_bounded masks_are_bounded
+finish
