@@ -307,7 +307,7 @@ __noinline int ovs_ct_release(struct __sk_buff *skb)
 	if (!cfg || !cpu || !cw)
 		return -CT_DROP_OVS_PROGRAM;
 	level = cpu->level;
-	if (level >= OVS_LEVELS - 1 || !cfg->exec_ifindex) {
+	if (level >= OVS_LEVEL_MAX || !cfg->exec_ifindex) {
 		v = cfg->exec_ifindex ? CT_DROP_OVS_DEPTH : CT_DROP_OVS_COPY;
 		frag_discard(&cw->pkt, v);
 		return -v;

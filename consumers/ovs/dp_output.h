@@ -21,7 +21,7 @@ __noinline int ovs_copy(struct __sk_buff *skb, __u32 from, __u32 to)
 	if (!cfg || !cpu)
 		return -CT_DROP_OVS_PROGRAM;
 	level = cpu->level;
-	if (level >= OVS_LEVELS - 1)
+	if (level >= OVS_LEVEL_MAX)
 		return -CT_DROP_OVS_DEPTH;
 	if (!cfg->exec_ifindex)
 		return -CT_DROP_OVS_COPY;
@@ -71,7 +71,7 @@ __noinline int ovs_send(struct __sk_buff *skb, __u32 port)
 		return v;
 	/* A tunnel's outer packet may reach a port of ours in here. */
 	level = cpu->level;
-	if (level >= OVS_LEVELS - 1)
+	if (level >= OVS_LEVEL_MAX)
 		return -CT_DROP_OVS_DEPTH;
 	cpu->level = level + 1;
 	v = bpf_clone_redirect(skb, ifindex, flags);

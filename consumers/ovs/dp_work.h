@@ -11,12 +11,13 @@
  * copy raises the level around it (ovs_copy(), ovs_send()), so that whatever runs inside
  * works one level up and leaves this one alone.
  */
-#define OVS_LEVELS 4
+#define OVS_LEVELS    8 /* a power of two */
+#define OVS_LEVEL_MAX 5
 
 /* A tail call away from the kernel's 33 the packet goes through the execute device, which
  * begins a new chain; the kernel allows 8 devices inside each other. */
 #define OVS_TAILS   30
-#define OVS_RESUMES 3
+#define OVS_RESUMES 2
 
 struct ovs_work {
 	struct ovs_key key;
