@@ -1,0 +1,156 @@
+#!/bin/bash
+# SIP through NAT with real programs: sipp calls sipp, RTP from a file plays one way and its echo
+# the other. UDP and TCP, IPv4 and IPv6; a registration lets calls in.
+#
+#   client ── lan0 router wan0 ── server        (tests/lib/netns.sh: addresses)
+#
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/ftp.sh
+. tests/lib/ftp.sh
+need jq tcpdump
+
+net_router
+sipp_tree=$(fetch_closure sip-tester) || exit 1
+sound=$sipp_tree/usr/share/sip-tester/g711a.pcap
+conf=$(config sip <<-END
+	set default deny
+	wan = wan0
+	lan = lan0
+	nat out on \$wan from \$lan.net -> (\$wan)
+	alg sip on \$lan
+	pass in on \$lan
+	END
+)
+start_ctd "$R" "$conf"
+
+# sipp NS ARG... : without its screen
+sipp()
+{
+	local ns=$1
+	shift
+	program "$ns" sip-tester timeout 20 sipp -nostdin "$@" </dev/null
+}
+serve_sipp()
+{
+	local ns=$1
+	shift
+	serve_program "$ns" sip-tester sipp -nostdin "$@"
+}
+# heard NS DEV FILTER COMMAND... : runs the command, prints how many packets of FILTER arrived
+heard()
+{
+	local ns=$1 dev=$2 filter=$3
+	shift 3
+	: >"$TMP/heard"
+	on "$ns" tcpdump -Qin -nni "$dev" --immediate-mode -w "$TMP/heard.pcap" "$filter" >"$TMP/heard.err" 2>&1 &
+	local pid=$!
+	poll_until 10 grep -q listening "$TMP/heard.err" || return
+	"$@" >"$TMP/call.log" 2>&1 || { tail -n 30 "$TMP/call.log"; kill "$pid"; return 1; }
+	sleep 0.3
+	kill "$pid"
+	wait "$pid" 2>/dev/null
+	tcpdump -nnr "$TMP/heard.pcap" 2>/dev/null | wc -l >"$TMP/heard"
+}
+enough()
+{
+	[ "$(cat "$TMP/heard")" -ge 60 ] || { echo "heard $(cat "$TMP/heard") packets of media"; return 1; }
+}
+# The phone may go on sending, as any host of the LAN; what was expected has ended.
+media_is_over()
+{
+	[ "$(ctctl -j flow list -p udp --dport "$1" -u EXPECTED | jq length)" = 0 ] && left_none
+}
+left_none()
+{
+	[ "$(ctctl expect count)" = 0 ]
+}
+
+# call_out TRANSPORT LOCAL REMOTE FILTER PORT : the client calls; the echo comes back to it
+call_out()
+{
+	heard "$C" c0 "$4" sipp "$C" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" -key sound "$sound" -t "$1" \
+		-i "$2" -p "$5" -m 1 "$3:5060" || return
+	enough || return
+	poll_until 10 media_is_over 6000
+}
+
+# talks NAME TRANSPORT CLIENT SERVER FILTER : a server of this transport and family, and a call to it
+talks()
+{
+	local port=5060
+	serve_sipp "$S" -sn uas -t "$2" -i "$4" -p $port -rtp_echo -mp 6000 -mi "$4"
+	if [ "$2" = t1 ]; then
+		poll_until 20 listening "$S" $port t
+	else
+		poll_until 20 listening "$S" $port u
+	fi
+	t "$1" call_out "$2" "$3" "$4" "$5" 5070
+	kill "${PIDS[-1]}"
+	poll_until 10 gone
+}
+gone()
+{
+	! listening "$S" 5060 u && ! listening "$S" 5060 t
+}
+talks call_over_udp_has_media_both_ways u1 "$C4" "$S4" "udp and src $S4 and src port 6000"
+talks call_over_tcp_has_media_both_ways t1 "$C4" "$S4" "udp and src $S4 and src port 6000"
+talks call_over_ipv6_has_media_both_ways u1 "[$C6]" "[$S6]" "udp and src $S6 and src port 6000"
+
+# A registration: what the registrar is told is ours, and from its address calls come in.
+external_port()
+{
+	ctctl -j expect list | jq -e '.[] | select(.flags | index("outlives")) | .expected.dport'
+}
+# registers SECONDS CSEQ : each time at a new registrar, as sipp takes a Call-ID only once
+registers()
+{
+	local ret=0
+	serve_sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/registrar.xml" -t u1 -i "$S4" -p 5060
+	poll_until 20 listening "$S" 5060 u
+	sipp "$C" -sf "$NETNS_TOP/tests/alg/sipp/register.xml" -t u1 -i "$C4" -p 5060 -m 1 -key expires "$1" -key cseq_of "$2" \
+		-cid_str "one@$C4" "$S4:5060" >"$TMP/register.log" 2>&1 || ret=$?
+	kill "${PIDS[-1]}"
+	[ "$ret" = 0 ] || tail -n 30 "$TMP/register.log"
+	poll_until 10 gone && return "$ret"
+}
+registered()
+{
+	registers 60 1 && poll_until 5 external_port >/dev/null && [ "$(ctctl expect count)" = 1 ]
+}
+t registration_is_held registered
+unregistered()
+{
+	registers 0 2 && poll_until 5 left_none
+}
+t registration_ends_with_expiry_0 unregistered
+again()
+{
+	registers 60 3 && poll_until 5 external_port
+}
+t registration_comes_again again
+
+# The connection that registered is gone by then.
+call_in()
+{
+	ctctl -D -p udp --orig-port-src 5060 --orig-port-dst 5060 -s "$C4" >/dev/null 2>&1 || return
+	heard "$S" s0 "udp and src $RW4 and dst port 6000" sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" \
+		-key sound "$sound" -t u1 -i "$S4" -p 5060 -m 1 "$RW4:$(external_port)" || return
+	enough || return
+	ctctl -L -u EXPECTED | grep -q "src=$S4 dst=$RW4 sport=5060" || { ctctl -L; return 1; }
+	[ "$(ctctl expect count)" = 1 ]
+}
+serve_sipp "$C" -sn uas -t u1 -i "$C4" -p 5060 -rtp_echo -mp 6100 -mi "$C4"
+poll_until 20 listening "$C" 5060 u
+t the_registrar_calls_in_and_media_goes_both_ways call_in
+stranger()
+{
+	on "$S" ip addr add 203.0.113.77/24 dev s0
+	fails sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" -key sound "$sound" -t u1 -i 203.0.113.77 -p 5060 -m 1 \
+		-recv_timeout 1500 "$RW4:$(external_port)" >/dev/null 2>&1
+}
+t a_stranger_does_not_reach_the_contact stranger
+kill "${PIDS[-1]}"
+
+t tables_are_whole ctctl check
+finish
