@@ -176,7 +176,7 @@ put_get_del()
 {
 	local ufid=ufid:11111111-2222-3333-4444-555555555555
 	put "$ufid,$IP" 2 && fails appctl dpctl/add-flow "$DP" "$ufid,$IP" 3 &&
-		appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4 && appctl dpctl/get-flow "$DP" $ufid | grep -q "actions:4" &&
+		appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4 && appctl dpctl/get-flow "$DP" "$ufid" | grep -q "actions:4" &&
 		appctl dpctl/dump-flows -m "$DP" | grep -q "^$ufid,.*actions:4" &&
 		appctl dpctl/del-flow "$DP" "$ufid,$IP" && fails appctl dpctl/del-flow "$DP" "$ufid,$IP" &&
 		fails appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4
@@ -189,11 +189,11 @@ masks_are_bounded()
 	appctl dpctl/del-flows "$DP" || return
 	for n in $(seq 0 131); do
 		m="ipv4(src=10.0.0.0/$(mask $((n / 12 + 8))),dst=10.0.0.0/$(mask $((n % 12 + 8))),frag=no)"
-		appctl dpctl/add-flow "$DP" "$(printf 'ufid:%08x-0000-0000-0000-000000000000' $n),recirc_id(0),in_port(1),eth(),eth_type(0x0800),$m" 2 2>"$TMP/err" &&
+		appctl dpctl/add-flow "$DP" "$(printf 'ufid:%08x-0000-0000-0000-000000000000' "$n"),recirc_id(0),in_port(1),eth(),eth_type(0x0800),$m" 2 2>"$TMP/err" &&
 			taken=$((taken + 1))
 	done
 	echo "$taken masks taken: $(head -n 1 "$TMP/err")"
-	[ $taken = 128 ] && grep -q 'No space left' "$TMP/err" &&
+	[ "$taken" = 128 ] && grep -q 'No space left' "$TMP/err" &&
 		appctl dpctl/add-flow "$DP" "recirc_id(0),in_port(2),eth(),eth_type(0x0800),ipv4(frag=no)" 2
 }
 
