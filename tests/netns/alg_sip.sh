@@ -152,5 +152,11 @@ stranger()
 t a_stranger_does_not_reach_the_contact stranger
 kill "${PIDS[-1]}"
 
+# The registration's port, and no other.
+ports_back()
+{
+	[ "$(ctctl -j stats | jq '.tables[] | select(.table == "exp-ports") | .used')" -le 1 ]
+}
+t ports_of_ended_calls_go_back poll_until 10 ports_back
 t tables_are_whole ctctl check
 finish

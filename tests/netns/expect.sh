@@ -75,7 +75,7 @@ same()
 on "$E" conntrack -E expect >"$TMP/kernel.events" 2>/dev/null &
 events=$!
 PIDS+=($!)
-ctctl -E expect >"$TMP/our.events" 2>"$TMP/our.events.err" &
+"$CTCTL" --instance "$T" -E expect >"$TMP/our.events" 2>"$TMP/our.events.err" &
 our_events=$!
 PIDS+=($!)
 sleep 0.5
@@ -189,6 +189,26 @@ ends_with_master()
 	poll_until 10 left 0
 }
 t it_ends_with_its_master ends_with_master
+
+# A ctd that does not get to it: check sees what packets see at once.
+told()
+{
+	local ctd
+	expect 600 5001 || return
+	ctctl check || return
+	ctd=$(ctctl_pid) && kill -STOP "$ctd" || return
+	ctctl -D -p udp --orig-port-src 4000 >/dev/null 2>&1
+	ctctl check >"$TMP/check"
+	kill -CONT "$ctd"
+	cat "$TMP/check"
+	grep -q "expectation without its master" "$TMP/check" || return
+	poll_until 10 left 0 && ctctl check
+}
+ctctl_pid()
+{
+	pgrep -f "^$CTD .*--instance $T " | tail -n 1
+}
+t check_tells_of_a_dead_master told
 
 no_master()
 {

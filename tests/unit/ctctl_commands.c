@@ -320,13 +320,13 @@ static void stats_name_every_counter(void **state)
 
 	two_flows(state);
 	assert_int_equal(run_ctctl("ctctl stats"), 0);
-	assert_int_equal(count_lines(run.out), 18 + 2 + CT_STAT_MAX + 6 + CT_X_COUNT_MAX +
+	assert_int_equal(count_lines(run.out), 19 + 2 + CT_STAT_MAX + 6 + CT_X_COUNT_MAX +
 						       NAT_PATH_MAX + 1 + CT_DROP_MAX);
 	assert_int_equal(run_ctctl("ctctl stats -j"), 0);
 	o = json_tokener_parse(run.out);
 	assert_non_null(o);
 	assert_true(json_object_object_get_ex(o, "tables", &part));
-	assert_int_equal(json_object_array_length(part), 17);
+	assert_int_equal(json_object_array_length(part), 18);
 	json_object_put(o);
 }
 

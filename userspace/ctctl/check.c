@@ -52,6 +52,8 @@ static int pass(struct bpfct_pins *p, struct check_findings *out, size_t *record
 		ret = verify_zones(p, zones, churn, out);
 	if (!ret)
 		ret = check_nat(p, out);
+	if (!ret)
+		ret = check_expect(p, out);
 	free(zones);
 	return ret;
 }
@@ -101,6 +103,8 @@ static const char *kind_text(enum check_kind kind)
 		[CHECK_COUNT] = "I8 count differs from the walk",
 		[CHECK_ZONE] = "I8 zone count differs from the walk",
 		[CHECK_LEASE] = "I2 port is leased twice, or is none of the pool's",
+		[CHECK_MASTER] = "expectation without its master",
+		[CHECK_PORT] = "expectation whose external port nothing holds",
 		[CHECK_USE] = "I2 uses of a port differ from what holds it",
 	};
 

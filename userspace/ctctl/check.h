@@ -50,8 +50,10 @@ enum check_kind {
 	CHECK_STUCK,	   /* I4: stays SETUP or DEAD */
 	CHECK_COUNT,	   /* I8: counter and walk differ */
 	CHECK_ZONE,
-	CHECK_LEASE, /* I2: a port lies in the rings twice, or is not of the pool */
-	CHECK_USE,   /* I2: uses of a port and what holds it differ; gen: by how much */
+	CHECK_LEASE,  /* I2: a port lies in the rings twice, or is not of the pool */
+	CHECK_MASTER, /* expectation whose master has ended, and that does not outlive it */
+	CHECK_PORT,   /* expectation whose external port nothing holds */
+	CHECK_USE,    /* I2: uses of a port and what holds it differ; gen: by how much */
 };
 
 struct check_finding {
@@ -74,6 +76,9 @@ void check_free(struct check_tables *t);
 
 /* Holds nat_use_v1 against stubs and bindings. 0 or -errno. */
 int check_nat(struct bpfct_pins *p, struct check_findings *out);
+
+/* Expectations: masters, ports, their number. 0 or -errno. */
+int check_expect(struct bpfct_pins *p, struct check_findings *out);
 
 /* Appends what is wrong; adds each zone's live records to zones[65536].
  * 0 or -ENOMEM. */

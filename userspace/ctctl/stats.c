@@ -125,7 +125,7 @@ static uint64_t expect_count(const struct stats *s, size_t i)
 	return *(const uint64_t *)((const char *)&s->expect + expects[i].off);
 }
 
-static void add_expect_row(const struct ct_expect_state *st, struct stats *s)
+static void add_expect_rows(const struct ct_expect_state *st, struct stats *s)
 {
 	s->expect = *st;
 	s->row[s->rows++] =
@@ -133,10 +133,14 @@ static void add_expect_row(const struct ct_expect_state *st, struct stats *s)
 			     .used = st->count,
 			     .limit = st->limit,
 			     .high = st->high,
-			     .refused = st->refused + st->refused_master + st->refused_port,
+			     .refused = st->refused + st->refused_master,
 			     .has_limit = true,
 			     .has_high = true,
 			     .has_refused = true};
+	s->row[s->rows++] = (struct row){.table = "exp-ports",
+					 .used = st->ports,
+					 .refused = st->refused_port,
+					 .has_refused = true};
 }
 
 /* Ports of all pools of a family; `ctctl nat` shows each. */
@@ -190,7 +194,7 @@ static int collect(struct bpfct_pins *p, struct stats *s)
 	a = stubs_row(&t[0], 4), b = stubs_row(&t[1], 6);
 	add_rows(s, &a, &b, s->drop[CT_DROP_NAT_EXHAUSTED]);
 	add_frag_rows(p->frag, s);
-	add_expect_row(p->expect, s);
+	add_expect_rows(p->expect, s);
 	return collect_nat(p, s);
 }
 
