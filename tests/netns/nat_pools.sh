@@ -9,7 +9,7 @@
 . "$(dirname "$0")/../lib/netns.sh"
 
 net_router
-serve_echo "$S" 7000
+serve_echo "$S" 7000 7001
 serve_http "$S"
 
 # pool ADDRESS CLASS FIELD : of `ctctl -j nat`; nothing if there is no such pool
@@ -224,5 +224,58 @@ address_changes()
 	poll_until 20 grep -q 'event=nat_address_gone.*address=203.0.113.1' "$CTD_LOG"
 }
 t masquerade_follows_the_interfaces_address address_changes
+# --- the address (and with hash the port) that a rule with a range gives
+on "$S" ip route add 192.0.2.0/24 via 203.0.113.77
+# by_rule OPTION: a file with this rule
+by_rule()
+{
+	config "$1" <<-END
+		set default deny
+		wan = wan0
+		lan = lan0
+		nat out on \$wan from \$lan.net -> 192.0.2.1-192.0.2.7 $1
+		pass in on \$lan
+	END
+}
+# seen PORT SOURCE-PORT: external address and port
+seen()
+{
+	echo_from "$C" udp "$S4" "$1" "$2" x | cut -d' ' -f1,2
+}
+hashed()
+{
+	local first others i got
+	ctctl fw load "$(by_rule hash)" || return
+	first=$(seen 7000 5555)
+	[[ -n $first && ${first#* } != 5555 ]] || { echo "seen: '$first'"; return 1; }
+	for i in 1 2 3; do
+		ctctl -F 2>/dev/null
+		got=$(seen 7000 5555)
+		[ "$got" = "$first" ] || { echo "first $first, then $got"; return 1; }
+	done
+	for i in {5600..5619}; do seen 7001 "$i"; done >"$TMP/others"
+	others=$(cut -d' ' -f1 "$TMP/others" | sort -u | wc -l)
+	[ "$others" -gt 3 ] || { echo "only $others addresses for 20 connections"; return 1; }
+}
+t hash_gives_a_tuple_the_same_address_and_port_again hashed
+# Everything is new after this: maps, secret, pools.
+persistent()
+{
+	local first i got path
+	path=$(by_rule persistent)
+	ctctl fw load "$path" && ctctl -F 2>/dev/null || return
+	first=$(seen 7000 5555)
+	[ "${first#* }" = 5555 ] || { echo "seen: '$first'"; return 1; }
+	for i in {5600..5605}; do
+		got=$(seen 7001 "$i")
+		[ "$got" = "${first% *} $i" ] || { echo "first $first, then $got"; return 1; }
+	done
+	stop_ctd
+	unload_ctd "$CTD_INSTANCE" "$R" >/dev/null || return
+	start_ctd "$R" "$path"
+	got=$(seen 7001 5555)
+	[ "$got" = "$first" ] || { echo "first $first, after the restart $got"; return 1; }
+}
+t persistent_gives_a_host_the_same_address_after_all_was_unloaded persistent
 t nothing_is_wrong_afterwards ctctl check
 finish
