@@ -143,8 +143,6 @@ static void put_nat(struct ofpbuf *out, const struct ovs_ct *ct)
 
 static void put_ct(struct ofpbuf *out, const struct ovs_ct *ct)
 {
-	static const char *const alg[] = {
-		[OVS_ALG_FTP] = "ftp", [OVS_ALG_TFTP] = "tftp", [OVS_ALG_SIP] = "sip"};
 	size_t at = nl_msg_start_nested(out, OVS_ACTION_ATTR_CT);
 	char policy[4];
 
@@ -167,8 +165,6 @@ static void put_ct(struct ofpbuf *out, const struct ovs_ct *ct)
 		memcpy(label, ct->label, 16);
 		memcpy(label + 16, ct->label_mask, 16);
 	}
-	if (ct->alg)
-		nl_msg_put_string(out, OVS_CT_ATTR_HELPER, alg[ct->alg]);
 	if (ct->flags & OVS_CT_NAT)
 		put_nat(out, ct);
 	nl_msg_end_nested(out, at);

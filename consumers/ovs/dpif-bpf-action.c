@@ -299,19 +299,6 @@ static int add_nat(struct ovs_ct *ct, const struct nlattr *nat)
 	return 0;
 }
 
-static int ct_alg(const char *name, uint8_t *alg)
-{
-	static const char *const known[] = {
-		[OVS_ALG_FTP] = "ftp", [OVS_ALG_TFTP] = "tftp", [OVS_ALG_SIP] = "sip"};
-
-	for (size_t i = 1; i < ARRAY_SIZE(known); i++)
-		if (!strcmp(name, known[i])) {
-			*alg = i;
-			return 0;
-		}
-	return EINVAL;
-}
-
 static bool is_text(const struct nlattr *attr)
 {
 	return nl_attr_get_size(attr) && memchr(nl_attr_get(attr), 0, nl_attr_get_size(attr));
@@ -366,14 +353,14 @@ static int ct_attr(struct ovs_ct *ct, const struct nlattr *attr)
 			ct->label[i] = word[i] & word[4 + i];
 		}
 		return 0;
-	case OVS_CT_ATTR_HELPER:
-		return is_text(attr) ? ct_alg(nl_attr_get_string(attr), &ct->alg) : EINVAL;
 	case OVS_CT_ATTR_TIMEOUT:
 		return ct_timeout(attr, &ct->timeout);
 	case OVS_CT_ATTR_NAT:
 		return add_nat(ct, attr);
 	}
-	return EINVAL; /* EVENTMASK too: whoever listens hears of all connections */
+	/* EVENTMASK: whoever listens hears of all connections. HELPER: nobody reads payload here.
+	 */
+	return EINVAL;
 }
 
 static int add_ct(struct build *b, const struct nlattr *nested)

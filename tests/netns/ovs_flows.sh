@@ -92,7 +92,7 @@ pop_vlan,2
 ct
 ct(commit)
 ct(commit,zone=7,mark=0x1/0xff,label=0x102/0xffff)
-ct(force_commit,zone=65535,helper=ftp,timeout=3)
+ct(force_commit,zone=65535,timeout=3)
 ct(commit,nat(src=1.2.3.4))
 ct(commit,nat(src=1.2.3.4-1.2.3.9:100-200,persistent,hash))
 ct(commit,nat(dst=1.2.3.4:80,random))
@@ -147,7 +147,7 @@ lacking_actions()
 {
 	each refuse_action <<'END'
 trunc(13),2
-ct(helper=irc)
+ct(commit,helper=ftp)
 ct(commit,timeout=256)
 ct(commit,timeout=nobody)
 ct(nat(src=1.2.3.4))
