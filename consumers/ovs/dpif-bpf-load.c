@@ -8,11 +8,13 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "openvswitch/dynamic-string.h"
 #include "openvswitch/vlog.h"
 #include "userspace/ctd/rundir.h"
 
@@ -141,11 +143,27 @@ static int set_config(struct dp_bpf *dp)
 	return 0;
 }
 
+/* To the log, not to whatever stderr is. */
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	struct ds text = DS_EMPTY_INITIALIZER;
+
+	ds_put_format_valist(&text, format, args);
+	ds_chomp(&text, '\n');
+	if (level == LIBBPF_WARN)
+		VLOG_INFO("%s", ds_cstr(&text));
+	else
+		VLOG_DBG("%s", ds_cstr(&text));
+	ds_destroy(&text);
+	return 0;
+}
+
 static int load_objects(struct dp_bpf *dp, char *err, size_t errlen)
 {
 	static const struct bpfct_limits limits;
 	int ret = bpffs_ensure(err, errlen);
 
+	libbpf_set_print(print_libbpf);
 	if (!ret)
 		ret = bpfct_core_load(&dp->core, dp->instance, &limits, err, errlen);
 	if (ret)

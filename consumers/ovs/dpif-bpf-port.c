@@ -80,6 +80,7 @@ static int attach(struct dp_bpf *dp, uint32_t ifindex)
 
 	if (ret != -EOPNOTSUPP)
 		return -ret;
+	dp->clsact = true;
 	ret = bpf_tc_hook_create(&hook);
 	if (ret && ret != -EEXIST)
 		return -ret;
@@ -93,10 +94,8 @@ static void detach(struct dp_bpf *dp, uint32_t ifindex)
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
 
 	tcx_detach(dp->instance, ifindex);
-	if (!bpf_tc_query(&hook, &opts)) {
-		opts.prog_fd = opts.prog_id = opts.flags = 0;
+	if (dp->clsact)
 		bpf_tc_detach(&hook, &opts);
-	}
 }
 
 static int type_of(const struct netdev *netdev)

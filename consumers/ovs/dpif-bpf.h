@@ -53,6 +53,7 @@ struct dp_bpf {
 
 	/* dpif-bpf-port.c */
 	struct ovs_mutex port_lock;
+	bool clsact; /* programs are on qdiscs: a kernel without TCX */
 
 	/* dpif-bpf-upcall.c */
 	struct dp_ring {

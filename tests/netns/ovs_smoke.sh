@@ -103,23 +103,25 @@ strangers_do_not_pass()
 	fails ping_once "$B" 10.1.1.1
 }
 
-# It is slow enough to last over both restarts.
+# Slow enough, and larger than all buffers, so that it lasts over both restarts.
 transfer_is_whole()
 {
 	poll_until 40 cmp "$TMP/long.got" "$TMP/www/long"
 }
 
-# An address is what the host has, a flow what the old vswitchd has made, a connection the table's.
+# An address is what the host has, a connection the table's; the old vswitchd's flows forward until
+# the new one has its OpenFlow rules again and flow-restore-wait is cleared.
 stays()
 {
-	on "$A" ping -qi 0.2 -c 40 -W 2 10.1.1.2 >"$TMP/ping" &
+	on "$A" ping -qi 0.2 -c 30 -W 2 10.1.1.2 >"$TMP/ping" &
 	local pinger=$!
-	"$1" || return
+	vsctl set open_vswitch . other_config:flow-restore-wait=true && "$1" || return
 	ip -br addr show br0 | grep -q 10.1.1.100 && ctctl_lists && ping_once "$A" 10.1.1.2 || return
-	ovs_vswitchd || return
+	ovs_vswitchd && flows_of 'ct(commit,zone=7' && ping_once "$A" 10.1.1.2 && pipeline || return
+	vsctl remove open_vswitch . other_config flow-restore-wait && ping_once "$A" 10.1.1.2 || return
 	wait "$pinger"
 	cat "$TMP/ping"
-	grep -q ' 0% packet loss' "$TMP/ping" && ping_once "$A" 10.1.1.2 && ctctl_lists
+	grep -q ' 0% packet loss' "$TMP/ping" && ctctl_lists
 }
 
 # What dpctl sets is in force, and what it reads is the table's.
@@ -147,7 +149,7 @@ ovs_host
 t bridge_comes_up draw
 [ $FAILED = 0 ] || finish
 mkdir "$TMP/www" && head -c 300000 /dev/urandom >"$TMP/www/index.html"
-head -c 2500000 /dev/urandom >"$TMP/www/long"
+head -c 40000000 /dev/urandom >"$TMP/www/long"
 serve "$B" /usr/bin/python3 -m http.server -d "$TMP/www" 8000
 t pings_pass_by_upcall_and_flow pings_pass
 t address_of_a_port_does_not_answer port_address_is_silent
@@ -155,7 +157,7 @@ t internal_port_is_the_hosts internal_port_works
 t ct_commit_nat_pipeline_passes nat_pipeline_passes
 t connection_is_listed_by_dpctl_and_ctctl nat_is_in_the_table
 t strangers_do_not_pass strangers_do_not_pass
-serve "$A" curl -sf --limit-rate 150k -m 60 -o "$TMP/long.got" http://10.1.1.2:8000/long
+serve "$A" curl -sf --limit-rate 2M -m 60 -o "$TMP/long.got" http://10.1.1.2:8000/long
 t long_transfer_begins poll_until 10 test -s "$TMP/long.got"
 t traffic_goes_on_over_an_exit stays ovs_end
 t traffic_goes_on_over_a_kill stays ovs_kill
