@@ -11,7 +11,7 @@
 . "$(dirname "$0")/../lib/netns.sh"
 # shellcheck source=tests/lib/ovs.sh
 . tests/lib/ovs.sh
-need ping curl jq
+need ping curl jq ethtool
 
 A=$T-a B=$T-b
 ovs_cleanup()
@@ -70,6 +70,40 @@ table=0,priority=50,ip,in_port=2,ct_state=-trk,action=ct(zone=7,nat,table=2)
 table=1,ip,action=2
 table=2,ip,ct_state=+est+rpl,ct_zone=7,action=1
 END
+}
+
+# Another namespace's device, both ways.
+internal_port_moves()
+{
+	net_ns "$T-m" && vsctl add-port br0 in0 -- set interface in0 type=internal && ip link set in0 netns "$T-m" &&
+		on "$T-m" ip addr add 10.1.1.50/24 dev in0 && on "$T-m" ip link set in0 up &&
+		ping_once "$T-m" 10.1.1.2 && ping_once "$A" 10.1.1.50
+}
+
+no_port()
+{
+	fails sh -c "$OVS_TREE/utilities/ovs-appctl dpctl/show bpf@ovs-bpf | grep -q '$1'"
+}
+
+# Without a word to vswitchd.
+vanished_device_is_noticed()
+{
+	ip link add gone0 type veth peer name gone1 && vsctl add-port br0 gone0 && fails no_port gone0 2>/dev/null &&
+		ip link del gone0 && poll_until 10 no_port gone0 && vsctl del-port br0 gone0 && vsctl del-port br0 in0 &&
+		ping_once "$A" 10.1.1.2
+}
+
+# TCP with segments to be cut and checksums to be completed, as it comes from a sender with all
+# offloads, must survive the ways up and down: flows are taken away under it. The device it leaves by does nothing for it.
+offloads_survive_upcalls()
+{
+	ethtool -K "$B" tx off >/dev/null && ethtool -K "$A" tx off >/dev/null || return
+	on "$A" curl -sf --limit-rate 8M -m 30 -o "$TMP/fast" http://10.1.1.2:8000/long &
+	for _ in 1 2 3 4 5 6; do
+		sleep 0.3
+		appctl dpctl/del-flows bpf@ovs-bpf || return
+	done
+	wait $! && cmp "$TMP/fast" "$TMP/www/long"
 }
 
 # So that B's answers to 10.1.1.240 come to A.
@@ -154,6 +188,9 @@ serve "$B" /usr/bin/python3 -m http.server -d "$TMP/www" 8000
 t pings_pass_by_upcall_and_flow pings_pass
 t address_of_a_port_does_not_answer port_address_is_silent
 t internal_port_is_the_hosts internal_port_works
+t internal_port_moves_to_a_namespace internal_port_moves
+t vanished_device_is_noticed vanished_device_is_noticed
+t offloads_survive_upcalls offloads_survive_upcalls
 t ct_commit_nat_pipeline_passes nat_pipeline_passes
 t connection_is_listed_by_dpctl_and_ctctl nat_is_in_the_table
 t strangers_do_not_pass strangers_do_not_pass
