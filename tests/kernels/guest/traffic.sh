@@ -100,6 +100,8 @@ through()
 	t "tcp_v6_$1" echoed tcp "$3" "$S6" "$RW6"
 	t "ping_v4_$1" on "$C" ping -c 2 -i 0.5 -W 10 -I "$2" "$S4"
 	t "ping_v6_$1" on "$C" ping -c 2 -i 0.5 -W 10 -I "$3" "$S6"
+	t "fragments_v4_$1" on "$C" ping -c 2 -i 0.5 -W 10 -s 5000 -I "$2" "$S4"
+	t "fragments_v6_$1" on "$C" ping -c 2 -i 0.5 -W 10 -s 5000 -I "$3" "$S6"
 }
 through untagged $C4 $C6
 # listed PATTERN : one line of conntrack's own shape
