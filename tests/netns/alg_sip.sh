@@ -97,6 +97,39 @@ talks call_over_udp_has_media_both_ways u1 "$C4" "$S4" "udp and src $S4 and src 
 talks call_over_tcp_has_media_both_ways t1 "$C4" "$S4" "udp and src $S4 and src port 6000"
 talks call_over_ipv6_has_media_both_ways u1 "[$C6]" "[$S6]" "udp and src $S6 and src port 6000"
 
+# used ROW : of a table of `ctctl stats`
+used()
+{
+	ctctl -j stats | jq ".tables[] | select(.table == \"$1\") | .used"
+}
+# An offer that nobody answers sets ports aside, so that it can be passed on; it opens nothing.
+# They go back with the connection that it came by.
+offer_alone()
+{
+	local before
+	before=$(used exp-ports)
+	on "$C" /usr/bin/python3 - "$C4" "$S4" <<-'END'
+		import socket, sys
+		me, peer = sys.argv[1:]
+		sdp = f"v=0\r\no=a 1 1 IN IP4 {me}\r\ns=-\r\nc=IN IP4 {me}\r\nt=0 0\r\nm=audio 30000 RTP/AVP 8\r\n"
+		text = (f"INVITE sip:b@{peer} SIP/2.0\r\nVia: SIP/2.0/UDP {me}:5091;branch=z9hG4bKx;rport\r\nMax-Forwards: 70\r\n"
+		        f"From: <sip:a@{me}>;tag=1\r\nTo: <sip:b@{peer}>\r\nCall-ID: alone@{me}\r\nCSeq: 1 INVITE\r\n"
+		        f"Contact: <sip:a@{me}:5091>\r\nContent-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}")
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.bind((me, 5091))
+		s.sendto(text.encode(), (peer, 5060))
+	END
+	poll_until 5 ports_are $((before + 2)) || return
+	left_none || { ctctl -L expect; return 1; }
+	ctctl -D -p udp --orig-port-src 5091 >/dev/null 2>&1 || return
+	poll_until 20 ports_are "$before"
+}
+ports_are()
+{
+	[ "$(used exp-ports)" = "$1" ] || { echo "$(used exp-ports) ports, not $1"; return 1; }
+}
+t an_offer_without_answer_opens_nothing_and_its_ports_go_back offer_alone
+
 # A registration: what the registrar is told is ours, and from its address calls come in.
 external_port()
 {
@@ -130,7 +163,7 @@ again()
 }
 t registration_comes_again again
 
-# The connection that registered is gone by then.
+# The connection that registered is gone by then, and ctd is another.
 call_in()
 {
 	ctctl -D -p udp --orig-port-src 5060 --orig-port-dst 5060 -s "$C4" >/dev/null 2>&1 || return
@@ -140,6 +173,8 @@ call_in()
 	ctctl -L -u EXPECTED | grep -q "src=$S4 dst=$RW4 sport=5060" || { ctctl -L; return 1; }
 	[ "$(ctctl expect count)" = 1 ]
 }
+kill_ctd 2>/dev/null
+start_ctd "$R" "$conf"
 serve_sipp "$C" -sn uas -t u1 -i "$C4" -p 5060 -rtp_echo -mp 6100 -mi "$C4"
 poll_until 20 listening "$C" 5060 u
 t the_registrar_calls_in_and_media_goes_both_ways call_in
@@ -155,7 +190,7 @@ kill "${PIDS[-1]}"
 # The registration's port, and no other.
 ports_back()
 {
-	[ "$(ctctl -j stats | jq '.tables[] | select(.table == "exp-ports") | .used')" -le 1 ]
+	[ "$(used exp-ports)" -le 1 ]
 }
 t ports_of_ended_calls_go_back poll_until 10 ports_back
 t tables_are_whole ctctl check
