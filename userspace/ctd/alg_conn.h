@@ -52,6 +52,9 @@ struct alg_conn {
 	struct alg_ahead ahead[2][ALG_AHEAD];
 	struct event *timer; /* sends again what we own */
 	unsigned int tries;
+	/* Taken over from a former ctd: for so many turns more all that is not acknowledged is
+	 * repeated. The sender of it may be waiting for a minute by now. */
+	unsigned int again;
 	bool logged;
 	bool dirty;  /* map is to be written */
 	double seen; /* last packet: monotonic seconds */

@@ -22,6 +22,7 @@
 #define AHEAD_BYTES    65536 /* how far before its turn a segment may be */
 #define MSS_MIN4       536   /* RFC 9293 3.7.1 */
 #define MSS_MIN6       1220
+#define AGAIN	       8     /* turns after a restart in which we repeat what senders would */
 #define EDIT_ROOM      4096u /* of out[], for text that grows */
 
 static bool before(uint32_t a, uint32_t b)
@@ -202,7 +203,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	}
 	for (dir = 0; dir < 2; dir++) {
 		trim(c, dir, &tcp);
-		if (!c->dir[dir].owned)
+		if (!c->dir[dir].owned && !(c->dir[dir].n_out && c->again))
 			continue;
 		owned = true;
 		if (c->dir[dir].n_out) {
@@ -211,6 +212,8 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		}
 	}
 	c->tries++;
+	if (c->again)
+		c->again--;
 	alg_conn_save(c);
 	if (owned)
 		retry_later(c);
@@ -219,8 +222,8 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 void alg_tcp_resume(struct alg_conn *c)
 {
 	c->tries = 0;
-	if (c->dir[0].owned || c->dir[1].owned)
-		retry_later(c);
+	c->again = AGAIN;
+	retry_later(c);
 }
 
 /* Edits of what was just fed, into corrections; base is the speaker's number of its first byte. */
@@ -324,7 +327,7 @@ static void advance(struct alg_conn *c, int dir, const uint8_t *bytes, size_t n,
 		acknowledge(c, dir, tcp);
 	if (was_off != c->map.off && c->dir[!dir].n_out)
 		pass_on(c, !dir, 0, false);
-	if (s->owned) {
+	if (s->owned || c->again) {
 		c->tries = 0;
 		retry_later(c);
 	}

@@ -1,0 +1,282 @@
+#!/bin/bash
+# FTP through NAT: real servers and clients, and a server that says what it is told to.
+#
+#   client ── lan0 router wan0 ── server        (tests/lib/netns.sh: addresses)
+#   behind NAT                    vsftpd 21, proftpd 2121, a fake 2100
+#   vsftpd 21 behind a forward of the router's port 2021 as well; `tx off` on both of its devices
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/ftp.sh
+. tests/lib/ftp.sh
+
+net_router
+FTP_LARGE=20000000
+serve_vsftpd "$S" 21 && serve_proftpd "$S" 2121 && serve_vsftpd "$C" 21 || exit 1
+FAKE=$TMP/fake.log
+: >"$FAKE"
+serve "$S" /usr/bin/python3 tests/lib/ftp_fake.py server 2100 "$FAKE"
+poll_until 10 listening "$S" 2100
+RULES=$(config ftp <<-END
+	set default deny
+	wan = wan0
+	lan = lan0
+	nat out on \$wan from \$lan.net -> (\$wan)
+	forward in on \$wan proto tcp to self port 2021 -> $C4:21
+	pass in on \$lan
+	alg ftp on \$lan port { 21, 2121, 2100 }
+	alg ftp on \$wan port 21
+END
+)
+start_ctd "$R" "$RULES"
+
+small()
+{
+	on "$1" curl -sS --max-time 15 "${@:2}" | grep -qx "the file behind the router"
+}
+
+# Both kinds of each command, to both servers
+curl_fetches()
+{
+	local port
+	for port in 21 2121; do
+		small "$C" --disable-epsv "ftp://$S4:$port/small" &&
+			small "$C" "ftp://$S4:$port/small" &&
+			small "$C" -P - --disable-eprt "ftp://$S4:$port/small" &&
+			small "$C" -P - "ftp://$S4:$port/small" || return
+	done
+}
+
+curl_fetches_over_ipv6()
+{
+	small "$C" "ftp://[$S6]:21/small" && small "$C" -P - "ftp://[$S6]:21/small" &&
+		small "$C" -P - "ftp://[$S6]:2121/small"
+}
+
+# lftp_gets PASSIVE PORT
+lftp_gets()
+{
+	rm -f "$TMP/l"
+	program "$C" lftp timeout 20 lftp -e \
+		"set net:max-retries 2; set net:timeout 8; set ftp:passive-mode $1; ls; get small -o $TMP/l; bye" "ftp://$S4:$2" &&
+		cmp "$TMP/l" "$TMP/ftp/small"
+}
+
+# An active transfer is what a passive one of lftp would hide
+lftp_fetches()
+{
+	lftp_gets on 21 && lftp_gets off 21 && lftp_gets off 2121
+}
+
+tnftp_fetches()
+{
+	rm -f "$TMP/t4"
+	program "$C" tnftp timeout 20 tnftp -A -o "$TMP/t4" "ftp://$S4/small" && cmp "$TMP/t4" "$TMP/ftp/small"
+}
+
+# The server is behind the router: it names its own address, the client must be told ours
+server_behind_nat()
+{
+	small "$S" --disable-epsv --ftp-skip-pasv-ip "ftp://$RW4:2021/small" &&
+		small "$S" --disable-epsv --no-ftp-skip-pasv-ip "ftp://$RW4:2021/small" &&
+		small "$S" "ftp://$RW4:2021/small" && small "$S" -P - --disable-eprt "ftp://$RW4:2021/small"
+}
+
+# How many expectations there are
+expected()
+{
+	ctctl -L expect 2>/dev/null | grep -c .
+}
+
+# fake STEP... : a client of the fake server, behind NAT
+fake()
+{
+	on "$C" timeout 25 /usr/bin/python3 tests/lib/ftp_fake.py client $S4 2100 read "$@"
+}
+
+heard()
+{
+	grep -aq "$1" "$FAKE" || { tail -n 3 "$FAKE"; echo "the server has not heard: $1"; return 1; }
+}
+
+PORT_OURS='^PORT 203,0,113,1,[0-9]*,[0-9]*.$'
+
+# Nagle's algorithm keeps the rest back until the first piece is acknowledged
+a_line_in_pieces_is_put_together()
+{
+	local from=$SECONDS
+	: >"$FAKE"
+	fake send:PO wait:0.3 'send:RT 10,0,0,2,' wait:0.3 line:200,10 read && heard "$PORT_OURS" &&
+		[ $((SECONDS - from)) -lt 5 ]
+}
+
+several_commands_in_a_segment()
+{
+	: >"$FAKE"
+	fake 'send:NOOP\r\nport 10,0,0,2,200,10\r\nNOOP\r\n' read read read line:NOOP read && heard '^port 203,0,113,1,' &&
+		[ "$(grep -ac '^NOOP.$' "$FAKE")" = 3 ]
+}
+
+# The second transfer announces after an edit that changed a length
+announcements_go_on()
+{
+	: >"$FAKE"
+	fake 'line:PORT 10,0,0,2,200,10' read 'line:PORT 10,0,0,2,200,11' read 'line:EPRT |1|10.0.0.2|51212|' read line:NOOP read &&
+		heard '^EPRT |1|203.0.113.1|' && [ "$(grep -ac "$PORT_OURS" "$FAKE")" = 2 ]
+}
+
+# nothing_granted WHY STEP... : passes as it is, and opens nothing
+nothing_granted()
+{
+	local why=$1 before after
+	shift
+	: >"$FAKE"
+	ctctl -F expect >/dev/null 2>&1
+	before=$(grep -c "reason=$why" "$CTD_LOG")
+	fake "$@" >"$TMP/said" || { cat "$TMP/said"; return 1; }
+	after=$(grep -c "reason=$why" "$CTD_LOG")
+	[ "$after" = $((before + 1)) ] || { echo "$why was logged $((after - before)) times"; return 1; }
+	[ "$(expected)" = 0 ] || { ctctl -L expect; echo "something is expected"; return 1; }
+}
+
+another_host_is_not_announced()
+{
+	nothing_granted other_host 'line:PORT 10,0,0,9,200,10' read && heard '^PORT 10,0,0,9,200,10.$'
+}
+
+a_privileged_port_is_not_announced()
+{
+	nothing_granted port_low 'line:PORT 10,0,0,2,0,22' read && heard '^PORT 10,0,0,2,0,22.$'
+}
+
+a_bounce_in_227_is_not_followed()
+{
+	nothing_granted other_host line:NOOP read 'line:SITE PASV=227 Entering Passive Mode (192,0,2,7,195,80)' read line:PASV read
+}
+
+# netfilter opens what an unasked 227 names
+a_227_that_nobody_asked_for()
+{
+	nothing_granted unasked line:NOOP read 'line:SITE 227 Entering Passive Mode (203,0,113,2,195,80)' read line:NOOP read
+}
+
+# NAT slipstreaming: a browser is made to post text to port 21
+http_loses_the_helper()
+{
+	nothing_granted not_protocol 'send:POST / HTTP/1.1\r\nHost: x\r\n\r\nPORT 10,0,0,2,200,10\r\n' read read read read &&
+		heard '^PORT 10,0,0,2,200,10.$'
+}
+
+numbers_out_of_range()
+{
+	nothing_granted range 'line:PORT 10,0,0,2,300,10' read && heard '^PORT 10,0,0,2,300,10.$'
+}
+
+nul_in_a_line()
+{
+	nothing_granted nul 'send:PORT 10,0,0,2,200,10\x00\r\n' read
+}
+
+an_oversized_line_passes()
+{
+	local long
+	long=$(printf 'A%.0s' {1..2000})
+	nothing_granted line_long "line:PORT 10,0,0,2,200,10,$long" read && heard "^PORT 10,0,0,2,200,10,$long.$"
+}
+
+tls_is_left_alone()
+{
+	local got
+	: >"$FAKE"
+	got=$(fake 'line:AUTH TLS' read 'send:\x16\x03\x01PORT 10,0,0,2,200,10\r\n' read) || return
+	[ "$(tail -n 1 <<<"$got" | tr -d '\026\003\001')" = "PORT 10,0,0,2,200,10" ]
+}
+
+the_end_of_a_held_line_passes()
+{
+	: >"$FAKE"
+	fake send:PO wait:0.3 end && heard '^PO<end>$'
+}
+
+a_large_file_is_whole()
+{
+	[ "$(on "$C" curl -sS --max-time 60 -P - "ftp://$S4/large" | md5sum)" = "$FTP_MD5" ]
+}
+
+an_upload_is_whole()
+{
+	on "$C" curl -sS --max-time 60 -P - -T "$TMP/ftp/large" "ftp://$S4/incoming/up.$RANDOM" &&
+		[ "$(md5sum <"$(ls -t "$TMP"/ftp/incoming/up.* | head -n 1)")" = "$FTP_MD5" ]
+}
+
+# ctd has told the client that "PO" arrived: the next one has to deliver it
+killed_with_a_line_in_hand()
+{
+	local pid
+	: >"$FAKE"
+	rm -f "$TMP/go"
+	fake send:PO "until:$TMP/go" 'line:RT 10,0,0,2,200,10' read line:NOOP read >"$TMP/killed" 2>&1 &
+	pid=$!
+	sleep 1 # it has been acknowledged long since: a_line_in_pieces_is_put_together
+	kill_ctd
+	touch "$TMP/go"
+	sleep 1
+	fails heard PORT || { echo "passed without ctd"; return 1; }
+	start_ctd "$R" "$RULES"
+	wait $pid || { cat "$TMP/killed"; return 1; }
+	heard "$PORT_OURS"
+}
+
+killed_in_a_transfer()
+{
+	local pid
+	on "$C" curl -sS --max-time 60 --limit-rate 10M -P - -o "$TMP/k" "ftp://$S4/large" &
+	pid=$!
+	poll_until 10 test -s "$TMP/k" || return
+	kill_ctd
+	sleep 1
+	start_ctd "$R" "$RULES"
+	wait $pid && [ "$(md5sum <"$TMP/k")" = "$FTP_MD5" ]
+}
+
+# Every fourth segment with payload is lost on each side of the router
+with_losses()
+{
+	local i ret=0
+	on "$C" tc qdisc add dev c0 clsact && on "$C" tc filter add dev c0 egress bpf da obj "$O/tests/netns/lossy.bpf.o" sec tc &&
+		on "$S" tc qdisc add dev s0 clsact && on "$S" tc filter add dev s0 egress bpf da obj "$O/tests/netns/lossy.bpf.o" sec tc || return
+	for i in 1 2 3; do
+		small "$C" -P - --disable-eprt "ftp://$S4/small" && small "$C" --disable-epsv "ftp://$S4/small" || { ret=1; break; }
+	done
+	on "$C" tc qdisc del dev c0 clsact
+	on "$S" tc qdisc del dev s0 clsact
+	return $ret
+}
+
+many_at_once()
+{
+	local i pids=() bad=0
+	for i in {1..40}; do
+		small "$C" -P - "ftp://$S4/small" &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i" || bad=$((bad + 1))
+	done
+	[ $bad = 0 ] || { echo "$bad of 40 failed"; return 1; }
+}
+
+[ -n "${ONLY:-}" ] || {
+t curl_fetches curl_fetches
+t curl_fetches_over_ipv6 curl_fetches_over_ipv6
+t lftp_fetches lftp_fetches
+t tnftp_fetches tnftp_fetches
+t server_behind_nat server_behind_nat
+}
+for name in ${ONLY:-a_line_in_pieces_is_put_together several_commands_in_a_segment announcements_go_on another_host_is_not_announced \
+	a_privileged_port_is_not_announced a_bounce_in_227_is_not_followed a_227_that_nobody_asked_for http_loses_the_helper \
+	numbers_out_of_range nul_in_a_line an_oversized_line_passes tls_is_left_alone the_end_of_a_held_line_passes a_large_file_is_whole \
+	an_upload_is_whole with_losses many_at_once killed_with_a_line_in_hand
+	killed_in_a_transfer}; do
+	t $name $name
+done
+finish
