@@ -56,6 +56,7 @@ def maps():
     comment = re.search(r"/\*\n \* Map names\..*?\*/", header("ct_table.h"), re.S).group(0)
     comment += re.search(r"/\*\n \* NAT: .*?\*/", header("nat_abi.h"), re.S).group(0)
     comment += re.search(r"/\*\n \* Expectations: .*?\*/", header("expect_abi.h"), re.S).group(0)
+    comment += re.search(r"/\*\n \* Helped connections: .*?\*/", header("alg_abi.h"), re.S).group(0)
     comment += "\n" + header("frag_abi.h")
     for line in comment.splitlines():
         m = re.match(r" \* ((?:ct|frag|nat)_\w+_v\d+)\s+(.*?)\s*$", line)

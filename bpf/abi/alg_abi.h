@@ -8,13 +8,12 @@
 /*
  * Helped connections: their payload leaves the packet path for ctd and comes back.
  *
- * ct_alg_v1     HASH, no prealloc  ct_label_key -> ct_alg    the helper of a connection; dies with
- * it ct_algring_v1 RINGBUF            struct alg_packet + frame  payload on its way to ctd
- * ct_algbuf_v1  ARRAY by CPU       struct alg_buf             where a packet is put together
- * ct_algexec_v1 HASH               __u32 -> struct alg_exec   packets on their way back, by random
- * mark ct_algsess_v1 HASH, no prealloc  ct_label_key -> alg_keep   ctd's own: what FTP needs after
- * a restart ct_algbig_v1  HASH, no prealloc  ct_label_key -> alg_big    the same for SIP, whose
- * state is larger
+ * ct_alg_v1     HASH, no prealloc  ct_label_key -> ct_alg; goes with the record
+ * ct_algring_v1 RINGBUF            struct alg_packet and the frame: to ctd
+ * ct_algbuf_v1  ARRAY[CPUs]        struct alg_buf: where that is put together
+ * ct_algexec_v1 HASH               __u32 mark -> struct alg_exec; on the way back
+ * ct_algsess_v1 HASH, no prealloc  ct_label_key -> alg_keep; ctd's own: FTP, TFTP
+ * ct_algbig_v1  HASH, no prealloc  ct_label_key -> alg_big; ctd's own: SIP
  *
  * Helpers have the numbers of enum alg_helper (alg/alg.h).
  */

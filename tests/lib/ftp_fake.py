@@ -6,7 +6,7 @@ The server writes every line that it receives to LOG. It answers PORT, EPRT and 
 answered with the last `SITE PASV=TEXT`, or 227 with its own port.
 Steps of the client: `send:TEXT` (\\r \\n \\0 \\xNN understood; no line end of its own), `line:TEXT`
 (with one), `read` (prints a line), `wait:SECONDS`, `until:FILE` (until it exists), `end` (FIN).
-Who does not answer within 15 s ends the client with status 1. Nagle's algorithm is on."""
+Who does not answer within 90 s ends the client with status 1. Nagle's algorithm is on."""
 import codecs
 import os
 import socket
@@ -55,7 +55,7 @@ def server(port, path):
 
 
 def client(address, port, steps):
-    s = socket.create_connection((address, port), 15)
+    s = socket.create_connection((address, port), 90)
     f = s.makefile("rb")
     for step in steps:
         what, _, arg = step.partition(":")

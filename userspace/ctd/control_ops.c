@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "../lib/nfct_export.h"
+#include "../../alg/alg.h"
+#include "alg_io.h"
 #include "attach.h"
 #include "confirm.h"
 #include "control.h"
@@ -80,6 +82,28 @@ static struct json_object *control_json(const struct ctd *d)
 	return o;
 }
 
+/* Of helped connections; reasons by name, those that were met. */
+static struct json_object *alg_json(const struct alg_stats *s)
+{
+	struct json_object *o = json_object_new_object(), *why = json_object_new_object();
+	unsigned int i;
+
+	put_int(o, "connections", s->conns);
+	put_int(o, "taken", s->taken);
+	put_int(o, "sent", s->sent);
+	put_int(o, "bad", s->bad);
+	put_int(o, "ahead", s->ahead);
+	put_int(o, "refused", s->refused);
+	put_int(o, "repeated", s->again);
+	put_int(o, "acknowledged", s->acked);
+	put_int(o, "resent", s->resent);
+	for (i = 1; i < ALG_R_COUNT; i++)
+		if (s->reason[i])
+			put_int(why, alg_reason_name(i), s->reason[i]);
+	json_object_object_add(o, "reasons", why);
+	return o;
+}
+
 static struct json_object *interfaces_json(const struct ctd *d)
 {
 	struct json_object *list = json_object_new_array();
@@ -117,6 +141,7 @@ static int op_status(struct ctd *d, struct control_request *req)
 	json_object_object_add(req->out, "ipv6", table_json(&d->core.pins.table[1]));
 	json_object_object_add(req->out, "sweep", sweep_json(sweep_stats(d)));
 	json_object_object_add(req->out, "control", control_json(d));
+	json_object_object_add(req->out, "alg", alg_json(alg_io_stats(d)));
 	return 0;
 }
 
