@@ -280,8 +280,9 @@ static bool readable(enum odp_key_fitness fitness, ovs_be16 dl_type)
 		(eth_type_mpls(dl_type) || dl_type == htons(ETH_TYPE_NSH)));
 }
 
+/* too_little: the key said nothing of such a header, so its mask cannot either. */
 static int parse_mask(const struct nlattr *mask, size_t len, const struct flow *flow,
-		      struct flow_wildcards *wc)
+		      bool too_little, struct flow_wildcards *wc)
 {
 	enum odp_key_fitness fitness;
 	struct odputil_keybuf room;
@@ -295,7 +296,7 @@ static int parse_mask(const struct nlattr *mask, size_t len, const struct flow *
 	if (len > sizeof(room))
 		return EINVAL;
 	ofpbuf_put(&buf, mask, len);
-	strip_unknown(&buf, 0, true);
+	strip_unknown(&buf, 0, !too_little);
 	fitness = odp_flow_key_to_mask(buf.data, buf.size, wc, flow, NULL);
 	return readable(fitness, flow->dl_type) ? 0 : EINVAL;
 }
@@ -308,7 +309,8 @@ int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct n
 	struct flow flow;
 
 	fitness = odp_flow_key_to_flow(key, key_len, &flow, NULL);
-	if (!readable(fitness, flow.dl_type) || parse_mask(mask, mask_len, &flow, &wc) ||
+	if (!readable(fitness, flow.dl_type) ||
+	    parse_mask(mask, mask_len, &flow, fitness == ODP_FIT_TOO_LITTLE, &wc) ||
 	    flow.packet_type != htonl(PT_ETH))
 		return EINVAL;
 	from_flow(m, &wc.masks, &flow, true);
