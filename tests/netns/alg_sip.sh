@@ -106,8 +106,7 @@ used()
 # They go back with the connection that it came by.
 offer_alone()
 {
-	local before
-	before=$(used exp-ports)
+	poll_until 20 ports_are 0 || return # of the calls before
 	on "$C" /usr/bin/python3 - "$C4" "$S4" <<-'END'
 		import socket, sys
 		me, peer = sys.argv[1:]
@@ -119,10 +118,10 @@ offer_alone()
 		s.bind((me, 5091))
 		s.sendto(text.encode(), (peer, 5060))
 	END
-	poll_until 5 ports_are $((before + 2)) || return
+	poll_until 5 ports_are 2 || return
 	left_none || { ctctl -L expect; return 1; }
 	ctctl -D -p udp --orig-port-src 5091 >/dev/null 2>&1 || return
-	poll_until 20 ports_are "$before"
+	poll_until 20 ports_are 0
 }
 ports_are()
 {

@@ -128,15 +128,14 @@ static uint64_t expect_count(const struct stats *s, size_t i)
 static void add_expect_rows(const struct ct_expect_state *st, struct stats *s)
 {
 	s->expect = *st;
-	s->row[s->rows++] =
-		(struct row){.table = "expect",
-			     .used = st->count,
-			     .limit = st->limit,
-			     .high = st->high,
-			     .refused = st->refused + st->refused_master,
-			     .has_limit = true,
-			     .has_high = true,
-			     .has_refused = true};
+	s->row[s->rows++] = (struct row){.table = "expect",
+					 .used = st->count,
+					 .limit = st->limit,
+					 .high = st->high,
+					 .refused = st->refused + st->refused_master,
+					 .has_limit = true,
+					 .has_high = true,
+					 .has_refused = true};
 	s->row[s->rows++] = (struct row){.table = "exp-ports",
 					 .used = st->ports,
 					 .refused = st->refused_port,

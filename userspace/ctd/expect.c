@@ -14,6 +14,8 @@
 
 #define PERIOD_MS 500
 #define PORT_LOW  1024
+/* Of a walk over ct_master_v1: one whose place is deleted under it begins again. */
+#define WALK_MAX (1u << 20)
 
 /* An entry of ct_expect_v1, as it was entered. */
 struct entry {
@@ -355,12 +357,13 @@ void expect_close(struct ctd *d, const struct ct_label_key *master, uint32_t gro
 {
 	int fd = d->core.pins.master_fd;
 	struct ct_label_key at, next;
+	unsigned int left = WALK_MAX;
 	struct ct_master m;
 	bool more;
 
 	expect_withdraw(d, master, group);
 	more = !bpf_map_get_next_key(fd, NULL, &next);
-	while (more) {
+	while (more && left--) {
 		at = next;
 		more = !bpf_map_get_next_key(fd, &at, &next);
 		if (!bpf_map_lookup_elem(fd, &at, &m) && same_conn(&m.conn, master) &&

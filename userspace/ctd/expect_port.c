@@ -12,6 +12,7 @@
 #include "nat_reserve.h"
 
 #define PORT_LOW 1024
+#define TAKES	 4   /* when a packet was faster */
 #define TRIES	 256 /* at random, when the wished one is not to be had */
 
 struct port {
@@ -245,7 +246,8 @@ static uint32_t choose(struct ctd *d, const struct ct_xport_key *where, uint16_t
 	return 0;
 }
 
-uint16_t expect_port_take(struct ctd *d, const struct expect_master *m, const __be32 inside[4],
+/* Sets aside one port, or a pair. 0: none is to be had. */
+static uint32_t take_once(struct ctd *d, const struct expect_master *m, const __be32 inside[4],
 			  const struct ct_xport_key *where, uint16_t wish, bool pair)
 {
 	struct ct_xport x = {.master = m->conn, .held = 1};
@@ -267,11 +269,39 @@ uint16_t expect_port_take(struct ctd *d, const struct expect_master *m, const __
 		}
 		port = 0;
 	}
-	if (!port)
-		d->core.pins.expect->refused_port++;
-	else
+	if (port)
 		nat_reserve_again(d);
 	return port;
+}
+
+/* Has a packet claimed it between our look and its reservation? */
+static bool shared(const struct ctd *d, const struct ct_xport_key *k)
+{
+	const struct port *p = find(d, k);
+
+	return p && p->x.nat_ref && uses(d, p->x.nat_ref) > 1;
+}
+
+uint16_t expect_port_take(struct ctd *d, const struct expect_master *m, const __be32 inside[4],
+			  const struct ct_xport_key *where, uint16_t wish, bool pair)
+{
+	struct ct_xport_key k = *where, next = *where;
+	uint32_t port, i;
+
+	for (i = 0; i < TAKES; i++) {
+		port = take_once(d, m, inside, where, wish, pair);
+		if (!port)
+			break;
+		k.port = htons(port);
+		next.port = htons(port + 1);
+		if (!shared(d, &k) && !(pair && shared(d, &next)))
+			return port;
+		expect_port_let(d, &k);
+		if (pair)
+			expect_port_let(d, &next);
+	}
+	d->core.pins.expect->refused_port++;
+	return 0;
 }
 
 void expect_port_join(struct ctd *d, const struct ct_xport_key *k, uint32_t group)
