@@ -85,8 +85,6 @@ __noinline int ovs_ct_again(struct __sk_buff *skb)
 		cw->res = w->ct;
 		return 1;
 	}
-	if (w->key.ct_state & CT_STATE_NEW)
-		return 0;
 	ct_peek(skb, &cw->pkt, &cw->res);
 	if (!cw->res.word && (w->key.ct_state & (CT_STATE_SNAT | CT_STATE_DNAT)) &&
 	    !(cw->pkt.flags & CT_PKT_ICMP_ERROR)) {
@@ -242,9 +240,20 @@ __noinline int ovs_ct_args(struct __sk_buff *skb)
  * a packet without a connection its own. */
 static __always_inline void ovs_ct_orig(struct ovs_work *w, const struct ct_work *cw)
 {
+	struct ct_expect_work *x = ct_expect_work();
+	const struct ct_master *m = NULL;
+	struct ct_label_key lk;
 	struct ct_tuple t;
 
-	if (cw->res.word)
+	if (cw->res.word & CT_W_STATUS(CT_S_EXPECTED)) {
+		ct_label_key(&lk, &cw->res.key, ct_w_gen(cw->res.word), cw->res.family);
+		m = bpf_map_lookup_elem(&ct_master_v1, &lk);
+	}
+	if (m)
+		t = m->orig;
+	else if (!cw->res.word && cw->res.expected && x)
+		t = x->x.orig;
+	else if (cw->res.word)
 		ct_tuple_orig(&t, &cw->res.key, cw->res.word, cw->res.family);
 	else
 		t = cw->pkt.tuple;
@@ -279,7 +288,7 @@ __noinline int ovs_ct_key(struct __sk_buff *skb, int v)
 	/* Committed by this packet it stays +new: only the other side's answer makes +est. */
 	w->key.ct_state = cw->res.state;
 	w->key.ct_zone = a->ct.zone;
-	w->key.ct_mark = cw->res.word ? cw->res.mark : 0;
+	w->key.ct_mark = cw->res.mark; /* of what is expected: its master's */
 	if (cw->args.set_label && (a->ct.flags & OVS_CT_COMMIT)) {
 		__builtin_memcpy(w->key.ct_label, cw->args.label, 16);
 	} else {

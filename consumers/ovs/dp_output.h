@@ -45,12 +45,15 @@ static __always_inline int ovs_way(struct __sk_buff *skb, __u32 port, __u32 *ifi
 {
 	const struct ovs_config *cfg = ovs_config();
 	struct ovs_port *p = ovs_port_of(port);
+	struct ovs_work *w = ovs_work();
 	__u64 there;
 
-	if (!p || !cfg)
+	if (!p || !cfg || !w)
 		return -CT_DROP_OVS_PORT;
 	there = p->netns ? p->netns : cfg->netns;
-	if (there && there != ovs_netns(skb))
+	if (there && !w->netns)
+		w->netns = ovs_netns(skb);
+	if (there && there != w->netns)
 		return -CT_DROP_OVS_NETNS;
 	*ifindex = p->ifindex;
 	*flags = p->flags & OVS_PORT_INGRESS ? BPF_F_INGRESS : 0;

@@ -21,9 +21,10 @@
 
 struct ovs_work {
 	struct ovs_key key;
-	__u32 flow; /* slot whose actions are run */
-	__u32 pc;   /* the action in hand */
-	__u32 end;  /* the first that is not run */
+	__u64 netns; /* cookie of the namespace that the packet is in; 0: not asked */
+	__u32 flow;  /* slot whose actions are run */
+	__u32 pc;    /* the action in hand */
+	__u32 end;   /* the first that is not run */
 	__u32 l3_off;
 	__u32 l4_off;
 	__u32 trunc; /* bytes to leave at the next output; 0: all */

@@ -103,8 +103,8 @@ static __always_inline int ovs_go(struct __sk_buff *skb, struct ovs_work *w)
 }
 
 /* Is the device a port of ours, here? Its number, or a drop reason. */
-static __always_inline int ovs_receive(struct __sk_buff *skb, const struct ovs_config *cfg,
-				       struct ovs_port **port)
+static __always_inline int ovs_receive(struct __sk_buff *skb, struct ovs_work *w,
+				       const struct ovs_config *cfg, struct ovs_port **port)
 {
 	__u32 ifindex = skb->ifindex, number;
 	__u64 here;
@@ -116,7 +116,9 @@ static __always_inline int ovs_receive(struct __sk_buff *skb, const struct ovs_c
 	if (!*port || (*port)->ifindex != ifindex)
 		return -CT_DROP_OVS_DEVICE;
 	here = (*port)->netns ? (*port)->netns : cfg->netns;
-	if (here && here != ovs_netns(skb))
+	if (here)
+		w->netns = ovs_netns(skb);
+	if (here != w->netns)
 		return -CT_DROP_OVS_DEVICE;
 	return number;
 }
@@ -131,10 +133,10 @@ int ovs_port(struct __sk_buff *skb)
 
 	if (!w)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
-	v = ovs_receive(skb, ovs_config(), &p);
+	__builtin_memset(w, 0, OVS_WORK_HANDED);
+	v = ovs_receive(skb, w, ovs_config(), &p);
 	if (v < 0)
 		return ovs_drop(v);
-	__builtin_memset(w, 0, OVS_WORK_HANDED);
 	w->key.in_port = v;
 	w->key.skb_mark = skb->mark;
 	w->key.skb_priority = skb->priority;

@@ -9,14 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
-#include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
-#include <linux/virtio_net.h>
-#include <net/ethernet.h>
-#include <net/if.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "tests/bpf/lib/ovsplay.h"
 
@@ -608,24 +602,6 @@ static void thirty_two_actions_run(void **state)
 
 /* ---- EXECUTE ---- */
 
-/* Sends a frame to the execute device with a token. 0 or -1. */
-static int execute(uint32_t token, const uint8_t *frame, size_t n)
-{
-	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = if_nametoindex("exec0")};
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1;
-	uint8_t buf[700] = {0};
-	ssize_t sent;
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &token, sizeof(token)), 0);
-	memcpy(buf + sizeof(struct virtio_net_hdr), frame, n);
-	n += sizeof(struct virtio_net_hdr);
-	sent = sendto(fd, buf, n, 0, (struct sockaddr *)&to, sizeof(to));
-	close(fd);
-	return sent == (ssize_t)n ? 0 : -1;
-}
-
 static void put_execute(uint32_t slot, uint32_t token)
 {
 	struct ovs_flow *f = &ovs_flows[slot];
@@ -650,7 +626,7 @@ static void execute_restores_the_metadata(void **state)
 
 	(void)state;
 	put_execute(3, 0xabcde000 | 3);
-	assert_int_equal(execute(ovs_flows[3].live, f, n), 0);
+	assert_int_equal(ovs_send_token(ovs_flows[3].live, f, n), 0);
 	u = ovs_upcall_next();
 	assert_non_null(u);
 	assert_int_equal(u->key.in_port, 1);
@@ -672,10 +648,10 @@ static void a_token_holds_once(void **state)
 
 	(void)state;
 	put_execute(5, token);
-	execute(token, f, n);
-	execute(token, f, n);
-	execute(0, f, n);
-	execute(token ^ 0x10000, f, n);
+	ovs_send_token(token, f, n);
+	ovs_send_token(token, f, n);
+	ovs_send_token(0, f, n);
+	ovs_send_token(token ^ 0x10000, f, n);
 	assert_non_null(ovs_upcall_next());
 	assert_null(ovs_upcall_next());
 	assert_int_equal(drops(CT_DROP_OVS_EXECUTE), before + 3);

@@ -343,6 +343,49 @@ static void a_timeout_policy_counts(void **state)
 	assert_int_equal(key_after(2, &p).ct_state, S_TRK | S_NEW);
 }
 
+/* vswitchd executes the rest of the actions on a packet that it was handed translated: it is
+ * still the connection's, which is neither entered nor counted again. */
+static void a_translated_packet_comes_back_from_user_space(void **state)
+{
+	struct ovs_action dnat =
+		CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_DST, .family = 4);
+	struct packet p = udp(0, 0), out = p;
+	struct ovs_flow *f = &ovs_flows[4];
+	const struct ovs_upcall *u;
+	struct ovs_key k;
+	uint8_t frame[600];
+
+	(void)state;
+	set_addr(dnat.ct.addr_min, I[0]);
+	set_addr(dnat.ct.addr_max, I[0]);
+	OVS_ALL(1, 0, dnat, AGAIN(9));
+	k = key_after(1, &p);
+	assert_int_equal(k.ct_state, S_TRK | S_NEW | S_DNAT);
+	out.dst = I[0];
+	ovs_actions[50] = (struct ovs_action)CT(.flags = OVS_CT_COMMIT | OVS_CT_MARK | OVS_CT_NAT |
+							 OVS_CT_NAT_SRC,
+						.mark = 3, .mark_mask = ~0u, .family = 4,
+						.addr_min = {1}, .addr_max = {1});
+	ovs_actions[51] = (struct ovs_action)AGAIN(9);
+	f->key = k;
+	f->action[0] = 50;
+	f->action[1] = 51;
+	f->n_actions = 2;
+	f->live = 0xabcd00 | 4;
+	assert_int_equal(ovs_send_token(f->live, frame, build(frame, &out)), 0);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	k = u->key;
+	assert_int_equal(k.ct_state, S_TRK | S_NEW | S_DNAT);
+	assert_int_equal(k.ct_mark, 3);
+	wants_orig(&k, 0, &p);
+	assert_int_equal(k.dst[0], inet_addr(I[0]));
+	assert_int_equal(k.src[0], inet_addr(C[0]));
+	assert_int_equal(core.pins.table[0].nodes, 1);
+	assert_int_equal(flow_of(4).c.count[0].packets, 1);
+	memset(&ovs_actions[50], 0, 2 * sizeof(*ovs_actions));
+}
+
 /* The packet p in two fragments, with n bytes of payload in the first. Lengths of both. */
 static void cut_in_two(const struct packet *p, size_t n, uint8_t f[2][200], size_t len[2])
 {
@@ -453,6 +496,7 @@ int main(int argc, char **argv)
 		TEST(an_icmp_error_is_related_with_its_parents_tuple),
 		TEST(a_zone_at_its_limit_refuses),
 		TEST(a_timeout_policy_counts),
+		TEST(a_translated_packet_comes_back_from_user_space),
 		TEST(fragments_wait_for_each_other),
 		TEST(fragments_recirculate_with_their_state),
 		TEST(fragments_without_the_execute_device_drop),

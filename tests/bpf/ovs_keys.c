@@ -11,6 +11,8 @@
 #include <arpa/inet.h>
 #include <linux/pkt_cls.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/bpf/lib/ovsplay.h"
 
@@ -567,6 +569,29 @@ static void nothing_gets_past_a_port_without_state(void **state)
 	WANTS_DROP(1, &p, CT_DROP_OVS_PORT);
 }
 
+/* Both ways: what is here passes, by the cookie that user space reads. */
+static void the_namespace_is_compared(void **state)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct packet p = packet4(IPPROTO_UDP);
+	uint64_t here = 0;
+	socklen_t len = sizeof(here);
+
+	(void)state;
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &here, &len), 0);
+	close(fd);
+	OVS_ALL(1, 0, TO(2));
+	ovs_config->netns = here;
+	WANTS(1, &p, 2, &p);
+	ovs_ports[2].netns = here + 1;
+	WANTS_DROP(1, &p, CT_DROP_OVS_NETNS);
+	ovs_config->netns = 0;
+	ovs_ports[2].netns = here;
+	WANTS(1, &p, 2, &p);
+	ovs_config->netns = here + 1;
+	WANTS_DROP(1, &p, CT_DROP_OVS_DEVICE);
+}
+
 static void malformed_flows_drop(void **state)
 {
 	struct packet p = packet4(IPPROTO_UDP);
@@ -639,6 +664,7 @@ int main(int argc, char **argv)
 		TEST(a_port_has_its_share_of_upcalls),
 		TEST(a_full_ring_is_a_counted_drop),
 		TEST(nothing_gets_past_a_port_without_state),
+		TEST(the_namespace_is_compared),
 		TEST(malformed_flows_drop),
 		TEST(masks_of_one_port_cost_no_other),
 	};

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
+#include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
@@ -345,6 +346,23 @@ struct ovs_key ovs_key_of(const uint8_t *frame, size_t len, const struct __sk_bu
 	u = ovs_upcall_next();
 	assert_non_null(u);
 	return u->key;
+}
+
+int ovs_send_token(uint32_t token, const uint8_t *frame, size_t n)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = exec_ifindex};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), one = 1;
+	uint8_t buf[700] = {0};
+	ssize_t sent;
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &token, sizeof(token)), 0);
+	memcpy(buf + sizeof(struct virtio_net_hdr), frame, n);
+	n += sizeof(struct virtio_net_hdr);
+	sent = sendto(fd, buf, n, 0, (struct sockaddr *)&to, sizeof(to));
+	close(fd);
+	return sent == (ssize_t)n ? 0 : -1;
 }
 
 uint64_t ovs_stat_of(enum ovs_stat stat)
