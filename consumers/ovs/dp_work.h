@@ -39,6 +39,8 @@ struct ovs_work {
 	__u8 ct_done;  /* the packet has been translated in that zone */
 	__u8 pad[2];
 	struct ct_result ct;
+	__u32 token; /* mark of the packet while it is on its way there, and what to restore */
+	__u32 mark;
 	/* beyond this line nothing is handed to a copy */
 	__u32 copy_pc;
 	__u32 copy_end;

@@ -59,6 +59,8 @@ static __always_inline int ovs_tail(struct __sk_buff *skb, struct ovs_work *w, _
 			return ovs_drop(-CT_DROP_OVS_RECIRC);
 		w->tails = 0;
 		w->resume = prog + 1;
+		w->mark = skb->mark;
+		skb->mark = w->token = bpf_get_prandom_u32() | 1;
 		return bpf_redirect(cfg->exec_ifindex, 0);
 	}
 	bpf_tail_call(skb, &ovs_prog_v1, prog);
@@ -344,9 +346,11 @@ int ovs_execute(struct __sk_buff *skb)
 	if (skb->ifindex != cfg->exec_ifindex)
 		return ovs_drop(-CT_DROP_OVS_EXECUTE);
 	w = ovs_work_at(cpu, cpu->level);
-	if (w->resume) {
-		prog = w->resume - 1;
-		w->resume = 0;
+	prog = w->resume;
+	w->resume = 0; /* of a packet that was lost on its way, too */
+	if (prog && skb->mark == w->token) {
+		prog--;
+		skb->mark = w->mark;
 		bpf_tail_call(skb, &ovs_prog_v1, prog);
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	}

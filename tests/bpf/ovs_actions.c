@@ -368,6 +368,21 @@ static void recirculation_has_an_end(void **state)
 	assert_int_equal(ovs_stat_of(OVS_STAT_RECIRC), turns + OVS_RECIRC_MAX);
 }
 
+static void as_many_recirculations_as_are_allowed_arrive(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP), q = p;
+
+	(void)state;
+	q.ttl = 9;
+	OVS_ALL(1, 0, {.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}}, AGAIN(1),
+		OUT(3));
+	for (uint32_t i = 1; i < OVS_RECIRC_MAX; i++)
+		OVS_ALL(1, i, {.type = OVS_ACT_TRUNC, .len = 2000}, AGAIN(i + 1));
+	OVS_ALL(1, OVS_RECIRC_MAX, OUT(2));
+	WANTS(1, &p, 3, &q);
+	PEER_WANTS(2, &q);
+}
+
 static void a_clone_changes_its_copy_alone(void **state)
 {
 	struct packet p = plain(0, IPPROTO_UDP), q = p;
@@ -678,6 +693,7 @@ int main(int argc, char **argv)
 		TEST(recirculation_finds_another_flow),
 		TEST(recirculation_that_is_not_last_keeps_the_packet),
 		TEST(recirculation_has_an_end),
+		TEST(as_many_recirculations_as_are_allowed_arrive),
 		TEST(a_clone_changes_its_copy_alone),
 		TEST(copies_of_copies_have_an_end),
 		TEST(a_sample_takes_all_or_nothing_at_the_ends),
