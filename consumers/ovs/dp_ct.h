@@ -76,8 +76,9 @@ __noinline int ovs_ct_again(struct __sk_buff *skb)
 {
 	struct ovs_work *w = ovs_work();
 	struct ct_work *cw = ct_work();
+	__u32 label[4], error;
 	struct ct_tuple was;
-	__u32 label[4];
+	__u8 flags;
 
 	if (!w || !cw || !(w->key.ct_state & CT_STATE_TRK) || w->key.ct_zone != cw->pkt.tuple.zone)
 		return 0;
@@ -86,16 +87,25 @@ __noinline int ovs_ct_again(struct __sk_buff *skb)
 		return 1;
 	}
 	ct_peek(skb, &cw->pkt, &cw->res);
-	if (!cw->res.word && (w->key.ct_state & (CT_STATE_SNAT | CT_STATE_DNAT)) &&
-	    !(cw->pkt.flags & CT_PKT_ICMP_ERROR)) {
-		/* Translated before it went up: the other direction has this tuple. */
+	if (!cw->res.word && (w->key.ct_state & (CT_STATE_SNAT | CT_STATE_DNAT))) {
+		/* Translated before it went up: the other direction has this tuple, and what an
+		 * error quotes is found as a packet by itself. */
+		error = cw->pkt.flags & CT_PKT_ICMP_ERROR;
+		flags = cw->pkt.flags;
 		was = cw->pkt.tuple;
-		ct_tuple_invert(&cw->pkt.tuple, &was);
-		cw->pkt.flags ^= CT_PKT_ICMP_REPLY;
+		if (error) {
+			cw->pkt.tuple = cw->pkt.inner;
+			cw->pkt.tuple.zone = was.zone;
+			cw->pkt.flags = cw->pkt.inner_icmp_reply ? CT_PKT_ICMP_REPLY : 0;
+		} else {
+			ct_tuple_invert(&cw->pkt.tuple, &was);
+			cw->pkt.flags ^= CT_PKT_ICMP_REPLY;
+		}
 		ct_peek(skb, &cw->pkt, &cw->res);
-		cw->pkt.flags ^= CT_PKT_ICMP_REPLY;
+		cw->pkt.flags = flags;
 		cw->pkt.tuple = was;
 		cw->res.dir = !cw->res.dir;
+		cw->res.related = !!error;
 		cw->res.translate = 0;
 		w->ct_done = 1;
 	}

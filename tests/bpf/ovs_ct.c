@@ -386,6 +386,52 @@ static void a_translated_packet_comes_back_from_user_space(void **state)
 	memset(&ovs_actions[50], 0, 2 * sizeof(*ovs_actions));
 }
 
+/* The same of an ICMP error whose quoted packet has been translated back. */
+static void a_translated_error_comes_back_from_user_space(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ovs_action snat = CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_SRC,
+					    .family = six ? 6 : 4);
+		struct packet p = udp(six, 0), out = p;
+		struct packet e = {.src = M[six],
+				   .dst = E[six],
+				   .proto = ICMP_OF(six),
+				   .type = six ? 1 : 3,
+				   .code = six ? 4 : 3,
+				   .quote = &out};
+		const struct ovs_upcall *u;
+		struct ovs_flow *f = &ovs_flows[4];
+		struct ovs_key k;
+
+		ovs_reset(NULL);
+		set_addr(snat.ct.addr_min, E[six]);
+		set_addr(snat.ct.addr_max, E[six]);
+		OVS_ALL(1, 0, snat, OUT(2));
+		OVS_ALL(2, 0, CT(.flags = OVS_CT_NAT), AGAIN(9));
+		out.src = E[six];
+		WANTS(1, &p, 2, &out);
+		ovs_packet(2, &e);
+		u = ovs_upcall_next();
+		assert_non_null(u);
+		k = u->key;
+		assert_true(k.ct_state & S_REL);
+		ovs_actions[50] = (struct ovs_action)CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT);
+		ovs_actions[51] = (struct ovs_action)AGAIN(9);
+		f->key = k;
+		f->action[0] = 50;
+		f->action[1] = 51;
+		f->n_actions = 2;
+		f->live = 0xabcd00 | 4;
+		assert_int_equal(ovs_send_token(f->live, u->data, u->len), 0);
+		u = ovs_upcall_next();
+		assert_non_null(u);
+		assert_int_equal(u->key.ct_state, k.ct_state);
+		wants_orig(&u->key, six, &p);
+		memset(&ovs_actions[50], 0, 2 * sizeof(*ovs_actions));
+	}
+}
+
 /* The packet p in two fragments, with n bytes of payload in the first. Lengths of both. */
 static void cut_in_two(const struct packet *p, size_t n, uint8_t f[2][200], size_t len[2])
 {
@@ -497,6 +543,7 @@ int main(int argc, char **argv)
 		TEST(a_zone_at_its_limit_refuses),
 		TEST(a_timeout_policy_counts),
 		TEST(a_translated_packet_comes_back_from_user_space),
+		TEST(a_translated_error_comes_back_from_user_space),
 		TEST(fragments_wait_for_each_other),
 		TEST(fragments_recirculate_with_their_state),
 		TEST(fragments_without_the_execute_device_drop),
