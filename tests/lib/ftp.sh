@@ -22,16 +22,20 @@ serve_program()
 		LD_LIBRARY_PATH="$tree/usr/lib/x86_64-linux-gnu:$tree/lib/x86_64-linux-gnu" "$@"
 }
 
+FTP_ROOT=/mnt/ftp
+
 # What both servers have: a small file, and a large one
 ftp_files()
 {
-	[ -d "$TMP/ftp" ] && return
-	mkdir -p "$TMP/ftp/incoming" "$TMP/empty"
-	echo "the file behind the router" >"$TMP/ftp/small"
-	head -c "${FTP_LARGE:-100000000}" /dev/zero | noise >"$TMP/ftp/large"
-	chmod 755 "$TMP" "$TMP/ftp" "$TMP/empty"
-	chmod 777 "$TMP/ftp/incoming"
-	FTP_MD5=$(md5sum <"$TMP/ftp/large")
+	[ -d "$FTP_ROOT" ] && return
+	# Servers read it as nobody, to whom the suite's own directory is closed.
+	mount -t tmpfs -o mode=755 tmpfs /mnt || return
+	mkdir -p "$FTP_ROOT/incoming" "$TMP/empty"
+	echo "the file behind the router" >"$FTP_ROOT/small"
+	head -c "${FTP_LARGE:-100000000}" /dev/zero | noise >"$FTP_ROOT/large"
+	chmod 755 "$FTP_ROOT" "$TMP/empty"
+	chmod 777 "$FTP_ROOT/incoming"
+	FTP_MD5=$(md5sum <"$FTP_ROOT/large")
 }
 
 # serve_vsftpd NS [PORT]
@@ -39,7 +43,7 @@ serve_vsftpd()
 {
 	local port=${2:-21}
 	ftp_files
-	printf '%s\n' listen=NO listen_ipv6=YES listen_port="$port" background=NO anonymous_enable=YES anon_root="$TMP/ftp" \
+	printf '%s\n' listen=NO listen_ipv6=YES listen_port="$port" background=NO anonymous_enable=YES anon_root="$FTP_ROOT" \
 		no_anon_password=YES ftp_username=daemon secure_chroot_dir="$TMP/empty" seccomp_sandbox=NO write_enable=YES \
 		anon_upload_enable=YES anon_umask=022 max_clients=1000 pasv_promiscuous=NO >"$TMP/vsftpd.$port.conf"
 	serve_program "$1" vsftpd vsftpd "$TMP/vsftpd.$port.conf"
@@ -62,7 +66,7 @@ serve_proftpd()
 		ScoreboardFile $TMP/scoreboard.$port
 		PidFile $TMP/proftpd.$port.pid
 		DelayEngine off
-		<Anonymous $TMP/ftp>
+		<Anonymous $FTP_ROOT>
 		  User nobody
 		  Group nogroup
 		  UserAlias anonymous nobody

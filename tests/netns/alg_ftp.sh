@@ -58,7 +58,7 @@ lftp_gets()
 	rm -f "$TMP/l"
 	program "$C" lftp timeout 20 lftp -e \
 		"set net:max-retries 2; set net:timeout 8; set ftp:passive-mode $1; ls; get small -o $TMP/l; bye" "ftp://$S4:$2" &&
-		cmp "$TMP/l" "$TMP/ftp/small"
+		cmp "$TMP/l" "$FTP_ROOT/small"
 }
 
 # An active transfer is what a passive one of lftp would hide
@@ -70,7 +70,7 @@ lftp_fetches()
 tnftp_fetches()
 {
 	rm -f "$TMP/t4"
-	program "$C" tnftp timeout 20 tnftp -A -o "$TMP/t4" "ftp://$S4/small" && cmp "$TMP/t4" "$TMP/ftp/small"
+	program "$C" tnftp timeout 20 tnftp -A -o "$TMP/t4" "ftp://$S4/small" && cmp "$TMP/t4" "$FTP_ROOT/small"
 }
 
 # The server is behind the router: it names its own address, the client must be told ours
@@ -204,8 +204,8 @@ a_large_file_is_whole()
 
 an_upload_is_whole()
 {
-	on "$C" curl -sS --max-time 60 -P - -T "$TMP/ftp/large" "ftp://$S4/incoming/up" &&
-		[ "$(md5sum <"$TMP/ftp/incoming/up")" = "$FTP_MD5" ]
+	on "$C" curl -sS --max-time 60 -P - -T "$FTP_ROOT/large" "ftp://$S4/incoming/up" &&
+		[ "$(md5sum <"$FTP_ROOT/incoming/up")" = "$FTP_MD5" ]
 }
 
 # ctd is killed with a transfer under way and with a line in hand that it has told the client
