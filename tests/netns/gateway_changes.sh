@@ -1,7 +1,7 @@
 #!/bin/bash
 # beside: yes
-# What changes on the router, a route, a neighbour, an MTU, a link, an address, holds for the next
-# packet of a connection that is redirected since long, and of a new one.
+# What changes on the router, a route, a neighbour, an MTU, a link, holds for the next packet of a
+# connection that is redirected since long; another address for those that begin.
 #
 #   client ── lan0 router wan0 ── s0 server        (tests/lib/netns.sh: addresses)
 #   10.0.0.2        │     wan1 ── s1 server
@@ -125,17 +125,20 @@ link_goes()
 {
 	packet 4 && packet 6 && on "$R" ip link set wan1 down && by s0 packet 4 && by s0 packet 6
 }
-# Whoever begins after the change has the new address; that of a connection is for its life.
-address_changes()
+# has FAMILY ADDRESS : whoever begins now comes from there
+has()
 {
 	local got
+	got=$(echo_from "$C" udp "$(target "$1")" 7000)
+	[[ $got == *"$2 "* ]] || { echo "IPv$1: $got"; return 1; }
+}
+# Rules with (wan0) are compiled anew for it, which takes ctd some tens of milliseconds.
+address_changes()
+{
 	on "$R" sysctl -qw net.ipv4.conf.wan0.promote_secondaries=1
 	on "$R" ip addr add 203.0.113.77/24 dev wan0 && on "$R" ip addr del "$RW4/24" dev wan0 || return
 	on "$R" ip addr add 2001:db8:2::77/64 dev wan0 nodad && on "$R" ip addr del "$RW6/64" dev wan0 || return
-	got=$(echo_from "$C" udp "$D4" 7000)
-	[[ $got == *203.0.113.77* ]] || { echo "IPv4: $got"; return 1; }
-	got=$(echo_from "$C" udp "$D6" 7000)
-	[[ $got == *2001:db8:2::77* ]] || { echo "IPv6: $got"; return 1; }
+	poll_until 20 has 4 203.0.113.77 && poll_until 20 has 6 2001:db8:2::77
 }
 
 for f in 4 6; do
@@ -156,6 +159,6 @@ t again_the_other_route_v6 route 6 2001:db8:3::2
 on "$R" ip route add $D4 via $S4 metric 3000
 on "$R" ip -6 route add $D6 via $S6 metric 3000
 t next_packet_avoids_the_link_that_is_down link_goes
-t next_connection_has_the_new_address address_changes
+t new_connections_have_the_new_address address_changes
 t table_is_consistent ctctl check
 finish
