@@ -24,7 +24,7 @@ bulk()
 {
 	for _ in 1 2 3 4 5; do
 		on "$1" timeout 60 iperf3 -c "${@:2}" -n 10M >"$TMP/iperf" 2>&1 && return
-		grep -q 'unable to receive control message' "$TMP/iperf" || break
+		grep -qE 'unable to (receive control message|connect to server): Connection reset' "$TMP/iperf" || break
 		sleep 0.2
 	done
 	cat "$TMP/iperf"

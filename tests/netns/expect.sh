@@ -121,7 +121,9 @@ t it_is_deleted_and_both_events_are_told goes
 summed()
 {
 	kill "$our_events" "$events"
-	poll_until 10 grep -q "2 expectation events have been shown" "$TMP/our.events.err"
+	poll_until 10 grep -q "2 expectation events have been shown" "$TMP/our.events.err" && return
+	cat "$TMP/our.events" "$TMP/our.events.err"
+	return 1
 }
 t events_end_with_their_number summed
 
