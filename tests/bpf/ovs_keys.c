@@ -402,7 +402,7 @@ static void a_mask_of_each_field_counts(void **state)
 
 			memset(&mask, 0, sizeof(mask));
 			((uint8_t *)&mask)[field[i].off + byte] = 0xff;
-			ovs_reset(NULL);
+			ovs_flush();
 			((uint8_t *)&other)[field[i].off + byte] ^= 0x10;
 			ovs_flow_put(other, mask, &to2, 1);
 			assert_int_equal(ovs_packet(1, &p).ifindex, 0);

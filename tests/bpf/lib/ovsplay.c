@@ -174,7 +174,7 @@ static void drain(void)
 			;
 }
 
-int ovs_reset(void **state)
+void ovs_flush(void)
 {
 	struct ovs_match m;
 	unsigned int i;
@@ -193,6 +193,11 @@ int ovs_reset(void **state)
 	set_ports();
 	drain();
 	ovs_ports[1].sent = ovs_ports[1].done = 0;
+}
+
+int ovs_reset(void **state)
+{
+	ovs_flush();
 	return reset(state);
 }
 

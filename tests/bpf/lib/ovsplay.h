@@ -25,6 +25,8 @@ extern int ovs_match_fd;
 int ovs_up(void **state);
 int ovs_down(void **state);
 int ovs_reset(void **state);
+/* The same in the middle of a test; connections stay. */
+void ovs_flush(void);
 
 /* Opens a flow whose key and mask are as they are but for in_port and recirc_id, which
  * always count. Its slot. */
