@@ -264,6 +264,10 @@ struct alg_conn *alg_conn_get(struct ctd *d, const struct alg_packet *p)
 	for (c = *chain_of(d->alg, &p->conn); c; c = c->next)
 		if (!memcmp(&c->key, &p->conn, sizeof(c->key)))
 			return c;
+	if (d->alg->stats.conns >= ALG_CONNS) {
+		d->alg->stats.refused++;
+		return NULL;
+	}
 	c = conn_new(d, &p->conn);
 	if (!c)
 		return NULL;

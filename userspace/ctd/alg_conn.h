@@ -79,6 +79,7 @@ struct alg {
 	bool no_memory;
 };
 #define ALG_CHAINS 4096
+#define ALG_CONNS  8192 /* about 20 KB each: payload of one more is not taken */
 
 /* alg_conn.c: of this packet; made if it is the first. NULL: its record is gone, or no memory. */
 struct alg_conn *alg_conn_get(struct ctd *d, const struct alg_packet *p);
