@@ -23,8 +23,8 @@ ovs_host()
 		echo "skip ovs: no openvswitch-source: $(tail -n 1 "$TMP/host.err")"
 		exit 0
 	}
-	# Two suites may come here at once.
-	flock "$O/.ovs-lock" make -s O="$O" OVS_TREE="$OVS_TREE" ovs-vswitchd >"$TMP/make.ovs" 2>&1 || {
+	# Two suites may come here at once. O as `make` has it: dependencies are kept by name.
+	flock "$O/.ovs-lock" make -s O="${O#"$PWD"/}" OVS_TREE="$OVS_TREE" ovs-vswitchd >"$TMP/make.ovs" 2>&1 || {
 		echo "FAIL ovs_builds: $(grep -m 1 error "$TMP/make.ovs")"
 		exit 1
 	}
