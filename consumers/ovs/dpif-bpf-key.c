@@ -280,6 +280,13 @@ static bool readable(enum odp_key_fitness fitness, ovs_be16 dl_type)
 		(eth_type_mpls(dl_type) || dl_type == htons(ETH_TYPE_NSH)));
 }
 
+/* Does the key say more of such a header than that there is one? */
+static bool says_header(const struct nlattr *key, size_t len)
+{
+	return nl_attr_find__(key, len, OVS_KEY_ATTR_MPLS) ||
+	       nl_attr_find__(key, len, OVS_KEY_ATTR_NSH);
+}
+
 /* too_little: the key said nothing of such a header, so its mask cannot either. */
 static int parse_mask(const struct nlattr *mask, size_t len, const struct flow *flow,
 		      bool too_little, struct flow_wildcards *wc)
@@ -310,7 +317,7 @@ int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct n
 
 	fitness = odp_flow_key_to_flow(key, key_len, &flow, NULL);
 	if (!readable(fitness, flow.dl_type) ||
-	    parse_mask(mask, mask_len, &flow, fitness == ODP_FIT_TOO_LITTLE, &wc) ||
+	    parse_mask(mask, mask_len, &flow, !says_header(key, key_len), &wc) ||
 	    flow.packet_type != htonl(PT_ETH))
 		return EINVAL;
 	from_flow(m, &wc.masks, &flow, true);
