@@ -119,7 +119,9 @@ on_trial()
 {
 	ctctl fw table add blocked 192.0.2.1 && ctctl fw table add friends 192.0.2.9 &&
 		ctctl fw load --confirm 2 "$TMP/without.conf" && poll_until 20 ctctl fw table show blocked || return
-	table_is 192.0.2.1 && ctctl fw table show friends | grep -q '192.0.2.9 *hand' || { ctctl fw table show friends; return 1; }
+	table_is 192.0.2.1 || return
+	ctctl fw table show friends
+	ctctl fw table show friends | grep -q '192.0.2.9 *hand' || return
 	ctctl fw load --confirm 60 "$TMP/without.conf" && ctctl fw confirm && load && table_is &&
 		fails grep -q 192.0.2.9 <(ctctl fw table show friends)
 }
