@@ -1,8 +1,10 @@
 #!/bin/bash
 # A phone (baresip) behind NAT registers at a proxy (kamailio) and calls through it; sipp answers
-# behind the proxy and echoes the media. UDP, then TCP.
+# behind the proxy and echoes the media. Then it calls another phone of its own network, which
+# registered there too. UDP, then TCP.
 #
-#   client ── lan0 router wan0 ── server        (tests/lib/netns.sh: addresses)
+#   client ──┬── lan0 router wan0 ── server     (tests/lib/netns.sh: addresses)
+#   other ───┘   (the client is their switch)
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
@@ -11,6 +13,19 @@
 need jq tcpdump
 
 net_router
+D=$T-d D4=10.0.0.3
+net_ns "$D"
+on "$C" ip link add lan type bridge
+on "$C" ip link set lan address "$(on "$C" cat /sys/class/net/c0/address)"
+net_link "$C" c1 "$D" d0
+on "$C" ip addr flush dev c0
+on "$C" ip link set c0 master lan
+on "$C" ip link set c1 master lan
+on "$C" ip link set lan up
+net_addr "$C" lan $C4/24
+net_addr "$D" d0 $D4/24
+on "$C" ip route add default via $RL4
+on "$D" ip route add default via $RL4
 proxy=$(fetch_closure kamailio) && phone=$(fetch_closure baresip-core) || exit 1
 start_ctd "$R" "$(config phone <<-END
 	set default deny
@@ -43,60 +58,93 @@ kamailio_config()
 			if (is_method("REGISTER")) { save("location"); exit; }
 			if (has_totag()) { loose_route(); t_relay(); exit; }
 			record_route();
+			if (lookup("location")) { t_relay(); exit; }
 			\$du = "sip:$S4:5080;transport=$1";
 			t_relay();
 		}
 	END
 }
-baresip_config()
+# phone NS ADDRESS USER TRANSPORT ARG... : one that answers, in the background; what it says is in $TMP/USER.log
+phone()
 {
-	mkdir -p "$TMP/phone"
-	printf '%s\n' "module_path $phone/usr/lib/baresip/modules" "sip_listen $C4:5060" \
+	local ns=$1 addr=$2 user=$3 transport=$4
+	shift 4
+	mkdir -p "$TMP/$user"
+	printf '%s\n' "module_path $phone/usr/lib/baresip/modules" "sip_listen $addr:5060" \
 		"module g711.so" "module auresamp.so" "module ausine.so" "module aubridge.so" "module account.so" "module menu.so" \
-		"ausrc_srate 48000" "ausrc_channels 2" "audio_source ausine,440" "audio_player aubridge,x" "audio_alert aubridge,x" >"$TMP/phone/config"
-	echo "<sip:alice@$S4;transport=$1>;regint=60;auth_pass=x" >"$TMP/phone/accounts"
+		"ausrc_srate 48000" "ausrc_channels 2" "audio_source ausine,440" "audio_player aubridge,x" "audio_alert aubridge,x" >"$TMP/$user/config"
+	echo "<sip:$user@$S4;transport=$transport>;regint=60;auth_pass=x;answermode=auto" >"$TMP/$user/accounts"
+	nsenter --net="/run/netns/$ns" -- env HOME="$TMP" PATH="$phone/usr/bin:$PATH" \
+		LD_LIBRARY_PATH="$phone/usr/lib/x86_64-linux-gnu:$phone/lib/x86_64-linux-gnu" \
+		baresip -f "$TMP/$user" "$@" >"$TMP/$user.log" 2>&1 </dev/null &
+	PHONES+=($!)
 }
+registered()
+{
+	grep -q "200 OK" "$TMP/$1.log" || { tail -n 30 "$TMP/$1.log"; echo "$1 is not registered"; return 1; }
+}
+# hears NS DEV FILTER... : counts what arrives (packets)
 hears()
 {
 	local ns=$1 dev=$2
 	shift 2
-	on "$ns" tcpdump -Qin -nni "$dev" --immediate-mode -w "$TMP/$dev.pcap" "$@" >"$TMP/$dev.err" 2>&1 &
-	HEARING+=($!)
-	poll_until 10 grep -q listening "$TMP/$dev.err"
+	serve "$ns" tcpdump -U -Qin -nni "$dev" --immediate-mode -w "$TMP/$dev.pcap" "$@"
+	HEARING+=("${PIDS[-1]}")
+	poll_until 10 grep -q listening "$TMP/serve.$((${#PIDS[@]} - 1))"
 }
 packets()
 {
 	tcpdump -nnr "$TMP/$1.pcap" 2>/dev/null | wc -l
 }
+# heard DEV DEV : two seconds of media at both
 heard()
 {
-	echo "client heard $(packets c0) packets, server $(packets s0)"
-	[ "$(packets c0)" -ge 100 ] && [ "$(packets s0)" -ge 100 ]
+	echo "$1 heard $(packets "$1") packets, $2 $(packets "$2")"
+	[ "$(packets "$1")" -ge 100 ] && [ "$(packets "$2")" -ge 100 ]
 }
-
+# BYE went by the proxy: what was expected has ended, but for the registrations.
 media_is_over()
 {
 	[ "$(ctctl -j flow list -p udp --dport 7000 -u EXPECTED | jq length)" = 0 ] &&
 		[ "$(ctctl -j expect list | jq '[.[] | select(.class > 1)] | length')" = 0 ]
 }
+# hangs_up PHONE : of its own accord
+hangs_up()
+{
+	kill "$1"
+	wait "$1" 2>/dev/null
+	poll_until 10 media_is_over
+}
 
-# calls TRANSPORT : registers, then talks for some seconds
+# calls TRANSPORT : one outside, for some seconds
 calls()
 {
 	local ret=0
-	HEARING=()
-	baresip_config "$1"
-	hears "$C" c0 udp and src "$S4" and src port 7000
+	HEARING=() PHONES=()
+	hears "$C" lan udp and src "$S4" and src port 7000
 	hears "$S" s0 udp and src "$RW4" and dst port 7000
-	on "$C" timeout -k 5 6 env HOME="$TMP" PATH="$phone/usr/bin:$PATH" \
-		LD_LIBRARY_PATH="$phone/usr/lib/x86_64-linux-gnu:$phone/lib/x86_64-linux-gnu" \
-		baresip -f "$TMP/phone" -e "/dial sip:echo@$S4" >"$TMP/baresip.log" 2>&1 </dev/null
-	sleep 0.3
+	phone "$C" "$C4" alice "$1" -e "/dial sip:echo@$S4"
+	poll_until 20 heard lan s0 || ret=1
+	registered alice || ret=1
+	hangs_up "${PHONES[0]}" || ret=1
 	kill "${HEARING[@]}"
-	# BYE went by the proxy: what was expected has ended, but for the registration.
-	poll_until 10 media_is_over || ret=1
-	heard || { ret=1; tail -n 30 "$TMP/baresip.log"; }
-	grep -q "200 OK" "$TMP/baresip.log" || { echo "not registered"; ret=1; }
+	return "$ret"
+}
+# calls_inside TRANSPORT : both know each other by the proxy only, and media goes straight
+calls_inside()
+{
+	local ret=0
+	HEARING=() PHONES=()
+	phone "$D" "$D4" bob "$1"
+	poll_until 20 registered bob || return
+	hears "$C" lan udp and src "$D4"
+	hears "$D" d0 udp and src "$C4"
+	phone "$C" "$C4" alice "$1" -e "/dial sip:bob@$S4"
+	poll_until 20 heard lan d0 || { ret=1; tail -n 20 "$TMP/alice.log" "$TMP/bob.log"; }
+	[ "$(ctctl -j expect list | jq '[.[] | select(.class > 1)] | length')" -ge 2 ] || { echo "nothing was expected"; ret=1; }
+	hangs_up "${PHONES[1]}" || ret=1
+	grep -q "terminated" "$TMP/bob.log" || { tail "$TMP/bob.log"; echo "bob heard of no end"; ret=1; }
+	kill "${HEARING[@]}" "${PHONES[0]}"
 	return "$ret"
 }
 
@@ -108,6 +156,7 @@ for proto in udp tcp; do
 	poll_until 20 listening "$S" 5060 ${proto:0:1}
 	poll_until 20 listening "$S" 5080 ${proto:0:1}
 	t phone_calls_through_a_proxy_over_$proto calls $proto
+	t phones_behind_one_nat_call_each_other_over_$proto calls_inside $proto
 	kill "${PIDS[-1]}" "${PIDS[-2]}"
 done
 t tables_are_whole ctctl check
