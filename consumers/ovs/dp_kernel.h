@@ -12,8 +12,6 @@
  * What __sk_buff does not show: the packet's namespace, its checksum state, the kind of
  * GSO. Read from the sk_buff that it stands for, by the kernel's own BTF.
  */
-#define OVS_NETNS_HELPER (6 << 16 | 18 << 8) /* seen to be allowed to TC programs */
-
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct net {
 	__u64 net_cookie;
@@ -37,17 +35,20 @@ struct sk_buff {
 };
 #pragma clang attribute pop
 
-extern int LINUX_KERNEL_VERSION __kconfig;
+/* Linux 6.2; a call that no kernel function answers is not reached and not verified. */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
-/* Cookie of the namespace in which the packet is now. Reading it takes 120 ns where the
- * helper is not to be had; what cannot be reached for the version is not verified. */
+/* Cookie of the namespace in which the packet is now: its device's. (bpf_get_netns_cookie()
+ * asks the packet's socket, and says the first namespace where there is none.) Before
+ * Linux 6.2 the three reads take 120 ns. */
 static __always_inline __u64 ovs_netns(struct __sk_buff *ctx)
 {
 	struct sk_buff *skb = (void *)ctx;
 
-	if (LINUX_KERNEL_VERSION >= OVS_NETNS_HELPER)
-		return bpf_get_netns_cookie(ctx);
-	return BPF_CORE_READ(skb, dev, nd_net.net, net_cookie);
+	if (!bpf_cast_to_kern_ctx)
+		return BPF_CORE_READ(skb, dev, nd_net.net, net_cookie);
+	skb = bpf_cast_to_kern_ctx(ctx);
+	return skb->dev->nd_net.net->net_cookie;
 }
 
 /* Checksum state and GSO of the packet, as the record carries them. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,10 @@
 #include "consumers/ovs/ovs_tc.skel.h"
 
 VLOG_DEFINE_THIS_MODULE(dpif_bpf);
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 #define QUOTA (OVS_RING_BYTES / 8) /* of a ring, that one port may have filled */
 
@@ -105,19 +110,35 @@ static void unmap_arrays(struct dp_bpf *dp)
 	unmap_array(dp, "ovs_meter_v1", dp->meter);
 }
 
+static uint64_t netns_cookie(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	if (fd >= 0) {
+		getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len);
+		close(fd);
+	}
+	return cookie;
+}
+
 /* The version last: the programs do nothing before. */
 static int set_config(struct dp_bpf *dp)
 {
 	struct ovs_config *c = dp->config;
+	uint64_t netns = netns_cookie();
 
 	if (c->abi_version && c->abi_version != OVS_ABI_VERSION) {
 		VLOG_ERR("%s: the pinned maps have version %u, this vswitchd has %d", dp->name,
 			 c->abi_version, OVS_ABI_VERSION);
 		return EPROTO;
 	}
-	/* Not to be compared: no port of ours leaves the namespace, and what the helper says of a
-	 * packet without a socket is the first namespace's. */
-	c->netns = 0;
+	if (c->abi_version && c->netns && c->netns != netns) {
+		VLOG_ERR("%s: its ports are in another network namespace", dp->name);
+		return EXDEV;
+	}
+	c->netns = netns;
 	c->upcall_quota = QUOTA;
 	return 0;
 }

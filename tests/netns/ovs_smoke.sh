@@ -93,6 +93,46 @@ vanished_device_is_noticed()
 		ping_once "$A" 10.1.1.2
 }
 
+# frames NUMBER : broadcasts into col1, always the same
+frames()
+{
+	/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("col1", 0))
+for _ in range(int(sys.argv[1])):
+    s.send(b"\xff" * 6 + b"\x02\0\0\0\0\x07" + b"\x88\xb5" + bytes(50))' "$1"
+}
+received()
+{
+	on "$T-x" cat /proc/net/dev | awk '$1 == "trap1:" { print $3 }'
+}
+# A port's device in another namespace, where a stranger has the number of another port's, and nobody
+# to notice: a redirect by number would be the stranger's.
+moved_port_reaches_no_stranger()
+{
+	local before
+	ip link add col0 type veth peer name col1 && ip link set col0 up && ip link set col1 up && vsctl add-port br0 col0 && net_ns "$T-x" || return
+	on "$T-x" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+	on "$T-x" ip link add trap0 index "$(cat "/sys/class/net/$A/ifindex")" type veth peer name trap1 &&
+		on "$T-x" ip link set trap0 up && on "$T-x" ip link set trap1 up || return
+	poll_until 10 flow_of_frames || return
+	ovs_kill && ip link set col0 netns "$T-x" && on "$T-x" ip link set col0 up || return
+	before=$(device_drops)
+	frames 10
+	[ "$(received)" = 0 ] || { echo "$(received) frames came to a stranger"; return 1; }
+	[ "$(device_drops)" -ge $((before + 10)) ] || { echo "dropped: $before, then $(device_drops)"; return 1; }
+	ovs_vswitchd && vsctl del-port br0 col0 && ip netns del "$T-x" && ping_once "$A" 10.1.1.2
+}
+flow_of_frames()
+{
+	frames 2 && flows_of 'eth_type(0x88b5)'
+}
+device_drops()
+{
+	"$CTCTL" --instance ovs-bpf stats | awk '$1 == "ovs_device" { print $2; n = 1 } END { if (!n) print 0 }'
+}
+
 # TCP with segments to be cut and checksums to be completed, as it comes from a sender with all
 # offloads, must survive the ways up and down: flows are taken away under it. The device it leaves by does nothing for it.
 offloads_survive_upcalls()
@@ -190,6 +230,7 @@ t address_of_a_port_does_not_answer port_address_is_silent
 t internal_port_is_the_hosts internal_port_works
 t internal_port_moves_to_a_namespace internal_port_moves
 t vanished_device_is_noticed vanished_device_is_noticed
+t moved_port_reaches_no_stranger moved_port_reaches_no_stranger
 t offloads_survive_upcalls offloads_survive_upcalls
 t ct_commit_nat_pipeline_passes nat_pipeline_passes
 t connection_is_listed_by_dpctl_and_ctctl nat_is_in_the_table
