@@ -63,9 +63,10 @@ enum alg_helper {
 	X(STALE, "stale", PASS, "SIP: CSeq lower than one already seen")                           \
 	X(CHANGED, "changed", PASS, "SIP: a repeated message with another content")                \
 	X(AMBIGUOUS, "ambiguous", PASS, "two readings: two addresses in a 227, two SDP parts")     \
-	X(NO_PORT, "no_port", PASS, "no external port was to be had")                              \
+	X(NO_PORT, "no_port", PASS, "no external port, or no room to expect what comes to it")     \
 	X(FLOOD, "flood", PASS, "more calls, streams or registrations than a session may hold")    \
-	X(EDITS, "edits", PASS, "more edits than one message may need")
+	X(EDITS, "edits", PASS, "more edits than one message may need")                            \
+	X(NO_ROOM, "no_room", PASS, "what is agreed upon cannot be expected: limit, or another's")
 
 enum alg_reason {
 #define X(name, text, what, meaning) ALG_R_##name,

@@ -16,7 +16,7 @@ net_router
 D=$T-d D4=10.0.0.3
 net_ns "$D"
 on "$C" ip link add lan type bridge
-on "$C" ip link set lan address "$(on "$C" cat /sys/class/net/c0/address)"
+on "$C" ip link set lan address "$(on "$C" ip -j link show c0 | jq -r '.[0].address')"
 net_link "$C" c1 "$D" d0
 on "$C" ip addr flush dev c0
 on "$C" ip link set c0 master lan
@@ -145,6 +145,7 @@ calls_inside()
 	hangs_up "${PHONES[1]}" || ret=1
 	grep -q "terminated" "$TMP/bob.log" || { tail "$TMP/bob.log"; echo "bob heard of no end"; ret=1; }
 	kill "${HEARING[@]}" "${PHONES[0]}"
+	wait "${PHONES[0]}" 2>/dev/null # the next one has the same port
 	return "$ret"
 }
 

@@ -104,20 +104,25 @@ used()
 }
 # An offer that nobody answers sets ports aside, so that it can be passed on; it opens nothing.
 # They go back with the connection that it came by.
+# offers PORT : the client says INVITE from it, once
+offers()
+{
+	on "$C" /usr/bin/python3 - "$C4" "$S4" "$1" <<-'END'
+		import socket, sys
+		me, peer, port = sys.argv[1:]
+		sdp = f"v=0\r\no=a 1 1 IN IP4 {me}\r\ns=-\r\nc=IN IP4 {me}\r\nt=0 0\r\nm=audio 30000 RTP/AVP 8\r\n"
+		text = (f"INVITE sip:b@{peer} SIP/2.0\r\nVia: SIP/2.0/UDP {me}:{port};branch=z9hG4bKx;rport\r\nMax-Forwards: 70\r\n"
+		        f"From: <sip:a@{me}>;tag=1\r\nTo: <sip:b@{peer}>\r\nCall-ID: alone{port}@{me}\r\nCSeq: 1 INVITE\r\n"
+		        f"Contact: <sip:a@{me}:{port}>\r\nContent-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}")
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.bind((me, int(port)))
+		s.sendto(text.encode(), (peer, 5060))
+	END
+}
 offer_alone()
 {
 	poll_until 20 ports_are 0 || return # of the calls before
-	on "$C" /usr/bin/python3 - "$C4" "$S4" <<-'END'
-		import socket, sys
-		me, peer = sys.argv[1:]
-		sdp = f"v=0\r\no=a 1 1 IN IP4 {me}\r\ns=-\r\nc=IN IP4 {me}\r\nt=0 0\r\nm=audio 30000 RTP/AVP 8\r\n"
-		text = (f"INVITE sip:b@{peer} SIP/2.0\r\nVia: SIP/2.0/UDP {me}:5091;branch=z9hG4bKx;rport\r\nMax-Forwards: 70\r\n"
-		        f"From: <sip:a@{me}>;tag=1\r\nTo: <sip:b@{peer}>\r\nCall-ID: alone@{me}\r\nCSeq: 1 INVITE\r\n"
-		        f"Contact: <sip:a@{me}:5091>\r\nContent-Type: application/sdp\r\nContent-Length: {len(sdp)}\r\n\r\n{sdp}")
-		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-		s.bind((me, 5091))
-		s.sendto(text.encode(), (peer, 5060))
-	END
+	offers 5091
 	poll_until 5 ports_are 2 || return
 	left_none || { ctctl -L expect; return 1; }
 	ctctl -D -p udp --orig-port-src 5091 >/dev/null 2>&1 || return
@@ -128,6 +133,41 @@ ports_are()
 	[ "$(used exp-ports)" = "$1" ] || { echo "$(used exp-ports) ports, not $1"; return 1; }
 }
 t an_offer_without_answer_opens_nothing_and_its_ports_go_back offer_alone
+
+# hears_offer PORT : what the server gets of it
+hears_offer()
+{
+	on "$S" timeout 10 /usr/bin/python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('$S4', 5060))
+print(s.recv(4000).decode())" >"$TMP/offer" 2>&1 &
+	poll_until 10 listening "$S" 5060 u || return
+	offers "$1"
+	wait $! || return
+	cat "$TMP/offer"
+	grep -q "^Contact: <sip:a@$RW4:" "$TMP/offer"
+}
+# An audio stream needs four expectations. Where they find no room, the other side is not told
+# of a port to which nothing could come.
+no_room()
+{
+	local before
+	before=$(counter expect_refused)
+	ctctl expect limit 3 || return
+	hears_offer 5092 || return
+	grep -q "^c=IN IP4 $C4" "$TMP/offer" && grep -q "^m=audio 30000 " "$TMP/offer" || return
+	ports_are 0 && [ "$(counter expect_refused)" = $((before + 1)) ] || return
+	ctctl expect limit 4 || return
+	hears_offer 5093 || return
+	grep -q "^c=IN IP4 $RW4" "$TMP/offer" && ports_are 2 || return
+	# Another's offer: the four are promised.
+	hears_offer 5094 || return
+	grep -q "^c=IN IP4 $C4" "$TMP/offer" && ports_are 2 || return
+	grep -q "reason=no_port" "$CTD_LOG" || return
+	ctctl expect limit 4096 && ctctl -D -p udp --orig-port-src 5093 >/dev/null 2>&1 && poll_until 20 ports_are 0
+}
+t nothing_is_announced_that_has_no_room no_room
 
 # A registration: what the registrar is told is ours, and from its address calls come in.
 external_port()

@@ -111,6 +111,6 @@ void alg_io_send(struct alg_conn *c, int dir, const struct alg_headers *h, const
 /* alg_expect.c: what parsers ask and say. */
 void alg_master_of(struct alg_conn *c); /* once its session is there */
 void alg_ops_of(struct alg_conn *c, struct alg_ops *ops);
-void alg_expect_events(struct alg_conn *c, const struct alg_out *out);
+void alg_expect_events(struct alg_conn *c, struct alg_out *out);
 
 #endif

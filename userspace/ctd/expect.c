@@ -148,20 +148,28 @@ bool expect_refers(const struct ctd *d, const struct ct_xport_key *k)
 	return false;
 }
 
-/* May this master have one more? */
-static int admit(struct ctd *d, const struct ct_label_key *master)
+/* How many may yet name a port that is set aside: RTP comes to it and leaves by it. */
+static unsigned int named_by(uint8_t proto)
+{
+	return proto == IPPROTO_UDP ? 2 : 1;
+}
+
+/* May this master have so many more? Room for what ports set aside are meant for is taken. */
+static int admit(struct ctd *d, const struct ct_label_key *master, unsigned int more)
 {
 	struct expect *e = d->expect;
 	struct ct_expect_state *st = state(d);
-	unsigned int i, n = 0;
+	unsigned int i, n = more, all = more + e->n;
 	int ret = 0;
 
 	for (i = 0; i < e->n; i++)
 		n += same_conn(&e->v[i].x.master, master);
-	if (n >= st->master_limit) {
+	n += expect_ports_promised(d, master, named_by);
+	all += expect_ports_promised(d, NULL, named_by);
+	if (n > st->master_limit) {
 		st->refused_master++;
 		ret = -EMLINK;
-	} else if (e->n >= st->limit || e->n >= CT_EXPECT_MAX) {
+	} else if (all > st->limit || all > CT_EXPECT_MAX) {
 		st->refused++;
 		ret = -ENOSPC;
 	}
@@ -184,7 +192,7 @@ int expect_put(struct ctd *d, const struct ct_tuple *key, const struct ct_expect
 		return -EEXIST;
 	if (old)
 		drop(d, old);
-	ret = admit(d, &x->master);
+	ret = admit(d, &x->master, 1);
 	if (ret)
 		return ret;
 	if (!++e->gen)
@@ -277,6 +285,7 @@ int expect_add(struct ctd *d, const struct expect_master *m, const struct alg_ex
 		.dir = x->dir,
 	};
 	uint32_t hz = d->core.pins.settings->hz;
+	const struct entry *old;
 	int ret = judge(x);
 
 	if (!ret && !expect_alive(d, &m->conn))
@@ -287,7 +296,11 @@ int expect_add(struct ctd *d, const struct expect_master *m, const struct alg_ex
 		bpfct_now(&d->core.pins) + (uint32_t)(((uint64_t)x->timeout_s * hz + 31) / 32);
 	take_port(d, x, &new);
 	ret = expect_put(d, &x->tuple, &new);
-	return ret == -EEXIST ? -EBUSY : ret;
+	if (ret != -EEXIST)
+		return ret;
+	/* Both parties of a call behind one NAT announce the same: it stands once. */
+	old = find(d->expect, &x->tuple);
+	return old && !memcmp(&old->x.nat, &x->nat, sizeof(x->nat)) ? 0 : -EBUSY;
 }
 
 int expect_del(struct ctd *d, const struct ct_tuple *key)
@@ -419,6 +432,9 @@ static uint16_t op_port(void *arg, const __be32 addr[4], uint8_t family, uint8_t
 	struct expect_ops *ctx = arg;
 	struct ct_xport_key k = port_key(addr, family, proto, 0);
 
+	/* The other side is told this port: only if what comes to it can be expected then. */
+	if (admit(ctx->d, &ctx->m->conn, (pair ? 2 : 1) * named_by(proto)))
+		return 0;
 	return expect_port_take(ctx->d, ctx->m, inside_of(ctx->m, addr), &k, wish, pair);
 }
 

@@ -31,8 +31,8 @@ void expect_stop(struct ctd *d);
  * Enters an expectation: afterwards a packet can match it. One of the same tuple and
  * master is replaced. Its external port, if expect_port() gave it, belongs to the
  * expectation's group from now on. 0; -EINVAL: port under 1024, or tuples that do not
- * go together; -EBUSY: another master expects this tuple; -ENOSPC, -EMLINK: limit in all,
- * limit of this master; -ENOENT: the master has ended.
+ * go together; -EBUSY: another master expects this tuple and translates it otherwise; -ENOSPC,
+ * -EMLINK: limit in all, limit of this master; -ENOENT: the master has ended.
  */
 int expect_add(struct ctd *d, const struct expect_master *m, const struct alg_expect *x);
 

@@ -304,6 +304,22 @@ uint16_t expect_port_take(struct ctd *d, const struct expect_master *m, const __
 	return 0;
 }
 
+unsigned int expect_ports_promised(const struct ctd *d, const struct ct_label_key *master,
+				   unsigned int (*of)(uint8_t proto))
+{
+	const struct expect_ports *p = d->expect_ports;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < p->n; i++) {
+		const struct ct_xport *x = &p->v[i].x;
+
+		if (x->held && !x->group &&
+		    (!master || !memcmp(&x->master, master, sizeof(*master))))
+			n += of(p->v[i].key.proto);
+	}
+	return n;
+}
+
 void expect_port_join(struct ctd *d, const struct ct_xport_key *k, uint32_t group)
 {
 	struct port *p = find(d, k);

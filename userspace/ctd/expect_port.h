@@ -30,6 +30,11 @@ void expect_port_let(struct ctd *d, const struct ct_xport_key *k);
 void expect_port_let_group(struct ctd *d, const struct ct_label_key *master, uint32_t group);
 void expect_port_let_all(struct ctd *d, const struct ct_label_key *master);
 
+/* How many expectations are to come for ports that none has named yet, of this master or (NULL)
+ * of all: of(protocol) for each. */
+unsigned int expect_ports_promised(const struct ctd *d, const struct ct_label_key *master,
+				   unsigned int (*of)(uint8_t proto));
+
 /* The port belongs to a group from now on. */
 void expect_port_join(struct ctd *d, const struct ct_xport_key *k, uint32_t group);
 
