@@ -151,7 +151,7 @@ static __always_inline struct frame *ours(struct xdp_md *ctx)
 
 static __always_inline void count(struct path_sink *cnt)
 {
-	if (++cnt->frames % PATH_TIME_EVERY && !state.gen[PATH_ORIG].one_port)
+	if (++cnt->frames % PATH_TIME_EVERY && !state.gen[PATH_ORIG].one_port && !cnt->time_each)
 		return;
 	cnt->timed = cnt->frames;
 	cnt->timed_ns = bpf_ktime_get_ns();
@@ -160,7 +160,7 @@ static __always_inline void count(struct path_sink *cnt)
 static __always_inline void verify(const struct frame *f, struct path_sink *cnt)
 {
 	if (fold(ip_sum((const void *)&f->ip)) != 0xffff || fold(udp_sum(f)) != 0xffff ||
-	    f->ip.ttl == 64)
+	    (f->ip.ttl == 64) != state.bridged)
 		cnt->bad_csum++;
 }
 

@@ -6,57 +6,24 @@
  * -d are its namespaces and FLUSH empties its table. The first side is what the
  * others are compared with: NAME_RATIO = median over rounds of (first / other).
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <net/if.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <linux/if_link.h>
 
-#include "path.h"
+#include "lib/side.h"
 
-#define SIDES_MAX  4
-#define ROUNDS_MAX 101
-#define PORTION	   50000 /* flows established at a time */
+#define PORTION 50000 /* flows established at a time */
 
-enum dir { ORIG = PATH_ORIG, REPLY = PATH_REPLY };
 static const char *const dir_suffix[] = {"", "_reply"};
-
-struct side {
-	char name[16];
-	char prefix[32];
-	char flush[256];
-	bool nat;
-	struct bpf_object *obj;
-	struct path_state *state;
-	int gen_fd[2];
-	int ns_fd[2]; /* where the generator of that direction runs */
-	double ns[ROUNDS_MAX];
-};
-
-static struct side sides[SIDES_MAX];
-static int nsides;
 static int rounds = 5;
 static unsigned int packets = 1000000, many = 100000, clients = 1024, fresh = 200000;
 static const char *objdir = "build/tests/bench";
-
-static int fail(const char *what, const char *which)
-{
-	int err = errno ? -errno : -EIO;
-
-	fprintf(stderr, "path: %s %s: %s\n", what, which, strerror(-err));
-	return err;
-}
 
 static double now_s(void)
 {
@@ -64,216 +31,6 @@ static double now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(const double *v, int n)
-{
-	double sorted[ROUNDS_MAX];
-
-	memcpy(sorted, v, n * sizeof(*v));
-	qsort(sorted, n, sizeof(*sorted), by_value);
-	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
-static int netns_fd(const char *prefix, const char *role)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "/run/netns/%s-%s", prefix, role);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? fail("open", path) : fd;
-}
-
-/* The globals of the loaded object. */
-static struct path_state *map_state(struct bpf_object *obj)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, ".bss");
-	struct path_state *state;
-
-	if (!map || bpf_map__value_size(map) != sizeof(*state))
-		return NULL;
-	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	return state == MAP_FAILED ? NULL : state;
-}
-
-/* Attaches an XDP program to the device DEV of the current namespace. */
-static int attach_sink(struct bpf_object *obj, const char *prog, const char *dev)
-{
-	struct bpf_program *p = bpf_object__find_program_by_name(obj, prog);
-
-	if (bpf_xdp_attach(if_nametoindex(dev), bpf_program__fd(p), XDP_FLAGS_DRV_MODE, NULL))
-		return fail("attach a sink to", dev);
-	return 0;
-}
-
-/* Between the two devices of the current namespace, both ways. */
-static int attach_redirect(struct side *s)
-{
-	static const char *const dev[] = {"in0", "out0"};
-	struct bpf_program *p = bpf_object__find_program_by_name(s->obj, "bare_redirect");
-
-	memcpy(s->state->redirect_dmac, s->state->gen[ORIG].dmac, 6);
-	for (int i = 0; i < 2; i++) {
-		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = if_nametoindex(dev[i]),
-			    .attach_point = BPF_TC_INGRESS);
-		LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(p));
-
-		s->state->redirect_ifindex[i] = hook.ifindex;
-		bpf_tc_hook_create(&hook);
-		if (bpf_tc_attach(&hook, &opts))
-			return fail("attach a redirect to", dev[i]);
-	}
-	return 0;
-}
-
-static void fill_gen(struct path_gen *g, const char *dev, unsigned char dst, unsigned char src)
-{
-	/* The same fixed addresses as tests/bench/run gives to the devices. */
-	memcpy(g->dmac, (unsigned char[]){2, 0xbe, 0, 0, 0, dst}, 6);
-	memcpy(g->smac, (unsigned char[]){2, 0xbe, 0, 0, 0, src}, 6);
-	g->ifindex = if_nametoindex(dev);
-	g->clients = clients;
-}
-
-static int side_open(struct side *s)
-{
-	char path[256];
-	int router = netns_fd(s->prefix, "r");
-
-	s->ns_fd[ORIG] = netns_fd(s->prefix, "s");
-	s->ns_fd[REPLY] = netns_fd(s->prefix, "d");
-	if (router < 0 || s->ns_fd[ORIG] < 0 || s->ns_fd[REPLY] < 0)
-		return -ENOENT;
-	snprintf(path, sizeof(path), "%s/path.bpf.o", objdir);
-	s->obj = bpf_object__open_file(path, NULL);
-	if (!s->obj || bpf_object__load(s->obj))
-		return fail("load", path);
-	s->state = map_state(s->obj);
-	if (!s->state)
-		return fail("map the globals of", path);
-	s->gen_fd[ORIG] = bpf_program__fd(bpf_object__find_program_by_name(s->obj, "gen_orig"));
-	s->gen_fd[REPLY] = bpf_program__fd(bpf_object__find_program_by_name(s->obj, "gen_reply"));
-	s->nat = strcmp(s->name, "redirect") != 0;
-
-	if (setns(s->ns_fd[ORIG], CLONE_NEWNET))
-		return fail("enter", s->prefix);
-	fill_gen(&s->state->gen[ORIG], "s0", 2, 1);
-	if (attach_sink(s->obj, "sink_client", "s0"))
-		return -1;
-	if (setns(s->ns_fd[REPLY], CLONE_NEWNET))
-		return fail("enter", s->prefix);
-	fill_gen(&s->state->gen[REPLY], "d0", 3, 4);
-	if (attach_sink(s->obj, "sink_server", "d0"))
-		return -1;
-	if (!s->nat) {
-		if (setns(router, CLONE_NEWNET))
-			return fail("enter", s->prefix);
-		if (attach_redirect(s))
-			return -1;
-	}
-	close(router);
-	return 0;
-}
-
-static void side_close(struct side *s)
-{
-	if (s->obj) {
-		if (!setns(s->ns_fd[ORIG], CLONE_NEWNET))
-			bpf_xdp_detach(if_nametoindex("s0"), XDP_FLAGS_DRV_MODE, NULL);
-		if (!setns(s->ns_fd[REPLY], CLONE_NEWNET))
-			bpf_xdp_detach(if_nametoindex("d0"), XDP_FLAGS_DRV_MODE, NULL);
-		bpf_object__close(s->obj);
-		s->obj = NULL;
-	}
-}
-
-/* Sends n live frames. 0 or < 0. */
-static int burst(const struct side *s, enum dir dir, unsigned int n)
-{
-	static unsigned char frame[PATH_FRAME];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
-		    .repeat = n, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
-
-	if (bpf_prog_test_run_opts(s->gen_fd[dir], &opts))
-		return fail("run the generator of", s->name);
-	return 0;
-}
-
-/*
- * Nanoseconds a packet of the whole path, for n packets over flows first ..
- * first + flows - 1, from the first frame generated to the last one that the
- * sink timed (0 when n was too small for that): what the system call costs to set up (20 ms and
- * more, in steps of grace periods) is not in it. < 0 when not every packet arrived translated.
- */
-static double measure(struct side *s, enum dir dir, unsigned int first, unsigned int flows,
-		      unsigned int n)
-{
-	struct path_gen *g = &s->state->gen[dir];
-	struct path_sink *k = &s->state->sink[dir];
-
-	if (setns(s->ns_fd[dir], CLONE_NEWNET))
-		return fail("enter", s->prefix);
-	g->first = first;
-	g->flows = flows;
-	g->next = 0;
-	g->begun_ns = 0;
-	k->frames = k->translated = k->timed = 0;
-	if (burst(s, dir, n))
-		return -1;
-	/* One in a thousand may be lost to a full veth ring. */
-	if (k->frames < n - n / 1000 || k->frames > n) {
-		fprintf(stderr, "path: %s%s: %llu of %u packets arrived\n", s->name,
-			dir_suffix[dir], (unsigned long long)k->frames, n);
-		return -1;
-	}
-	if (s->nat && k->translated != k->frames) {
-		fprintf(stderr, "path: %s%s: %llu of %llu packets were translated\n", s->name,
-			dir_suffix[dir], (unsigned long long)k->translated,
-			(unsigned long long)k->frames);
-		return -1;
-	}
-	return k->timed ? (double)(k->timed_ns - g->begun_ns) / k->timed : 0;
-}
-
-/*
- * The first frames may meet a device whose queues or NAPI the kernel has not
- * finished to set up, or sits on another CPU that is busy (seen under load: none
- * arrived). Tries until one burst of flow 0 comes through each way; 5 s at most.
- */
-static int warm_up(struct side *s)
-{
-	for (int dir = ORIG; dir <= REPLY; dir++) {
-		struct path_sink *k = &s->state->sink[dir];
-		int tries = 50;
-
-		do {
-			if (!tries--) {
-				fprintf(stderr, "path: %s%s: nothing gets through\n", s->name,
-					dir_suffix[dir]);
-				return -1;
-			}
-			if (setns(s->ns_fd[dir], CLONE_NEWNET))
-				return fail("enter", s->prefix);
-			s->state->gen[dir].first = 0;
-			s->state->gen[dir].flows = 1;
-			k->frames = 0;
-			k->learn = 1;
-			if (burst(s, dir, 64))
-				return -1;
-			if (k->frames < 64)
-				usleep(100000);
-			k->learn = 0;
-		} while (k->frames < 64);
-	}
-	return 0;
 }
 
 /* One direction of flows first .. first + n - 1, once each, checksums verified. */
@@ -508,35 +265,6 @@ static int spin(unsigned int flows, enum dir dir, double seconds)
 	return 0;
 }
 
-/* One core does everything; real-time priority keeps other processes off it
- * (the kernel still gives them a share when they starve). */
-static void pin(int cpu)
-{
-	struct sched_param prio = {.sched_priority = 1};
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		perror("path: sched_setaffinity");
-	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &prio))
-		perror("path: sched_setscheduler");
-}
-
-static int parse_side(char *arg)
-{
-	char *name = strtok(arg, ":"), *prefix = strtok(NULL, ":"), *cmd = strtok(NULL, "");
-	struct side *s = &sides[nsides];
-
-	if (!name || !prefix || nsides == SIDES_MAX)
-		return -1;
-	snprintf(s->name, sizeof(s->name), "%s", name);
-	snprintf(s->prefix, sizeof(s->prefix), "%s", prefix);
-	snprintf(s->flush, sizeof(s->flush), "%s", cmd ? cmd : "true");
-	nsides++;
-	return 0;
-}
-
 static int usage(void)
 {
 	fprintf(stderr,
@@ -587,7 +315,8 @@ int main(int argc, char **argv)
 	}
 	pin(cpu);
 	for (int i = 0; i < nsides; i++) {
-		if (side_open(&sides[i]) || warm_up(&sides[i]))
+		sides[i].nat = strcmp(sides[i].name, "redirect") != 0;
+		if (side_open(&sides[i], objdir, clients) || warm_up(&sides[i]))
 			goto out;
 	}
 	if (!strcmp(what, "masq"))

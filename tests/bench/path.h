@@ -44,6 +44,7 @@ struct path_sink {
 	__u64 timed;	  /* frames at .. */
 	__u64 timed_ns;	  /* .. the last reading of the clock */
 	__u64 learn;	  /* set by user space: 1: note tuples and verify checksums */
+	__u64 time_each;  /* set by user space: 1: read the clock at every frame */
 };
 
 #define PATH_ORIG  0
@@ -55,7 +56,8 @@ struct path_state {
 	struct path_sink sink[2]; /* where frames of that direction end */
 	__u32 redirect_ifindex[2];
 	__u8 redirect_dmac[6];
-	__u8 pad[2];
+	__u8 bridged; /* no router: the TTL is to stay */
+	__u8 pad;
 };
 
 /* What the server saw of flow i, in network byte order: replies go back to it. */

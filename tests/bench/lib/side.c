@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+
+#include "side.h"
+
+#define WARM_UP	    32 /* frames; as each is a page, a packet socket takes 50 of them */
+#define TCX_INGRESS 46 /* BPF_TCX_INGRESS: unknown to Debian's headers */
+
+static const char *const dir_suffix[] = {"", "_reply"};
+
+struct side sides[SIDES_MAX];
+int nsides;
+
+int fail(const char *what, const char *which)
+{
+	int err = errno ? -errno : -EIO;
+
+	fprintf(stderr, "bench: %s %s: %s\n", what, which, strerror(-err));
+	return err;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+double median(const double *v, int n)
+{
+	double sorted[ROUNDS_MAX];
+
+	memcpy(sorted, v, n * sizeof(*v));
+	qsort(sorted, n, sizeof(*sorted), by_value);
+	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+static int netns_fd(const char *prefix, const char *role)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/run/netns/%s-%s", prefix, role);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? fail("open", path) : fd;
+}
+
+/* The globals of the loaded object. */
+static struct path_state *map_state(struct bpf_object *obj)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, ".bss");
+	struct path_state *state;
+
+	if (!map || bpf_map__value_size(map) != sizeof(*state))
+		return NULL;
+	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	return state == MAP_FAILED ? NULL : state;
+}
+
+/* Attaches an XDP program to the device DEV of the current namespace. */
+static int attach_sink(struct bpf_object *obj, const char *prog, const char *dev)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(obj, prog);
+
+	if (bpf_xdp_attach(if_nametoindex(dev), bpf_program__fd(p), XDP_FLAGS_DRV_MODE, NULL))
+		return fail("attach a sink to", dev);
+	return 0;
+}
+
+/* Between the two devices of the current namespace, both ways. */
+static int attach_redirect(struct side *s)
+{
+	static const char *const dev[] = {"in0", "out0"};
+	struct bpf_program *p = bpf_object__find_program_by_name(s->obj, "bare_redirect");
+
+	memcpy(s->state->redirect_dmac, s->state->gen[ORIG].dmac, 6);
+	for (int i = 0; i < 2; i++) {
+		LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = if_nametoindex(dev[i]),
+			    .attach_point = BPF_TC_INGRESS);
+		LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(p));
+
+		s->state->redirect_ifindex[i] = hook.ifindex;
+		if (s->tcx) {
+			/* The link lives until this process ends. */
+			if (bpf_link_create(bpf_program__fd(p), hook.ifindex, TCX_INGRESS, NULL) <
+			    0)
+				return fail("attach a redirect to", dev[i]);
+			continue;
+		}
+		bpf_tc_hook_create(&hook);
+		if (bpf_tc_attach(&hook, &opts))
+			return fail("attach a redirect to", dev[i]);
+	}
+	return 0;
+}
+
+static void fill_gen(struct path_gen *g, const char *dev, unsigned char dst, unsigned char src,
+		     unsigned int clients)
+{
+	/* The same fixed addresses as tests/bench/run gives to the devices. */
+	memcpy(g->dmac, (unsigned char[]){2, 0xbe, 0, 0, 0, dst}, 6);
+	memcpy(g->smac, (unsigned char[]){2, 0xbe, 0, 0, 0, src}, 6);
+	g->ifindex = if_nametoindex(dev);
+	g->clients = clients;
+}
+
+int side_open(struct side *s, const char *objdir, unsigned int clients)
+{
+	char path[256];
+	int router = netns_fd(s->prefix, "r");
+
+	s->ns_fd[ORIG] = netns_fd(s->prefix, "s");
+	s->ns_fd[REPLY] = netns_fd(s->prefix, "d");
+	if (router < 0 || s->ns_fd[ORIG] < 0 || s->ns_fd[REPLY] < 0)
+		return -ENOENT;
+	snprintf(path, sizeof(path), "%s/path.bpf.o", objdir);
+	s->obj = bpf_object__open_file(path, NULL);
+	if (!s->obj || bpf_object__load(s->obj))
+		return fail("load", path);
+	s->state = map_state(s->obj);
+	if (!s->state)
+		return fail("map the globals of", path);
+	s->gen_fd[ORIG] = bpf_program__fd(bpf_object__find_program_by_name(s->obj, "gen_orig"));
+	s->gen_fd[REPLY] = bpf_program__fd(bpf_object__find_program_by_name(s->obj, "gen_reply"));
+	s->state->bridged = s->bridged;
+
+	if (setns(s->ns_fd[ORIG], CLONE_NEWNET))
+		return fail("enter", s->prefix);
+	fill_gen(&s->state->gen[ORIG], "s0", 2, 1, clients);
+	if (attach_sink(s->obj, "sink_client", "s0"))
+		return -1;
+	if (setns(s->ns_fd[REPLY], CLONE_NEWNET))
+		return fail("enter", s->prefix);
+	fill_gen(&s->state->gen[REPLY], "d0", 3, 4, clients);
+	if (attach_sink(s->obj, "sink_server", "d0"))
+		return -1;
+	if (!strcmp(s->name, "redirect")) {
+		if (setns(router, CLONE_NEWNET))
+			return fail("enter", s->prefix);
+		if (attach_redirect(s))
+			return -1;
+	}
+	close(router);
+	return 0;
+}
+
+void side_close(struct side *s)
+{
+	if (s->obj) {
+		if (!setns(s->ns_fd[ORIG], CLONE_NEWNET))
+			bpf_xdp_detach(if_nametoindex("s0"), XDP_FLAGS_DRV_MODE, NULL);
+		if (!setns(s->ns_fd[REPLY], CLONE_NEWNET))
+			bpf_xdp_detach(if_nametoindex("d0"), XDP_FLAGS_DRV_MODE, NULL);
+		bpf_object__close(s->obj);
+		s->obj = NULL;
+	}
+}
+
+int burst(const struct side *s, enum dir dir, unsigned int n)
+{
+	static unsigned char frame[PATH_FRAME];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame),
+		    .repeat = n, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+
+	if (bpf_prog_test_run_opts(s->gen_fd[dir], &opts))
+		return fail("run the generator of", s->name);
+	return 0;
+}
+
+void drain(const struct side *s, enum dir dir)
+{
+	const volatile __u64 *frames = &s->state->sink[dir].frames;
+	__u64 before;
+
+	do {
+		before = *frames;
+		usleep(100000);
+	} while (*frames != before);
+}
+
+double measure(struct side *s, enum dir dir, unsigned int first, unsigned int flows, unsigned int n)
+{
+	struct path_gen *g = &s->state->gen[dir];
+	struct path_sink *k = &s->state->sink[dir];
+
+	if (setns(s->ns_fd[dir], CLONE_NEWNET))
+		return fail("enter", s->prefix);
+	g->first = first;
+	g->flows = flows;
+	g->next = 0;
+	g->begun_ns = 0;
+	k->frames = k->translated = k->timed = 0;
+	if (burst(s, dir, n))
+		return -1;
+	if (s->lossy)
+		drain(s, dir);
+	/* One in a thousand may be lost to a full veth ring. */
+	if ((!s->lossy && k->frames < n - n / 1000) || k->frames > n) {
+		fprintf(stderr, "bench: %s%s: %llu of %u packets arrived\n", s->name,
+			dir_suffix[dir], (unsigned long long)k->frames, n);
+		return -1;
+	}
+	if (s->nat && k->translated != k->frames) {
+		fprintf(stderr, "bench: %s%s: %llu of %llu packets were translated\n", s->name,
+			dir_suffix[dir], (unsigned long long)k->translated,
+			(unsigned long long)k->frames);
+		return -1;
+	}
+	return k->timed ? (double)(k->timed_ns - g->begun_ns) / k->timed : 0;
+}
+
+/*
+ * The first frames may meet a device whose queues or NAPI the kernel has not
+ * finished to set up, or sits on another CPU that is busy (seen under load: none
+ * arrived). Tries until one burst of flow 0 comes through each way; 5 s at most.
+ */
+int warm_up(struct side *s)
+{
+	for (int dir = ORIG; dir <= REPLY; dir++) {
+		struct path_sink *k = &s->state->sink[dir];
+		int tries = 50;
+
+		do {
+			if (!tries--) {
+				fprintf(stderr, "bench: %s%s: nothing gets through\n", s->name,
+					dir_suffix[dir]);
+				return -1;
+			}
+			if (setns(s->ns_fd[dir], CLONE_NEWNET))
+				return fail("enter", s->prefix);
+			s->state->gen[dir].first = 0;
+			s->state->gen[dir].flows = 1;
+			k->frames = 0;
+			k->learn = 1;
+			if (burst(s, dir, WARM_UP))
+				return -1;
+			if (k->frames < WARM_UP)
+				usleep(100000);
+			k->learn = 0;
+		} while (k->frames < WARM_UP);
+	}
+	return 0;
+}
+
+void pin(int cpu)
+{
+	struct sched_param prio = {.sched_priority = 1};
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		perror("bench: sched_setaffinity");
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &prio))
+		perror("bench: sched_setscheduler");
+}
+
+int parse_side(char *arg)
+{
+	char *name = strtok(arg, ":"), *prefix = strtok(NULL, ":"), *cmd = strtok(NULL, "");
+	struct side *s = &sides[nsides];
+
+	if (!name || !prefix || nsides == SIDES_MAX)
+		return -1;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	snprintf(s->prefix, sizeof(s->prefix), "%s", prefix);
+	snprintf(s->flush, sizeof(s->flush), "%s", cmd ? cmd : "true");
+	nsides++;
+	return 0;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef TESTS_BENCH_LIB_SIDE_H
+#define TESTS_BENCH_LIB_SIDE_H
+
+#include <stdbool.h>
+
+#include "tests/bench/path.h"
+
+/*
+ * One side of a comparison: three namespaces PREFIX-s, -r, -d as topology.sh builds them, with
+ * a generator and a sink at either end. path.c and ovs.c time what lies between.
+ */
+#define SIDES_MAX  4
+#define ROUNDS_MAX 101
+
+enum dir { ORIG = PATH_ORIG, REPLY = PATH_REPLY };
+
+struct bpf_object;
+struct side {
+	char name[16]; /* "redirect": a bare redirect is attached to the router's devices */
+	char prefix[32];
+	char flush[256];
+	bool nat;     /* what arrives must be translated */
+	bool lossy;   /* measured is what arrives, however much was offered */
+	bool bridged; /* nothing counts down the TTL */
+	bool tcx;     /* the redirect by TCX rather than by clsact */
+	struct bpf_object *obj;
+	struct path_state *state;
+	int gen_fd[2];
+	int ns_fd[2]; /* where the generator of that direction runs */
+	double ns[ROUNDS_MAX];
+};
+
+extern struct side sides[SIDES_MAX];
+extern int nsides;
+
+/* Says what failed on stderr. Returns -errno, -EIO if there is none. */
+int fail(const char *what, const char *which);
+
+/* Of 1 .. ROUNDS_MAX values. */
+double median(const double *v, int n);
+
+/* NAME:PREFIX[:FLUSH] becomes the next of `sides`. 0 or -1. */
+int parse_side(char *arg);
+
+/* Loads path.bpf.o from the directory, attaches the sinks. 0 or < 0. */
+int side_open(struct side *s, const char *objdir, unsigned int clients);
+void side_close(struct side *s);
+
+/* Until a burst of flow 0 comes through each way; 5 s at most. 0 or -1. */
+int warm_up(struct side *s);
+
+/* Sends n live frames. 0 or < 0. */
+int burst(const struct side *s, enum dir dir, unsigned int n);
+
+/*
+ * Nanoseconds a packet of the whole path, for n packets over flows first ..
+ * first + flows - 1, from the first frame generated to the last one that the
+ * sink timed (0 when n was too small for that): what the system call costs to set up (20 ms and
+ * more, in steps of grace periods) is not in it. < 0 when not every packet arrived (unless the
+ * side is lossy), or one not translated.
+ */
+double measure(struct side *s, enum dir dir, unsigned int first, unsigned int flows,
+	       unsigned int n);
+
+/* Until nothing more arrives. */
+void drain(const struct side *s, enum dir dir);
+
+/* To one core with real-time priority, so that other processes stay off it (the kernel still
+ * gives them a share when they starve). */
+void pin(int cpu);
+
+#endif

@@ -1,0 +1,75 @@
+#!/bin/bash
+# tests/bench/ovs.sh [ROUNDS] [PACKETS] [CPU] : Open vSwitch with our datapath, beside a bare TC
+# redirect and the same vswitchd's userspace datapath. tests/bench/ovs.c prints the figures.
+#
+#   be-SIDE-s                   be-SIDE-r                    be-SIDE-d
+#   s0 (generator) ── in0, port of br0 ┄ out0, port of br0 ── d0 (sink)
+#
+# The sides are those of topology.sh; each of the two bridges has a database and a vswitchd of its own.
+# shellcheck source=tests/lib/netns.sh
+. "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/ovs.sh
+. tests/lib/ovs.sh
+# shellcheck source=tests/bench/topology.sh
+. tests/bench/topology.sh
+
+ovs_at() # SIDE: whom vsctl and its like talk to
+{
+	OVS_DIR=$TMP/$1 OVS_VSWITCHD=$TMP/vswitchd-$1
+	export OVS_RUNDIR=$OVS_DIR OVS_LOGDIR=$OVS_DIR OVS_DBDIR=$OVS_DIR OVS_SYSCONFDIR=$OVS_DIR
+}
+
+stop()
+{
+	for side in bpf userspace; do
+		ovs_at "$side"
+		ovs_stop
+	done
+	for side in bpf userspace redirect; do
+		side_down "$side"
+	done
+	cleanup
+}
+trap stop EXIT
+
+# A rule for each destination port. `move` reads the ports, so that each flow has a datapath flow
+# of its own; 7002 has one for all, and as many connections.
+rules()
+{
+	cat <<-'END'
+		table=0,priority=20,in_port=in0,udp,tp_dst=7000,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],output:out0
+		table=0,priority=20,in_port=in0,udp,tp_dst=7001,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],mod_nw_src:198.51.100.1,output:out0
+		table=0,priority=20,in_port=in0,udp,tp_dst=7002,actions=ct(commit,zone=7,nat(src=198.51.100.1),table=1)
+		table=0,priority=20,in_port=in0,udp,tp_dst=7003,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],output:out0
+		table=0,priority=20,in_port=out0,udp,tp_src=7002,actions=ct(zone=7,nat,table=2)
+		table=0,priority=10,in_port=out0,udp,actions=output:in0
+		table=1,ip,ct_state=+trk-inv,actions=output:out0
+		table=2,ip,ct_state=+est+rpl,actions=output:in0
+	END
+}
+
+# The router is the bridge alone: its host has no address and forwards nothing. vswitchd has
+# real-time priority on both sides, as the generator has: other processes do not get between.
+bridge() # SIDE DATAPATH_TYPE
+{
+	side_up "$1" || return
+	in_ns "be-$1-r" sysctl -qw net.ipv4.ip_forward=0
+	ip -n "be-$1-r" addr flush dev in0 && ip -n "be-$1-r" addr flush dev out0 || return
+	ovs_at "$1"
+	mkdir -p "$OVS_DIR"
+	printf '#!/bin/sh\nexport BPFCT_OVS_INSTANCE=ovs-%s\nexec nsenter --net=/run/netns/be-%s-r -- chrt -f 1 %s/ovs/ovs-vswitchd "$@"\n' "$1" "$1" "$O" \
+		>"$OVS_VSWITCHD"
+	chmod +x "$OVS_VSWITCHD"
+	# Flows that wait for their next round stay.
+	ovs_start && vsctl set open_vswitch . other_config:max-idle=600000 &&
+		vsctl add-br br0 -- set bridge br0 datapath_type="$2" fail_mode=secure &&
+		vsctl add-port br0 in0 -- add-port br0 out0 || return
+	rules >"$TMP/rules" && ofctl --names add-flows br0 "$TMP/rules"
+}
+
+ovs_host >&2
+{
+	bridge bpf bpf && bridge userspace netdev && side_up redirect
+} >&2 || exit 1
+"$O/tests/bench/ovs" -O "$O/tests/bench" -r "${1:-5}" -p "${2:-400000}" -C "${3:-1}" \
+	bpf:be-bpf redirect:be-redirect userspace:be-userspace
