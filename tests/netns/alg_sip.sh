@@ -97,6 +97,39 @@ talks call_over_udp_has_media_both_ways u1 "$C4" "$S4" "udp and src $S4 and src 
 talks call_over_tcp_has_media_both_ways t1 "$C4" "$S4" "udp and src $S4 and src port 6000"
 talks call_over_ipv6_has_media_both_ways u1 "[$C6]" "[$S6]" "udp and src $S6 and src port 6000"
 
+# A call is held (re-INVITE) and goes on at another port (UPDATE). The server is told the same port
+# for as long as it is the same; what was open for the old one ends with it.
+expected_to() # PORT : media connections of the server's echo, by the phone's port
+{
+	ctctl -j flow list -p udp --dport 6000 -u EXPECTED | jq "[.[] | select(.orig.sport == $1)] | length"
+}
+has_moved()
+{
+	[ "$(expected_to 6010)" = 1 ] && [ "$(expected_to 6000)" = 0 ]
+}
+call_moves()
+{
+	local pid ret=0
+	heard "$C" c0 "udp and src $S4 and src port 6000 and dst port 6010" sipp "$C" -sf "$NETNS_TOP/tests/alg/sipp/moves.xml" \
+		-key sound "$sound" -t u1 -i "$C4" -p 5072 -m 1 "$S4:5060" &
+	pid=$!
+	poll_until 20 has_moved || { ctctl -L; ret=1; }
+	wait "$pid" || return
+	enough || return
+	grep -a "^m=audio" "$TMP/follows.log" >"$TMP/told"
+	cat "$TMP/told"
+	# received and sent by turns: INVITE, re-INVITE and UPDATE are the odd ones
+	awk 'NR == 1 { one = $2 } NR == 3 && $2 != one { exit 1 } NR == 5 && $2 == one { exit 1 } END { if (NR != 6) exit 1 }' "$TMP/told" || return
+	[ "$(grep -ac "^c=IN IP4 $RW4" "$TMP/follows.log")" = 3 ] || return
+	poll_until 10 media_is_over 6000 && return "$ret"
+}
+serve_sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/follows.xml" -t u1 -i "$S4" -p 5060 -rtp_echo -mp 6000 -mi "$S4" \
+	-trace_msg -message_file "$TMP/follows.log"
+poll_until 20 listening "$S" 5060 u
+t held_call_goes_on_at_another_port call_moves
+kill "${PIDS[-1]}"
+poll_until 10 gone
+
 # used ROW : of a table of `ctctl stats`
 used()
 {
