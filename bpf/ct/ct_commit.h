@@ -334,6 +334,17 @@ __noinline int ct_count_port(const union ct_key *key, __u64 word, __u32 limit, _
 	return nat_sub_ports(&sub, 1, limit);
 }
 
+/* Is it translated on collision only? The host's own, what no rule translates, and an
+ * all-zero source (OVS's). A global function: its work is not on ct_commit's stack. */
+__noinline int ct_nat_shares(const struct ct_commit_args *args)
+{
+	if (!args || args->local)
+		return 1;
+	if (args->nat.flags & CT_NAT_DST)
+		return 0;
+	return !(args->nat.flags & CT_NAT_SRC) || nat_is_zero(args->nat.src.addr_min);
+}
+
 static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_settings *set,
 					 struct ct_pkt *pkt, struct ct_result *res,
 					 struct ct_commit_args *args, __u8 family)
@@ -368,7 +379,7 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	 * those the other way the other's: both stay under this key. */
 	nat = args->nat.flags & (CT_NAT_SRC | CT_NAT_DST);
 	b->key = res->key;
-	shared = (!nat || args->local) && ct_stub_live(b, res->now, family);
+	shared = ct_nat_shares(args) && ct_stub_live(b, res->now, family);
 	if (args->nat.flags & CT_NAT_LIMIT) {
 		v = nat_sub_take(&pkt->tuple, &args->nat);
 		/* What is over of this one's may be still counted: nobody sweeps. */

@@ -232,6 +232,41 @@ static void destination_translation_both_ways(void **state)
 	}
 }
 
+/* nat(src=0.0.0.0): another port where the packet's own tuple is what another connection's
+ * answers go to, the same where it is not. */
+static void an_all_zero_source_is_translated_on_collision(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ovs_action dnat =
+			CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_DST,
+			   .family = six ? 6 : 4, .port_min = 8053, .port_max = 8053);
+		struct ovs_action zero = CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_SRC,
+					    .family = six ? 6 : 4);
+		struct packet p = udp(six, 0), same = p, other = p;
+		struct ovs_key k;
+
+		ovs_reset(NULL);
+		set_addr(dnat.ct.addr_min, I[six]);
+		set_addr(dnat.ct.addr_max, I[six]);
+		OVS_ALL(1, 0, dnat, AGAIN(9));
+		OVS_ALL(2, 0, zero, AGAIN(9));
+		k = key_after(1, &p);
+		assert_int_equal(k.ct_state, S_TRK | S_NEW | S_DNAT);
+		same.dst = I[six];
+		same.dport = 8053;
+		k = key_after(2, &same);
+		assert_int_equal(k.ct_state, S_TRK | S_NEW | S_SNAT);
+		assert_int_not_equal(k.sport, htons(same.sport));
+		wants_orig(&k, six, &same);
+		other.dst = I[six];
+		other.dport = 8054;
+		k = key_after(2, &other);
+		assert_int_equal(k.ct_state, S_TRK | S_NEW);
+		assert_int_equal(k.sport, htons(other.sport));
+	}
+}
+
 static void without_nat_nothing_is_translated(void **state)
 {
 	struct ovs_action ct = CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_SRC, .family = 4,
@@ -536,6 +571,7 @@ int main(int argc, char **argv)
 		TEST(clear_forgets_all),
 		TEST(source_translation_both_ways),
 		TEST(destination_translation_both_ways),
+		TEST(an_all_zero_source_is_translated_on_collision),
 		TEST(without_nat_nothing_is_translated),
 		TEST(what_is_no_connection_is_invalid),
 		TEST(force_turns_a_connection_round),
