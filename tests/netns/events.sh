@@ -39,7 +39,7 @@ traffic()
 {
 	local port
 	"$O/tests/lib/connect_rate" "$S4" 7000 300 300 && "$O/tests/lib/connect_rate" "$S6" 7000 300 300 || return
-	for port in 46001 46002 46003; do
+	for port in 21001 21002 21003; do
 		"$PY" "$CLIENT" tcp "$S4" 7999 "$port" # refused
 		"$PY" "$CLIENT" udp "$S4" 7000 "$port"
 	done
@@ -51,12 +51,12 @@ export -f traffic
 t traffic on "$C" bash -c traffic
 reopened()
 {
-	# the tuple of a connection in TIME_WAIT, again
-	echo_from "$C" tcp "$S4" 7000 46010 && ctctl clock --advance 60 && echo_from "$C" tcp "$S4" 7000 46010
+	# the tuple of a connection in TIME_WAIT, again; the port is none that a client is given
+	echo_from "$C" tcp "$S4" 7000 21010 && ctctl clock --advance 60 && echo_from "$C" tcp "$S4" 7000 21010
 }
 deleted()
 {
-	echo_from "$C" udp "$S4" 7000 46020 && ctctl -D -p udp --sport 46020
+	echo_from "$C" udp "$S4" 7000 21020 && ctctl -D -p udp --sport 21020
 }
 t deleted_by_ctctl deleted
 t same_tuple_again reopened
