@@ -111,6 +111,19 @@ static enum alg_reason edit_via(struct alg_run *r, const struct sip_msg *m, stru
 	return ALG_R_NONE;
 }
 
+/* What is registered without a port of ours stays as it is: its external form would be nobody's. */
+static bool contact_homeless(const struct alg_run *r, const struct sip_msg *m,
+			     const struct sip_hostport *hp)
+{
+	unsigned int port = hp->port ? hp->port : SIP_PORT;
+	struct alg_addr own, a;
+
+	alg_own(r->s, r->in->dir, &own);
+	return m->method == SIP_REGISTER && !m->status && alg_addr_parse(hp->host, &a) &&
+	       alg_addr_is(&a, &own) && port != ntohs(r->s->tuple[r->in->dir].sport) &&
+	       !sip_binding(&r->s->sip, r->in->dir, port, 0);
+}
+
 static enum alg_reason edit_contact(struct alg_run *r, const struct sip_msg *m,
 				    struct alg_text value, int *index)
 {
@@ -127,7 +140,7 @@ static enum alg_reason edit_contact(struct alg_run *r, const struct sip_msg *m,
 			continue;
 		if (!c->url || !same_host(hp.host, c->url->host))
 			return ALG_R_SYNTAX;
-		if (!edit_hostport(r, m, &hp))
+		if (!contact_homeless(r, m, &hp) && !edit_hostport(r, m, &hp))
 			return ALG_R_EDITS;
 	}
 	return ALG_R_NONE;

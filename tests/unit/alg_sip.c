@@ -874,6 +874,16 @@ static void no_port_leaves_the_sdp_alone(void **state)
 	nothing(ALG_R_NO_PORT);
 }
 
+static void no_port_leaves_the_contact_alone(void **state)
+{
+	(void)state;
+	begin(&snat_o, &snat_r, IPPROTO_TCP);
+	l.exhausted = true;
+	say(CT_ORIG, message(REGISTER(1, "Contact: <sip:alice@10.0.0.2:5070>\r\n"), ""));
+	has(got(CT_ORIG), "Contact: <sip:alice@10.0.0.2:5070>\r\n");
+	nothing(ALG_R_NO_PORT);
+}
+
 static void long_headers_and_bodies(void **state)
 {
 	static char text[20000];
@@ -1047,6 +1057,7 @@ int main(void)
 		cmocka_unit_test(a_bye_from_nowhere_closes_nothing),
 		cmocka_unit_test(a_flood_of_calls),
 		cmocka_unit_test(no_port_leaves_the_sdp_alone),
+		cmocka_unit_test(no_port_leaves_the_contact_alone),
 		cmocka_unit_test(long_headers_and_bodies),
 		cmocka_unit_test(tcp_several_messages_in_one_segment_and_over_several),
 		cmocka_unit_test(tcp_lengths_that_cannot_be_believed),
