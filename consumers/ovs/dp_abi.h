@@ -75,10 +75,13 @@
 #define OVS_EXECS      (1 << OVS_EXEC_BITS)
 #define OVS_RECIRC_MAX 32 /* recirculations of one packet; beyond: ovs_recirc */
 
-/* The exact-match cache: a region a port (by its number modulo OVS_CACHE_PORTS), a word a
- * flow of packets: hash << 32 | slot of ovs_flow_v1; 0: empty. */
+/* The exact-match cache: a region a port (by its number modulo OVS_CACHE_PORTS), two words a
+ * line, a word a flow of packets: hash << 32 | slot of ovs_flow_v1; 0: empty. */
 #define OVS_CACHE_PORTS 256
-#define OVS_CACHE_WAYS	4096
+#define OVS_CACHE_LINES 4096
+struct ovs_cache {
+	__u64 word[2]; /* the newer first */
+};
 
 struct ovs_config {
 	__u32 abi_version;  /* OVS_ABI_VERSION; 0: not set up, every packet is dropped */

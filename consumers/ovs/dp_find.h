@@ -54,24 +54,38 @@ static __always_inline int ovs_matches(const struct ovs_key *key, const struct o
 	return !diff;
 }
 
-static __always_inline __u64 *ovs_cache_word(const struct ovs_work *w)
+static __always_inline struct ovs_cache *ovs_cache_at(const struct ovs_work *w)
 {
-	__u32 at = (w->key.in_port % OVS_CACHE_PORTS) * OVS_CACHE_WAYS + w->hash % OVS_CACHE_WAYS;
+	__u32 at = (w->key.in_port % OVS_CACHE_PORTS) * OVS_CACHE_LINES + w->hash % OVS_CACHE_LINES;
 
 	return bpf_map_lookup_elem(&ovs_cache_v1, &at);
+}
+
+/* The last one that came is the first that is asked; of two CPUs one may be forgotten. */
+static __always_inline void ovs_cache_put(const struct ovs_work *w, __u32 flow)
+{
+	struct ovs_cache *c = ovs_cache_at(w);
+
+	if (!c)
+		return;
+	*(volatile __u64 *)&c->word[1] = *(volatile __u64 *)&c->word[0];
+	*(volatile __u64 *)&c->word[0] = (__u64)w->hash << 32 | flow;
 }
 
 /* What the cache says, if it is true. */
 static __always_inline __u32 ovs_find_cached(struct ovs_work *w)
 {
-	__u64 *c = ovs_cache_word(w), word;
+	struct ovs_cache *c = ovs_cache_at(w);
 	const struct ovs_key *mask;
 	struct ovs_flow *f;
+	__u64 word;
 	__u32 id;
 
 	if (!c)
 		return OVS_NO_FLOW;
-	word = *(volatile __u64 *)c;
+	word = *(volatile __u64 *)&c->word[0];
+	if (word >> 32 != w->hash)
+		word = *(volatile __u64 *)&c->word[1];
 	if (!word || word >> 32 != w->hash)
 		return OVS_NO_FLOW;
 	f = ovs_flow_of(word);
@@ -89,7 +103,6 @@ __noinline int ovs_find_masked(struct __sk_buff *skb)
 	struct ovs_work *w = ovs_work();
 	struct ovs_port *p;
 	__u32 i, n, id, *slot;
-	__u64 *c;
 
 	if (!w || !skb)
 		return -1;
@@ -122,9 +135,7 @@ __noinline int ovs_find_masked(struct __sk_buff *skb)
 		if (!slot)
 			continue;
 		id = *(volatile __u32 *)slot;
-		c = ovs_cache_word(w);
-		if (c)
-			*(volatile __u64 *)c = (__u64)w->hash << 32 | id;
+		ovs_cache_put(w, id);
 		return id;
 	}
 	return -1;

@@ -17,7 +17,7 @@ CT_MAP_MMAP(ovs_mask_v1, OVS_MASKS, struct ovs_key);
 CT_MAP_MMAP(ovs_flow_v1, OVS_EXECS + OVS_FLOWS, struct ovs_flow);
 CT_MAP_MMAP(ovs_action_v1, OVS_ACTIONS, struct ovs_action);
 CT_MAP_MMAP(ovs_meter_v1, OVS_METERS, struct ovs_meter);
-CT_MAP_MMAP(ovs_cache_v1, OVS_CACHE_PORTS *OVS_CACHE_WAYS, __u64);
+CT_MAP_MMAP(ovs_cache_v1, OVS_CACHE_PORTS *OVS_CACHE_LINES, struct ovs_cache);
 CT_MAP(ovs_stat_v1, BPF_MAP_TYPE_PERCPU_ARRAY, OVS_STAT_SLOTS, __u32, __u64);
 
 struct {
