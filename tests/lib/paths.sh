@@ -36,6 +36,23 @@ both_ways()
 	bulk "$1" "$2" && bulk "$1" "$2" -R
 }
 
+# over_a_kill CONFIG FROM SERVER COMMAND... : a download from before goes on, and the command succeeds, with
+# ctd killed, and again with the next one. Not in a test: it has tests.
+over_a_kill()
+{
+	local conf=$1 pid rc=0
+	on "$2" curl -sS --max-time 60 --limit-rate 3M -o "$TMP/over" "http://$3/large" >"$TMP/over.err" 2>&1 &
+	pid=$!
+	shift 3
+	poll_until 10 test -s "$TMP/over"
+	kill_ctd
+	t with_ctd_killed "$@"
+	start_ctd "$R" "$conf"
+	t with_the_next_ctd "$@"
+	wait "$pid" || rc=$?
+	t download_outlives_both eval "[ $rc = 0 ] && cmp '$TMP/over' '$TMP/www/large'"
+}
+
 # path NAME FROM SERVER4 SERVER6 SEEN4 SEEN6
 path()
 {

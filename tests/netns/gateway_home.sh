@@ -220,6 +220,20 @@ WORKS="house_1_v4 house_1_v6 house_2_v4 house_2_v6 dns_from_the_house_v4 dns_fro
 for what in $ADDRESSES $WORKS; do
 	t "$what" "$what"
 done
+all_of()
+{
+	local what
+	for what; do
+		"$what" || { echo "$what fails"; return 1; }
+	done
+}
+SOME="house_1_v4 house_2_v6 dns_from_the_house_v4 ssh_from_outside_v6 ping6_from_the_house between_houses wan_lease"
+kill_ctd
+# shellcheck disable=SC2086 # a list
+t all_works_with_ctd_killed all_of $SOME
+start_ctd "$R" examples/home.conf
+# shellcheck disable=SC2086
+t all_works_with_the_next_ctd all_of $SOME
 # none_of TEST... : each fails; all at once, as each takes its patience
 none_of()
 {

@@ -161,6 +161,16 @@ t mid_says_1280_translated_v4 saw c0 "$M4 $C4 1280 $C4 $E4"
 t mid_says_1280_translated_v6 saw c0 "$M6 $C6 1280 $C6 $E6"
 t nothing_else_is_quoted_inside all_quote c0 $C4 $C6
 
+# --- without ctd
+hops_and_transfer()
+{
+	both_hops "$E4" 28 && both_hops "$E6" 48 && transfer "$C" 20M -p 5203 -c "$E4" && transfer "$C" 20M -p 5203 -c "$E6" -R
+}
+kill_ctd
+t with_ctd_killed hops_and_transfer
+start_ctd "$R" "$TMP/plain.conf"
+t with_the_next_ctd hops_and_transfer
+
 # --- a server inside, published: the link that is too small is the router's own, lan0
 links 1500 1500
 on "$R" ip link set lan0 mtu 1280

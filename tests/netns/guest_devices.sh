@@ -85,6 +85,11 @@ t ports_talk_to_each_other on "$C" ping -c 2 -i 0.2 -W 2 10.0.0.3
 serve_echo "$C" 7000
 on "$S" ip route add 10.0.0.0/24 via 198.51.100.1
 t vxlan_is_refused_from_outside refused "$S" tcp 10.0.0.2 7000
+every_way()
+{
+	page "$C" "http://$S4/page" && page "$P" "http://[$V6]/page" && page "$B" "http://$V4/page" && page "$B" "http://[$S6]/page"
+}
+over_a_kill "$conf" "$B" "[$V6]" every_way
 t redirected_into_the_tunnel test "$(counter fast_forward)" -ge 1000
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t no_checksum_failed test "$(counter csum_update)" = 0
