@@ -58,6 +58,7 @@ serve_proftpd()
 	cat >"$TMP/proftpd.$port.conf" <<-END
 		ServerType standalone
 		Port $port
+		DefaultAddress 127.0.0.1
 		UseIPv6 on
 		User nobody
 		Group nogroup

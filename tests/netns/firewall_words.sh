@@ -165,11 +165,11 @@ t block_return_resets_tcp_v6 refused tcp "$S6"
 resets_only()
 {
 	local pid
-	nsenter --net="/run/netns/$C" -- tcpdump -l -i c0 -nn -c 1 'tcp[tcpflags] & tcp-rst != 0 and src port 7001' >"$TMP/rst" 2>"$TMP/rst.err" &
+	nsenter --net="/run/netns/$C" -- tcpdump --immediate-mode -l -i c0 -nn -c 1 'tcp[tcpflags] & tcp-rst != 0 and src port 7001' >"$TMP/rst" 2>"$TMP/rst.err" &
 	pid=$!
-	poll_until 5 grep -q listening "$TMP/rst.err"
+	poll_until 20 grep -q listening "$TMP/rst.err"
 	WAIT=2 fails echo_from "$C" tcp "$S4" 7001 >/dev/null 2>&1
-	poll_until 3 grep -q "$S4.7001 > $C4" "$TMP/rst"
+	poll_until 10 grep -q "$S4.7001 > $C4" "$TMP/rst"
 	local rc=$?
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
@@ -182,11 +182,11 @@ hears()
 	local pid rc filter=$1
 	shift
 	: >"$TMP/heard"
-	nsenter --net="/run/netns/$C" -- tcpdump -l -i c0 -nn -c 1 "$filter" >"$TMP/heard" 2>"$TMP/heard.err" &
+	nsenter --net="/run/netns/$C" -- tcpdump --immediate-mode -l -i c0 -nn -c 1 "$filter" >"$TMP/heard" 2>"$TMP/heard.err" &
 	pid=$!
-	poll_until 5 grep -q listening "$TMP/heard.err"
+	poll_until 20 grep -q listening "$TMP/heard.err"
 	"$@" >/dev/null 2>&1
-	poll_until 2 test -s "$TMP/heard" >/dev/null
+	poll_until "${PATIENCE:-10}" test -s "$TMP/heard" >/dev/null
 	rc=$?
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
@@ -199,16 +199,16 @@ t block_return_tells_of_udp_v6 hears 'icmp6[0] == 1 and icmp6[1] == 1' env WAIT=
 silent()
 {
 	load -- 'block in on lan0 proto { tcp, udp } port 7001' || return
-	fails hears 'icmp or (tcp[tcpflags] & tcp-rst != 0)' env WAIT=1 nsenter --net="/run/netns/$C" -- \
+	PATIENCE=2 fails hears 'icmp or (tcp[tcpflags] & tcp-rst != 0)' env WAIT=1 nsenter --net="/run/netns/$C" -- \
 		/usr/bin/python3 tests/lib/echo_client.py udp "$S4" 7001
 }
 t block_alone_says_nothing silent
 bounded()
 {
 	load -- 'block return in on lan0 proto udp port 7001' || return
-	nsenter --net="/run/netns/$C" -- tcpdump -l -i c0 -nn 'icmp[0] == 3' >"$TMP/many" 2>"$TMP/many.err" &
+	nsenter --net="/run/netns/$C" -- tcpdump --immediate-mode -l -i c0 -nn 'icmp[0] == 3' >"$TMP/many" 2>"$TMP/many.err" &
 	local pid=$! n
-	poll_until 5 grep -q listening "$TMP/many.err"
+	poll_until 20 grep -q listening "$TMP/many.err"
 	on "$C" /usr/bin/python3 -c '
 import socket, time
 end = time.time() + 1
@@ -250,9 +250,9 @@ passes()
 	local pid rc
 	PORT=$((PORT + 1))
 	: >"$TMP/came"
-	nsenter --net="/run/netns/$S" -- tcpdump -l -i s0 -nn -Q in -c 1 "udp src port $PORT" >"$TMP/came" 2>"$TMP/came.err" &
+	nsenter --net="/run/netns/$S" -- tcpdump --immediate-mode -l -i s0 -nn -Q in -c 1 "udp src port $PORT" >"$TMP/came" 2>"$TMP/came.err" &
 	pid=$!
-	poll_until 5 grep -q listening "$TMP/came.err"
+	poll_until 20 grep -q listening "$TMP/came.err"
 	on "$C" /usr/bin/python3 "$TMP/forge.py" c0 "$LAN_MAC" "$1" "$2" "$PORT" || return
 	poll_until 1 test -s "$TMP/came" >/dev/null
 	rc=$?
@@ -312,11 +312,11 @@ mss_of()
 	local ns=$1 dev=$2 filter=$3 pid
 	shift 3
 	: >"$TMP/mss"
-	nsenter --net="/run/netns/$ns" -- tcpdump -l -i "$dev" -nn -Q in -c 1 "$filter" >"$TMP/mss" 2>"$TMP/mss.err" &
+	nsenter --net="/run/netns/$ns" -- tcpdump --immediate-mode -l -i "$dev" -nn -Q in -c 1 "$filter" >"$TMP/mss" 2>"$TMP/mss.err" &
 	pid=$!
-	poll_until 5 grep -q listening "$TMP/mss.err"
+	poll_until 20 grep -q listening "$TMP/mss.err"
 	"$@" >/dev/null || return
-	poll_until 2 test -s "$TMP/mss" >/dev/null
+	poll_until 10 test -s "$TMP/mss" >/dev/null
 	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	grep -o 'mss [0-9]*' "$TMP/mss"
@@ -378,7 +378,7 @@ odd()
 	local pid
 	nsenter --net="/run/netns/$S" -- tcpdump -l -vvv -i s0 -nn -Q in -c 1 "src port 45999 or dst port 7000 and tcp[tcpflags] == tcp-syn" >"$TMP/odd" 2>"$TMP/odd.err" &
 	pid=$!
-	poll_until 5 grep -q listening "$TMP/odd.err"
+	poll_until 20 grep -q listening "$TMP/odd.err"
 	on "$C" /usr/bin/python3 "$TMP/odd.py" "$LAN_MAC" "$S4"
 	poll_until 2 test -s "$TMP/odd" >/dev/null
 	kill "$pid" 2>/dev/null
