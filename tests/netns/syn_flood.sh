@@ -14,7 +14,8 @@
 . "$(dirname "$0")/../lib/netns.sh"
 need ethtool
 
-RATE=200000
+RATE=200000 # arriving
+SENT=220000 # bursts overrun the receiver's queue: up to a tenth was lost
 W=$T-w
 net_ns "$C" "$R" "$W" "$S"
 net_link "$C" c0 "$R" lan0
@@ -78,14 +79,14 @@ received()
 	on "$R" ip -j -s link show wan0 | jq '.[0].stats64.rx.packets'
 }
 
-# Prints nothing; fails when the machine did not keep the rate.
+# One flood with the connections in the middle of it; $arrived is its rate at wan0.
 under_flood()
 {
-	local flood out in rc
+	local flood out in before after
 	before=$(received)
 	# 20 s: beyond the 3 s in which the first half-open ones are young
 	nsenter --net="/run/netns/$W" -- "$O/tests/lib/synflood" "$O/tests/netns/synflood.bpf.o" w0 "$wan_mac" \
-		$CA 7001 $RATE 20 >"$TMP/flood" 2>&1 &
+		$CA 7001 $SENT 20 >"$TMP/flood" 2>&1 &
 	flood=$!
 	sleep 1
 	# 100 connections in five seconds, from each side; what is not through in 10 s has failed
@@ -98,27 +99,21 @@ under_flood()
 	kill -0 "$flood" 2>/dev/null
 	flooding=$?
 	wait "$flood"
-	rc=$?
 	after=$(received)
-	return "$rc"
+	arrived=$(((after - before) / 20))
+	echo "# $(head -1 "$TMP/flood"), $arrived a second arrived"
 }
-# On a machine that was busy with something else the flood is another one: once more.
+# On a machine that is busy with something else the flood is another one: once more.
 for ((i = 0; i < 3; i++)); do
 	under_flood
-	flood_ok=$?
-	[ "$flood_ok" != 0 ] || break
-	sed 's/^/# not the flood that was asked for: /' "$TMP/flood"
+	[ $((arrived * 100)) -lt $((RATE * 95)) ] || break
 done
 
 flood_was_there()
 {
-	local sent got
-	cat "$TMP/flood"
-	sent=$(awk '{ print $1; exit }' "$TMP/flood")
-	got=$((after - before))
-	echo "$got of $sent arrived at wan0"
+	echo "$arrived a second arrived"
 	[ "$flooding" = 0 ] || { echo "the flood ended before the connections"; return 1; }
-	[ $((got * 100)) -ge $((sent * 95)) ]
+	[ $((arrived * 100)) -ge $((RATE * 95)) ]
 }
 # completed FILE AT-LEAST
 completed()
@@ -128,10 +123,11 @@ completed()
 	failed=$(awk '{ print $6; exit }' "$1")
 	[ -n "$failed" ] && [ $((100 - failed)) -ge "$2" ]
 }
-if [ "$flood_ok" = 0 ]; then
-	t the_flood_was_there flood_was_there
+# Half of it is still a flood, but not the one that was asked for.
+if [ $((arrived * 100)) -lt $((RATE * 95)) ] && [ $((arrived * 100)) -ge $((RATE * 50)) ]; then
+	echo "skip the_flood_was_there: three times this machine brought fewer than $RATE a second, $arrived at last"
 else
-	echo "skip the_flood_was_there: $(cat "$TMP/flood"), asked: $RATE"
+	t the_flood_was_there flood_was_there
 fi
 t lan_to_wan_100_of_100 completed "$TMP/out" 100
 t wan_to_server_90_of_100 completed "$TMP/in" 90
@@ -141,7 +137,7 @@ refused()
 	n=$(($(counter half_full) + $(counter prefix_share)))
 	echo "$n refused"
 	# what three seconds' worth of a ring cannot hold
-	[ "$n" -gt $((RATE * 10)) ] && [ "$(counter evicted)" = 0 ]
+	[ "$n" -gt $((arrived * 10)) ] && [ "$(counter evicted)" = 0 ]
 }
 t the_flood_is_refused_and_counted refused
 t table_is_consistent ctctl check
