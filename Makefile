@@ -166,10 +166,16 @@ $(O)/tests/unit/fw_fuzz: tests/unit/fw_fuzz.c $(FW_SRC) $(FW_GEN) $(wildcard con
 
 # The ALG parsers eat what strangers send: with sanitizers, from the sources.
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I.
-$(O)/tests/unit/alg_%: tests/unit/alg_%.c $(ALG_SRC) $(wildcard alg/*.h tests/alg/*.[ch])
+SANITIZED := $(patsubst %.c,$(O)/sanitized/%.o,$(ALG_SRC) $(wildcard tests/alg/*.c))
+$(SANITIZED): $(O)/sanitized/%.o: %.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) -MMD -MP -c $< -o $@
+
+$(O)/tests/unit/alg_%: tests/unit/alg_%.c $(SANITIZED) $(wildcard alg/*.h tests/alg/*.h)
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(SANITIZE) -o $@ $(filter %.c,$^) $(ALG_LIBS) -lcmocka
+	$(Q)$(CC) $(SANITIZE) -o $@ $< $(SANITIZED) $(ALG_LIBS) -lcmocka
 
 $(O)/tests/fuzz/%: tests/fuzz/%.c $(ALG_SRC) tests/alg/lab.c $(wildcard alg/*.h tests/alg/*.h tests/fuzz/*.h)
 	$(call say,FUZZ,$@)
