@@ -36,6 +36,8 @@ static const struct ctctl_verb verbs[] = {
 	{"fw", "table", ctctl_fw_table,
 	 "show|flush|add|del [NAME [ADDRESS...]]\n"
 	 "                                the tables of the rules, and what is in them"},
+	{"alg", NULL, ctctl_alg,
+	 "                       helpers: packets, and why nothing was granted"},
 	{"frag", NULL, ctctl_frag,
 	 "                      fragments held: use and limits, counters"},
 	{"nat", "whois", ctctl_nat_whois, "ADDRESS PORT      who has this external port"},

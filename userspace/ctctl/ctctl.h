@@ -54,6 +54,7 @@ int ctctl_fw_unload(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_explain(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_show(struct ctctl *c, int argc, char **argv);
 int ctctl_fw_table(struct ctctl *c, int argc, char **argv);
+int ctctl_alg(struct ctctl *c, int argc, char **argv);
 int ctctl_frag(struct ctctl *c, int argc, char **argv);
 int ctctl_nat(struct ctctl *c, int argc, char **argv);
 int ctctl_nat_whois(struct ctctl *c, int argc, char **argv);
