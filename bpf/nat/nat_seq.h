@@ -71,19 +71,36 @@ struct nat_seq_opts {
 };
 CT_SCRATCH_FITS(struct nat_seq_opts);
 
-static __always_inline void nat_seq_edge(struct nat_seq_opts *o, __u32 at)
+static __always_inline __u32 nat_seq_get(const __u8 *at)
 {
-	__u32 v;
+	return ((__u32)at[0] << 24) | ((__u32)at[1] << 16) | ((__u32)at[2] << 8) | at[3];
+}
 
-	if (at > 36)
+static __always_inline void nat_seq_put(__u8 *at, __u32 v)
+{
+	at[0] = v >> 24;
+	at[1] = v >> 16;
+	at[2] = v >> 8;
+	at[3] = v;
+}
+
+/* One SACK block. What it has of an edited piece, but not all, the listener does not have: a
+ * left edge in there goes up, a right one down, and nothing may be left between them. */
+static __always_inline void nat_seq_block(struct nat_seq_opts *o, __u32 at)
+{
+	__u32 edge, left, right;
+
+	if (at > 32)
 		return;
-	v = ((__u32)o->is[at] << 24) | ((__u32)o->is[at + 1] << 16) | ((__u32)o->is[at + 2] << 8) |
-	    o->is[at + 3];
-	v = nat_seq_back(&o->alg, o->dir, v);
-	o->is[at] = v >> 24;
-	o->is[at + 1] = v >> 16;
-	o->is[at + 2] = v >> 8;
-	o->is[at + 3] = v;
+	edge = nat_seq_get(o->is + at);
+	left = nat_seq_back(&o->alg, o->dir, edge);
+	if (left + nat_seq_shift(&o->alg, o->dir, left) != edge)
+		left++;
+	right = nat_seq_back(&o->alg, o->dir, nat_seq_get(o->is + at + 4));
+	if (ct_seq_before(right, left))
+		right = left;
+	nat_seq_put(o->is + at, left);
+	nat_seq_put(o->is + at + 4, right);
 }
 
 /* bpf_loop callback: one option. */
@@ -104,9 +121,11 @@ static long nat_seq_option(__u32 i, void *unused)
 	size = o->was[at + 1];
 	if (size < 2 || at + size > o->len)
 		return 1;
-	for (j = 0; o->was[at] == 5 && j < 8; j++)
-		if (j * 4 + 6 <= size)
-			nat_seq_edge(o, at + 2 + j * 4);
+	/* Of another length nobody reads it. */
+	if (o->was[at] == 5 && (size & 7) == 2)
+		for (j = 0; j < 4; j++)
+			if (j * 8 + 10 <= size)
+				nat_seq_block(o, at + 2 + j * 8);
 	o->at = at + size;
 	return 0;
 }
