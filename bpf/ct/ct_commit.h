@@ -345,28 +345,79 @@ __noinline int ct_nat_shares(const struct ct_commit_args *args)
 	return !(args->nat.flags & CT_NAT_SRC) || nat_is_zero(args->nat.src.addr_min);
 }
 
+/* One more connection of its subscriber, if the rule limits them. 1, 0 when nobody counts,
+ * or the reason against it as a negative number. */
+static __always_inline int ct_take_share(const struct ct_settings *set, const struct ct_pkt *pkt,
+					 const struct ct_commit_args *args, __u8 family)
+{
+	int v;
+
+	if (!(args->nat.flags & CT_NAT_LIMIT))
+		return 0;
+	v = nat_sub_take(&pkt->tuple, &args->nat);
+	/* What is over of this one's may be still counted: nobody sweeps. */
+	if ((v == 1 || v == -CT_DROP_SUB_STATES || v == -CT_DROP_SUB_PORTS) && !ct_ctd_alive(set)) {
+		ct_clock_reap(family);
+		ct_half_reap(family);
+		if (v < 0)
+			v = nat_sub_take(&pkt->tuple, &args->nat);
+	}
+	return v < 0 ? v : 1;
+}
+
+/* Chooses the translation and claims its reply tuple; what it is goes into the word. 0, 1 when
+ * another CPU's record of the same connection is used, or the reason as a negative number. */
+static __always_inline int ct_translate(struct ct_ctx *ctx, struct ct_pkt *pkt,
+					struct ct_result *res, struct ct_commit_args *args,
+					struct ct_build *b, __u64 *word, __u8 family)
+{
+	int v;
+
+	v = nat_choose(ctx, pkt, args, &res->key, ct_w_gen(*word));
+	if (v == -CT_DROP_COMMIT_BUSY)
+		v = ct_join(pkt, res);
+	if (v)
+		return v;
+	*word |= CT_W_STATUS(ct_nat_status(b, &pkt->tuple) | (b->nat_gen ? CT_S_BOUND : 0));
+	b->c.word = *word;
+	/* Claimed its own plain tuple (source is the external address already):
+	 * the record alone answers for that. */
+	if (!(*word & CT_W_STATUS(CT_S_NAT)))
+		ct_unclaim(&res->key, ct_w_gen(*word), family);
+	if ((*word & CT_W_STATUS(CT_S_LIMITED)) &&
+	    !ct_count_port(&res->key, *word, args->nat.limit_ports, family)) {
+		ct_unclaim(&res->key, ct_w_gen(*word), family);
+		*word &= ~CT_W_STATUS(CT_S_SRC_NAT); /* no port to give back */
+		return -CT_DROP_SUB_PORTS;
+	}
+	return 0;
+}
+
+static __always_inline __u64 ct_new_word(const struct ct_result *res,
+					 const struct ct_commit_args *args, __u32 src)
+{
+	return CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
+	       CT_W_STATUS(CT_S_CONFIRMED | (args->inside ? CT_S_INSIDE : 0) |
+			   (args->set_label ? CT_S_LABEL : 0) |
+			   (res->expected ? CT_S_EXPECTED : 0) | (args->helper ? CT_S_HELPER : 0)) |
+	       (src ? CT_W_ORIG_HI : 0);
+}
+
 static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_settings *set,
 					 struct ct_pkt *pkt, struct ct_result *res,
 					 struct ct_commit_args *args, __u8 family)
 {
 	struct ct_build *b = ct_build();
 	struct ct_hold h = {};
-	__u32 src;
+	int v, took, shared;
 	__u64 word;
-	int v, took, shared, nat;
 
 	h.tab = ct_table(family);
 	if (!b || !h.tab)
 		return -CT_DROP_MAP_MISSING;
-	if (family == 4)
-		src = ct_key4_make(&res->key.k4, &pkt->tuple, 0);
-	else
-		src = ct_key6_make(&res->key.k6, &pkt->tuple, 0);
-	word = CT_W_LIFE(CT_LIFE_HALF_OPEN) | args->policy |
-	       CT_W_STATUS(CT_S_CONFIRMED | (args->inside ? CT_S_INSIDE : 0) |
-			   (args->set_label ? CT_S_LABEL : 0) |
-			   (res->expected ? CT_S_EXPECTED : 0) | (args->helper ? CT_S_HELPER : 0)) |
-	       (src ? CT_W_ORIG_HI : 0);
+	word = ct_new_word(res, args,
+			   family == 4 ? ct_key4_make(&res->key.k4, &pkt->tuple, 0)
+				       : ct_key6_make(&res->key.k6, &pkt->tuple, 0));
 	v = ct_build_record(ctx, set, b, pkt, res, args, &word);
 	if (v < 0)
 		return v;
@@ -377,43 +428,19 @@ static __always_inline int ct_commit_new(struct ct_ctx *ctx, const struct ct_set
 	/* Our own tuple answers to another connection: take another port, as
 	 * netfilter's null binding does. Packets in our direction are ours then,
 	 * those the other way the other's: both stay under this key. */
-	nat = args->nat.flags & (CT_NAT_SRC | CT_NAT_DST);
 	b->key = res->key;
 	shared = ct_nat_shares(args) && ct_stub_live(b, res->now, family);
-	if (args->nat.flags & CT_NAT_LIMIT) {
-		v = nat_sub_take(&pkt->tuple, &args->nat);
-		/* What is over of this one's may be still counted: nobody sweeps. */
-		if ((v == 1 || v == -CT_DROP_SUB_STATES || v == -CT_DROP_SUB_PORTS) &&
-		    !ct_ctd_alive(set)) {
-			ct_clock_reap(family);
-			ct_half_reap(family);
-			if (v < 0)
-				v = nat_sub_take(&pkt->tuple, &args->nat);
-		}
-		if (v < 0)
-			goto undo;
+	v = ct_take_share(set, pkt, args, family);
+	if (v < 0)
+		goto undo;
+	if (v) {
 		word |= CT_W_STATUS(CT_S_LIMITED);
 		b->c.word = word;
 	}
-	if (shared || nat) {
-		v = nat_choose(ctx, pkt, args, &res->key, ct_w_gen(word));
-		if (v == -CT_DROP_COMMIT_BUSY)
-			v = ct_join(pkt, res);
+	if (shared || (args->nat.flags & (CT_NAT_SRC | CT_NAT_DST))) {
+		v = ct_translate(ctx, pkt, res, args, b, &word, family);
 		if (v)
 			goto undo;
-		word |= CT_W_STATUS(ct_nat_status(b, &pkt->tuple) | (b->nat_gen ? CT_S_BOUND : 0));
-		b->c.word = word;
-		/* Claimed its own plain tuple (source is the external address already):
-		 * the record alone answers for that. */
-		if (!(word & CT_W_STATUS(CT_S_NAT)))
-			ct_unclaim(&res->key, ct_w_gen(word), family);
-		if ((word & CT_W_STATUS(CT_S_LIMITED)) &&
-		    !ct_count_port(&res->key, word, args->nat.limit_ports, family)) {
-			ct_unclaim(&res->key, ct_w_gen(word), family);
-			word &= ~CT_W_STATUS(CT_S_SRC_NAT); /* no port to give back */
-			v = -CT_DROP_SUB_PORTS;
-			goto undo;
-		}
 	}
 	if (args->set_label)
 		ct_add_label(&res->key, args, ct_w_gen(word), family);

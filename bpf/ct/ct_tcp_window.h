@@ -138,6 +138,7 @@ static __always_inline void ct_tcp_set_scale(struct ct_tcp *t, __u32 dir, __u32 
 #define CT_WIN_IGNORE 1
 #define CT_WIN_SEQ    2
 #define CT_WIN_ACK    3
+#define CT_WIN_GO_ON  -1 /* not decided yet; never returned by ct_tcp_window */
 
 /* A SYN (or SYN/ACK) starts the sender's side over. */
 static __always_inline int ct_tcp_init_sender(struct ct_ctx *ctx, struct ct_tcp *t,
@@ -161,6 +162,148 @@ static __always_inline int ct_tcp_init_sender(struct ct_ctx *ctx, struct ct_tcp 
 	return 0;
 }
 
+/* What a segment says, as the checks below read it: numbers in host byte order. */
+struct ct_tcp_seg {
+	__u32 seq, end;
+	__u32 ack;
+	__u32 sack; /* the acknowledgement, or the highest SACK edge beyond it */
+	__u32 win;
+	__u32 has_ack, syn;
+	__u32 dir;
+};
+
+static __always_inline void ct_tcp_seg(struct ct_ctx *ctx, const struct ct_tcp *t,
+				       const struct ct_pkt *pkt, __u32 dir, struct ct_tcp_seg *g)
+{
+	g->dir = dir;
+	g->seq = pkt->tcp_seq;
+	g->end = ct_tcp_end(pkt);
+	g->ack = g->sack = pkt->tcp_ack;
+	g->win = pkt->tcp_win;
+	g->has_ack = pkt->tcp_flags & CT_TH_ACK;
+	g->syn = pkt->tcp_flags & CT_TH_SYN;
+	if ((t->flags[!dir] & CT_TCP_F_SACK_PERM) && g->has_ack && pkt->tcp_optlen >= 10) {
+		struct ct_tcp_opts opts = {};
+
+		if (ct_tcp_options(ctx, pkt, &opts, g->sack) == 0 && opts.has_sack)
+			g->sack = opts.sack;
+	}
+}
+
+/* The first segment of a direction, or one that opens the connection again.
+ * CT_WIN_GO_ON, or what the packet is without a check: CT_WIN_OK, CT_WIN_SEQ. */
+static __always_inline int ct_tcp_opens(struct ct_ctx *ctx, struct ct_tcp *t,
+					const struct ct_pkt *pkt, const struct ct_tcp_seg *g,
+					__u8 state)
+{
+	struct ct_tcp_dir *s = &t->dir[g->dir], *r = &t->dir[!g->dir];
+	__u32 swin;
+
+	if (!s->maxwin && g->syn) {
+		if (ct_tcp_init_sender(ctx, t, pkt, g->dir, g->end))
+			return CT_WIN_SEQ;
+		if (!g->has_ack)
+			return CT_WIN_OK; /* simultaneous open: nothing to compare with */
+	} else if (!s->maxwin) {
+		/* Picked up in the middle: believe the first packet. */
+		swin = g->win << ct_tcp_scale(t, g->dir);
+		s->end = g->end;
+		s->maxwin = swin ? swin : 1;
+		s->maxend = g->end + s->maxwin;
+		if (!r->maxwin)
+			r->end = r->maxend = g->sack;
+		else if (g->sack == r->end + 1)
+			r->end++; /* answer to a keep-alive probe */
+	} else if (g->syn && ct_seq_after(g->end, s->end) &&
+		   (state == CT_TCP_SYN_SENT || state == CT_TCP_SYN_RECV)) {
+		/* Reopened with a higher sequence number (RFC 793 3.4). */
+		if (ct_tcp_init_sender(ctx, t, pkt, g->dir, g->end))
+			return CT_WIN_SEQ;
+		if (g->dir == CT_REPLY && !g->has_ack)
+			return CT_WIN_OK;
+	}
+	return CT_WIN_GO_ON;
+}
+
+/* The four bounds of the paper, without regard to being liberal. */
+static __always_inline int ct_tcp_in_window(struct ct_tcp *t, const struct ct_tcp_seg *g)
+{
+	struct ct_tcp_dir *s = &t->dir[g->dir], *r = &t->dir[!g->dir];
+	__u32 ackwin = s->maxwin > CT_TCP_MIN_ACKWIN ? s->maxwin : CT_TCP_MIN_ACKWIN;
+
+	/* I: beyond what the receiver allowed. A small overshoot passes but is not
+	 * believed, except that its acknowledgement must not look wrong later. */
+	if (!ct_seq_before(g->seq, s->maxend + 1)) {
+		if (r->maxwin && ct_seq_after(g->end, s->end - r->maxwin - 1) &&
+		    ct_seq_after(g->sack, r->end - ackwin - 1) &&
+		    g->end - s->maxend + 1 <= r->maxwin && ct_seq_before(g->sack, r->end + 1)) {
+			s->end = g->end;
+			t->flags[g->dir] |= CT_TCP_F_UNACKED;
+			return CT_WIN_IGNORE;
+		}
+		return CT_WIN_SEQ;
+	}
+	/* III: acknowledges what was never sent. */
+	if (!ct_seq_before(g->sack, r->end + 1))
+		return CT_WIN_ACK;
+	/* II: all of it acknowledged long ago. */
+	if (r->maxwin && !ct_seq_after(g->end, s->end - r->maxwin - 1))
+		return CT_WIN_IGNORE;
+	/* IV: an acknowledgement from long ago. */
+	if (!ct_seq_after(g->sack, r->end - ackwin - 1))
+		return CT_WIN_IGNORE;
+	return CT_WIN_OK;
+}
+
+/* What a segment within the windows moves. */
+static __always_inline void ct_tcp_advance(struct ct_tcp *t, const struct ct_tcp_seg *g)
+{
+	struct ct_tcp_dir *s = &t->dir[g->dir], *r = &t->dir[!g->dir];
+	__u32 win = g->win, swin;
+
+	if (!g->syn)
+		win <<= ct_tcp_scale(t, g->dir);
+	swin = win + (g->sack - g->ack);
+	if (s->maxwin < swin)
+		s->maxwin = swin;
+	if (ct_seq_after(g->end, s->end)) {
+		s->end = g->end;
+		t->flags[g->dir] |= CT_TCP_F_UNACKED;
+	}
+	if (g->has_ack &&
+	    (!(t->flags[g->dir] & CT_TCP_F_MAXACK) || ct_seq_after(g->ack, s->maxack))) {
+		s->maxack = g->ack;
+		t->flags[g->dir] |= CT_TCP_F_MAXACK;
+	}
+	if (r->maxwin && ct_seq_after(g->end, s->maxend))
+		r->maxwin += g->end - s->maxend;
+	if (ct_seq_after(g->sack + win, r->maxend - 1))
+		r->maxend = g->sack + win + !win;
+	if (g->ack == r->end)
+		t->flags[!g->dir] &= ~CT_TCP_F_UNACKED;
+}
+
+/* How often the same segment came in a row (the retransmission time-out). */
+static __always_inline void ct_tcp_count_retrans(struct ct_tcp *t, const struct ct_pkt *pkt,
+						 const struct ct_tcp_seg *g)
+{
+	__u8 retrans = t->retrans & 0xf;
+
+	if ((t->last_packet >> 7) == g->dir && t->last_seq == g->seq && t->last_ack == g->ack &&
+	    t->last_end == g->end && t->last_win == pkt->tcp_win) {
+		if (retrans < 15)
+			retrans++;
+	} else {
+		t->last_packet = (t->last_packet & 0x7f) | g->dir << 7;
+		t->last_seq = g->seq;
+		t->last_ack = g->ack;
+		t->last_end = g->end;
+		t->last_win = pkt->tcp_win;
+		retrans = 0;
+	}
+	t->retrans = (t->retrans & 0xf0) | retrans;
+}
+
 /*
  * Checks a packet against the windows and updates them. tr->state is the state
  * before the packet. Returns CT_WIN_*; what a liberal connection forgives is
@@ -171,125 +314,26 @@ __noinline int ct_tcp_window(struct ct_ctx *ctx, struct ct_tcp *t, const struct 
 			     const struct ct_track *tr)
 {
 	const struct ct_settings *set = ct_settings();
-	__u32 seq, ack, sack, end, win, swin, ackwin, has_ack, syn, dir;
-	struct ct_tcp_dir *s, *r;
-	int liberal, in_window;
-	__u8 state, class;
+	struct ct_tcp_seg g;
+	int v;
 
 	if (!t || !pkt || !tr || !set)
 		return CT_WIN_SEQ;
-	dir = tr->dir & 1;
-	state = tr->state;
-	class = tr->class;
-	seq = pkt->tcp_seq;
-	ack = sack = pkt->tcp_ack;
-	end = ct_tcp_end(pkt);
-	win = pkt->tcp_win;
-	has_ack = pkt->tcp_flags & CT_TH_ACK;
-	syn = pkt->tcp_flags & CT_TH_SYN;
-	s = &t->dir[dir];
-	r = &t->dir[!dir];
-	if ((t->flags[!dir] & CT_TCP_F_SACK_PERM) && has_ack && pkt->tcp_optlen >= 10) {
-		struct ct_tcp_opts opts = {};
-
-		if (ct_tcp_options(ctx, pkt, &opts, sack) == 0 && opts.has_sack)
-			sack = opts.sack;
-	}
-	if (!s->maxwin) {
-		if (syn) {
-			if (ct_tcp_init_sender(ctx, t, pkt, dir, end))
-				return CT_WIN_SEQ;
-			if (!has_ack)
-				return CT_WIN_OK; /* simultaneous open: nothing to compare with */
-		} else {
-			/* Picked up in the middle: believe the first packet. */
-			swin = win << ct_tcp_scale(t, dir);
-			s->end = end;
-			s->maxwin = swin ? swin : 1;
-			s->maxend = end + s->maxwin;
-			if (!r->maxwin)
-				r->end = r->maxend = sack;
-			else if (sack == r->end + 1)
-				r->end++; /* answer to a keep-alive probe */
-		}
-	} else if (syn && ct_seq_after(end, s->end) &&
-		   (state == CT_TCP_SYN_SENT || state == CT_TCP_SYN_RECV)) {
-		/* Reopened with a higher sequence number (RFC 793 3.4). */
-		if (ct_tcp_init_sender(ctx, t, pkt, dir, end))
-			return CT_WIN_SEQ;
-		if (dir == CT_REPLY && !has_ack)
-			return CT_WIN_OK;
-	}
+	ct_tcp_seg(ctx, t, pkt, tr->dir & 1, &g);
+	v = ct_tcp_opens(ctx, t, pkt, &g, tr->state);
+	if (v != CT_WIN_GO_ON)
+		return v;
 	/* Without ACK, or with the zero that broken stacks put into a RST: nothing to check. */
-	if (!has_ack || (class == CT_TCP_RST && !ack))
-		ack = sack = r->end;
-	if (class == CT_TCP_RST && !seq && state == CT_TCP_SYN_SENT)
-		seq = end = s->end;
-
-	liberal = (t->flags[dir] & CT_TCP_F_LIBERAL) || set->tcp_be_liberal;
-	ackwin = s->maxwin > CT_TCP_MIN_ACKWIN ? s->maxwin : CT_TCP_MIN_ACKWIN;
-	/* I: beyond what the receiver allowed. A small overshoot passes but is not
-	 * believed, except that its acknowledgement must not look wrong later. */
-	if (!ct_seq_before(seq, s->maxend + 1)) {
-		__u32 over = end - s->maxend + 1;
-
-		in_window = r->maxwin && ct_seq_after(end, s->end - r->maxwin - 1);
-		if (in_window && ct_seq_after(sack, r->end - ackwin - 1) && over <= r->maxwin &&
-		    ct_seq_before(sack, r->end + 1)) {
-			s->end = end;
-			t->flags[dir] |= CT_TCP_F_UNACKED;
-			return liberal ? CT_WIN_OK : CT_WIN_IGNORE;
-		}
-		return liberal ? CT_WIN_OK : CT_WIN_SEQ;
-	}
-	/* III: acknowledges what was never sent. */
-	if (!ct_seq_before(sack, r->end + 1))
-		return liberal ? CT_WIN_OK : CT_WIN_ACK;
-	/* II: all of it acknowledged long ago. */
-	if (r->maxwin && !ct_seq_after(end, s->end - r->maxwin - 1))
-		return liberal ? CT_WIN_OK : CT_WIN_IGNORE;
-	/* IV: an acknowledgement from long ago. */
-	if (!ct_seq_after(sack, r->end - ackwin - 1))
-		return liberal ? CT_WIN_OK : CT_WIN_IGNORE;
-
-	if (!syn)
-		win <<= ct_tcp_scale(t, dir);
-	swin = win + (sack - ack);
-	if (s->maxwin < swin)
-		s->maxwin = swin;
-	if (ct_seq_after(end, s->end)) {
-		s->end = end;
-		t->flags[dir] |= CT_TCP_F_UNACKED;
-	}
-	if (has_ack && (!(t->flags[dir] & CT_TCP_F_MAXACK) || ct_seq_after(ack, s->maxack))) {
-		s->maxack = ack;
-		t->flags[dir] |= CT_TCP_F_MAXACK;
-	}
-	if (r->maxwin && ct_seq_after(end, s->maxend))
-		r->maxwin += end - s->maxend;
-	if (ct_seq_after(sack + win, r->maxend - 1)) {
-		r->maxend = sack + win + !win;
-	}
-	if (ack == r->end)
-		t->flags[!dir] &= ~CT_TCP_F_UNACKED;
-
-	if (class == CT_TCP_ACK) {
-		__u8 retrans = t->retrans & 0xf;
-
-		if ((t->last_packet >> 7) == dir && t->last_seq == seq && t->last_ack == ack &&
-		    t->last_end == end && t->last_win == pkt->tcp_win) {
-			if (retrans < 15)
-				retrans++;
-		} else {
-			t->last_packet = (t->last_packet & 0x7f) | dir << 7;
-			t->last_seq = seq;
-			t->last_ack = ack;
-			t->last_end = end;
-			t->last_win = pkt->tcp_win;
-			retrans = 0;
-		}
-		t->retrans = (t->retrans & 0xf0) | retrans;
-	}
+	if (!g.has_ack || (tr->class == CT_TCP_RST && !g.ack))
+		g.ack = g.sack = t->dir[!g.dir].end;
+	if (tr->class == CT_TCP_RST && !g.seq && tr->state == CT_TCP_SYN_SENT)
+		g.seq = g.end = t->dir[g.dir].end;
+	v = ct_tcp_in_window(t, &g);
+	if (v != CT_WIN_OK)
+		return (t->flags[g.dir] & CT_TCP_F_LIBERAL) || set->tcp_be_liberal ? CT_WIN_OK : v;
+	ct_tcp_advance(t, &g);
+	if (tr->class == CT_TCP_ACK)
+		ct_tcp_count_retrans(t, pkt, &g);
 	return CT_WIN_OK;
 }
 
