@@ -109,7 +109,7 @@ struct ovs_port {
 	__u32 type;  /* OVS_TYPE_*: user space's, not looked at here */
 	__u32 ring;  /* of ovs_ring_v1, to which its upcalls go */
 	__u32 n_masks;
-	__u32 pad;
+	__u32 qdisc; /* user space's: 1: its device's clsact qdisc is of our making */
 	char name[16];
 	__u16 mask[OVS_PORT_MASKS]; /* slots of ovs_mask_v1, those that hit most first */
 	__u64 pad2[2];

@@ -69,33 +69,47 @@ static int set_near(struct dp_bpf *dp, uint32_t ifindex, uint64_t number_plus_1)
 	return bpf_map_update_elem(dp->far_fd, &ifindex, &number_plus_1, BPF_ANY) ? errno : 0;
 }
 
-/* By TCX, which leaves the qdiscs to others, else by clsact. */
-static int attach(struct dp_bpf *dp, uint32_t ifindex)
+/*
+ * By TCX, else by clsact. A system device has that qdisc in either case: with TCX no filter of
+ * the ingress qdisc sees a packet, and so Open vSwitch, which polices by such a filter, is to be
+ * told that it cannot have the qdisc, and not to police nothing.
+ */
+static int attach(struct dp_bpf *dp, struct ovs_port *p)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = p->ifindex, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY,
 		    .flags = BPF_TC_F_REPLACE);
 	int prog = dp_bpf_prog(dp, "ovs_port");
-	int ret = tcx_attach(dp->instance, ifindex, false, prog);
+	int tcx = tcx_attach(dp->instance, p->ifindex, false, prog), ret;
 
-	if (ret != -EOPNOTSUPP)
-		return -ret;
-	dp->clsact = true;
+	if (tcx && tcx != -EOPNOTSUPP)
+		return -tcx;
+	if (!tcx && p->type != OVS_TYPE_SYSTEM)
+		return 0;
 	ret = bpf_tc_hook_create(&hook);
-	if (ret && ret != -EEXIST)
+	if (!ret)
+		p->qdisc = 1;
+	else if (ret != -EEXIST)
 		return -ret;
+	if (!tcx)
+		return 0;
+	dp->clsact = true;
 	opts.prog_fd = prog;
 	return -bpf_tc_attach(&hook, &opts);
 }
 
-static void detach(struct dp_bpf *dp, uint32_t ifindex)
+static void detach(struct dp_bpf *dp, struct ovs_port *p)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = p->ifindex, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE, .priority = PRIORITY);
 
-	tcx_detach(dp->instance, ifindex);
+	tcx_detach(dp->instance, p->ifindex);
 	if (dp->clsact)
 		bpf_tc_detach(&hook, &opts);
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	if (p->qdisc)
+		bpf_tc_hook_destroy(&hook);
+	p->qdisc = 0;
 }
 
 static int type_of(const struct netdev *netdev)
@@ -191,6 +205,7 @@ static void publish(struct dp_bpf *dp, uint32_t number, int type, const char *na
 	p->type = type;
 	p->ring = number % OVS_RINGS;
 	p->netns = 0;
+	p->qdisc = 0;
 	ovs_strlcpy(p->name, name, sizeof(p->name));
 	__atomic_store_n(&p->flags, OVS_PORT_LIVE | (type == OVS_TYPE_VXLAN ? OVS_PORT_TUNNEL : 0),
 			 __ATOMIC_RELEASE);
@@ -223,9 +238,10 @@ static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
 	publish(dp, number, type, name, ifindex);
 	ret = set_near(dp, ifindex, number + UINT64_C(1));
 	if (!ret)
-		ret = attach(dp, ifindex);
+		ret = attach(dp, &dp->port[number]);
 	if (ret) {
 		unpublish(dp, &dp->port[number]);
+		detach(dp, &dp->port[number]);
 		drop_device(&dp->port[number]);
 	}
 	return ret;
@@ -250,7 +266,7 @@ int dp_bpf_port_add(struct dpif *dpif, struct netdev *netdev, odp_port_t *port_n
 static void remove_port(struct dp_bpf *dp, struct ovs_port *p)
 {
 	unpublish(dp, p);
-	detach(dp, p->ifindex);
+	detach(dp, p);
 	drop_device(p);
 }
 
@@ -397,7 +413,7 @@ void dp_bpf_ports_adopt(struct dp_bpf *dp)
 
 		if (!live(p))
 			continue;
-		if (if_indextoname(p->ifindex, name) && !attach(dp, p->ifindex))
+		if (if_indextoname(p->ifindex, name) && !attach(dp, p))
 			continue;
 		VLOG_INFO("%s: port %s (%u) is gone", dp->name, p->name, i);
 		unpublish(dp, p);

@@ -71,15 +71,20 @@ ovs_stop()
 	[ ! -e "$OVS_DIR/ovsdb-server.pid" ] || kill "$(cat "$OVS_DIR/ovsdb-server.pid")"
 } 2>/dev/null
 
-# ovs_port NS ADDRESS... : a namespace's interface p0, and the bridge's port ovs-NS for it
-ovs_port()
+# ovs_port_of BRIDGE NS ADDRESS... : a namespace's interface p0, and the bridge's port NS for it
+ovs_port_of()
 {
-	local ns=$1 addr
-	shift
+	local bridge=$1 ns=$2 addr
+	shift 2
 	net_ns "$ns"
 	ip link add "$ns" type veth peer name p0 netns "$ns" || return
 	for addr; do
 		on "$ns" ip addr add "$addr" dev p0 || return
 	done
-	on "$ns" ip link set p0 up && ip link set "$ns" up && vsctl add-port br0 "$ns"
+	on "$ns" ip link set p0 up && ip link set "$ns" up && vsctl add-port "$bridge" "$ns"
+}
+
+ovs_port()
+{
+	ovs_port_of br0 "$@"
 }
