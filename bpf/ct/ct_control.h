@@ -63,6 +63,23 @@ static __always_inline int ct_control_update(const struct ct_settings *set, stru
 	return 0;
 }
 
+/* Its reply tuple is free at once, and not a second later with the node: whoever ends it (a call's
+ * media) may want the next one between the same two endpoints. */
+static __always_inline int ct_control_delete(struct ct_conn *conn, const union ct_key *key,
+					     __u64 word, __u8 family)
+{
+	union ct_key skey = {};
+
+	/* Read before the record ends: afterwards its node may become another's. */
+	if (word & CT_W_STATUS(CT_S_NAT))
+		ct_reply_key(&skey, conn, key, family);
+	if (!ct_kill(conn, key, word, family, CT_STAT_DELETED))
+		return -EAGAIN;
+	if (word & CT_W_STATUS(CT_S_NAT))
+		ct_stub_drop(&skey, key, ct_w_gen(word), family);
+	return 0;
+}
+
 /* DELETE and UPDATE on one family. */
 static __always_inline int ct_control_on(const struct ct_settings *set,
 					 const struct ct_control *req, const union ct_key *key,
@@ -91,7 +108,7 @@ static __always_inline int ct_control_on(const struct ct_settings *set,
 		return -EAGAIN;
 	if (req->op == CT_CONTROL_UPDATE)
 		return ct_control_update(set, conn, key, req, word, family);
-	return ct_kill(conn, key, word, family, CT_STAT_DELETED) ? 0 : -EAGAIN;
+	return ct_control_delete(conn, key, word, family);
 }
 
 /* What was inserted is seen by others before what is looked at next; see ct_barrier(). */

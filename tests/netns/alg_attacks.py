@@ -7,8 +7,8 @@ import socket
 import struct
 import sys
 
-from alg_lab import (CLIENT, INSIDER, OUTSIDE, SERVER, STRANGER, Phone, Wire, Wrong, alg, audio, check, connects, ctctl, dial, each,
-                     endpoint, expected, forget, grants_nothing, log_lines, passed, ports, read, reaches, run, sdp, sip, stays_out, test, udp,
+from alg_lab import (CLIENT, INSIDER, OUTSIDE, SERVER, STRANGER, Phone, Wire, alg, audio, check, connects, ctctl, dial, each,
+                     endpoint, expected, forget, grants_nothing, log_lines, passed, ports, reaches, run, sdp, sip, stays_out, test, udp,
                      until, within)
 
 MSS = 536  # what the bad server asks for, so that it knows where segments end

@@ -280,6 +280,7 @@ class Phone:
         """The next whole message of a TCP connection."""
         s = self.client if at_client else self.server
         while True:
+            self.buffer[at_client] = self.buffer[at_client].lstrip(b"\r\n")  # keep-alives
             head, end, rest = self.buffer[at_client].partition(b"\r\n\r\n")
             length = re.search(rb"^(?:Content-Length|l)\s*:\s*(\d+)", head, re.M | re.I)
             if end and length and len(rest) >= int(length.group(1)):

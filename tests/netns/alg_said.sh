@@ -1,7 +1,7 @@
 #!/bin/bash
 # beside: yes
-# FTP and SIP word by word: attacks on the helpers (alg_attacks.py),
-# said by programs of ours that hold both ends.
+# FTP and SIP word by word: attacks on the helpers (alg_attacks.py) and calls in their
+# forms (alg_calls.py), said by programs of ours that hold both ends. SAID: only these (calls).
 #
 #   client ── lan0 router wan0 ── server        (tests/lib/netns.sh: addresses)
 #   and 10.0.0.3                  and 203.0.113.77
@@ -24,8 +24,8 @@ start_ctd "$R" "$(config said <<-END
 	END
 )"
 export CLIENT_NS=$C SERVER_NS=$S CTCTL INSTANCE=$CTD_INSTANCE CTD_LOG
-for said in attacks; do
-	/usr/bin/python3 tests/netns/alg_$said.py ${SAID:+"$SAID"} || FAILED=1
+for said in ${SAID:-attacks calls}; do
+	/usr/bin/python3 tests/netns/alg_$said.py || FAILED=1
 done
 t tables_are_whole ctctl check
 finish
