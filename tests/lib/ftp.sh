@@ -77,3 +77,19 @@ serve_proftpd()
 	serve_program "$1" proftpd-core proftpd -n -c "$TMP/proftpd.$port.conf"
 	poll_until 20 listening "$1" "$port"
 }
+
+# bad_path on|off : what both ends send to helpers is lost and disordered (tests/netns/lossy.bpf.c)
+bad_path()
+{
+	local end ns dev
+	for end in "$C c0" "$S s0"; do
+		read -r ns dev <<<"$end"
+		if [ "$1" = off ]; then
+			on "$ns" tc qdisc del dev "$dev" clsact || return
+			continue
+		fi
+		on "$ns" ethtool -K "$dev" tx off tso off gso off >/dev/null &&
+			on "$ns" tc qdisc add dev "$dev" clsact &&
+			on "$ns" tc filter add dev "$dev" egress bpf da obj "$O/tests/netns/lossy.bpf.o" sec tc || return
+	done
+}

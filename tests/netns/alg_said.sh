@@ -25,7 +25,7 @@ start_ctd "$R" "$(config said <<-END
 )"
 export CLIENT_NS=$C SERVER_NS=$S CTCTL INSTANCE=$CTD_INSTANCE CTD_LOG
 for said in ${SAID:-attacks calls}; do
-	/usr/bin/python3 tests/netns/alg_$said.py || FAILED=1
+	/usr/bin/python3 "tests/netns/alg_$said.py" || FAILED=1
 done
 t tables_are_whole ctctl check
 finish

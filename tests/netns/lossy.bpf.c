@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Loses every fourth TCP segment that has payload: tests/netns/alg_ftp.sh. */
+/*
+ * A bad path for the connections that helpers read (TCP ports 21 and 5060, IPv4), at the egress of
+ * an end: of the segments with payload every fourth is lost, and every third of the others changes
+ * places with the one after it. One that has none after it waits until its sender repeats it.
+ * The device must leave segmentation and checksums to the stack (ethtool -K tx off tso off gso
+ * off).
+ */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
@@ -8,28 +14,62 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#define FRAME_MAX  2048
+#define GOES_FIRST 0x1055 /* mark of one that has passed the other */
+
+struct lossy {
+	__u64 seen, kept;
+	__u32 len; /* of the frame that waits; 0: none does */
+	__u8 frame[FRAME_MAX];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} lossy_seen SEC(".maps");
+	__type(value, struct lossy);
+} lossy_state SEC(".maps");
+
+static int helped_payload(struct __sk_buff *skb)
+{
+	struct iphdr ip;
+	struct tcphdr tcp;
+
+	if (skb->protocol != bpf_htons(ETH_P_IP) ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.protocol != 6 ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(ip), &tcp, sizeof(tcp)))
+		return 0;
+	if (tcp.source != bpf_htons(21) && tcp.dest != bpf_htons(21) &&
+	    tcp.source != bpf_htons(5060) && tcp.dest != bpf_htons(5060))
+		return 0;
+	return bpf_ntohs(ip.tot_len) > sizeof(ip) + tcp.doff * 4;
+}
 
 SEC("tc")
 int lossy(struct __sk_buff *skb)
 {
-	struct iphdr ip;
-	struct tcphdr tcp;
-	__u32 zero = 0;
-	__u64 *seen = bpf_map_lookup_elem(&lossy_seen, &zero);
+	__u32 zero = 0, len = skb->len;
+	struct lossy *s = bpf_map_lookup_elem(&lossy_state, &zero);
 
-	if (!seen || skb->protocol != bpf_htons(ETH_P_IP) ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.protocol != 6 ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(ip), &tcp, sizeof(tcp)))
+	if (!s || skb->mark == GOES_FIRST || !helped_payload(skb))
 		return TC_ACT_OK;
-	if (bpf_ntohs(ip.tot_len) <= sizeof(ip) + tcp.doff * 4)
-		return TC_ACT_OK;
-	return __sync_fetch_and_add(seen, 1) % 4 == 3 ? TC_ACT_STOLEN : TC_ACT_OK;
+	if (__sync_fetch_and_add(&s->seen, 1) % 4 == 3)
+		return TC_ACT_STOLEN;
+	if (!s->len) {
+		if (__sync_fetch_and_add(&s->kept, 1) % 3 != 1 || !len || len > FRAME_MAX ||
+		    bpf_skb_load_bytes(skb, 0, s->frame, len))
+			return TC_ACT_OK;
+		s->len = len;
+		return TC_ACT_STOLEN;
+	}
+	skb->mark = GOES_FIRST;
+	bpf_clone_redirect(skb, skb->ifindex, 0);
+	len = s->len;
+	s->len = 0;
+	if (!len || len > FRAME_MAX || bpf_skb_change_tail(skb, len, 0) ||
+	    bpf_skb_store_bytes(skb, 0, s->frame, len, 0))
+		return TC_ACT_STOLEN;
+	return TC_ACT_OK;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
