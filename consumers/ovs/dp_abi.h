@@ -25,7 +25,7 @@
  *  ovs_cache_v1   ARRAY, mmapable         exact-match cache                    datapath
  *  ovs_ring_v1    ARRAY_OF_MAPS[OVS_RINGS] RINGBUFs ovs_ring0_v1 .. ovs_ring7_v1
  *  ovs_stat_v1    PERCPU_ARRAY[OVS_STAT_SLOTS] __u64 by enum ovs_stat          datapath
- *  ovs_prog_v1    PROG_ARRAY              filled by libbpf; must stay pinned (without a
+ *  ovs_prog_v2    PROG_ARRAY              filled by libbpf; must stay pinned (without a
  *                                         reference from user space it is emptied)
  *
  * ovs_match_v1, ovs_flow_v1, ovs_ufid_v1 and ovs_action_v1 may be given other sizes by
@@ -146,7 +146,7 @@ struct ovs_flow {
 	__u64 used; /* jiffies64 of the last packet (CT_CONTROL_CLOCK tells both clocks); 0: none */
 	__u16 tcp_flags; /* host order, ORed */
 	__u16 pad2;
-	__u32 pad3;
+	__u32 next; /* slot of the flow that the last packet went on to by recirculation: a guess */
 };
 _Static_assert(sizeof(struct ovs_flow) == 424, "ovs_flow");
 

@@ -246,6 +246,20 @@ __noinline int ovs_ct_args(struct __sk_buff *skb)
 	return 0;
 }
 
+static __always_inline void ovs_ct_orig_is(struct ovs_work *w, const struct ct_tuple *t)
+{
+	__builtin_memcpy(w->key.ct_src, t->saddr, 16);
+	__builtin_memcpy(w->key.ct_dst, t->daddr, 16);
+	w->key.ct_proto = t->proto;
+	if (ct_is_icmp(t)) {
+		w->key.ct_sport = bpf_htons(bpf_ntohs(t->dport) >> 8);
+		w->key.ct_dport = bpf_htons(bpf_ntohs(t->dport) & 0xff);
+	} else {
+		w->key.ct_sport = t->sport;
+		w->key.ct_dport = t->dport;
+	}
+}
+
 /* ct_orig_tuple: of the connection's first packet, of the parent's for what is related; of
  * a packet without a connection its own. */
 static __always_inline void ovs_ct_orig(struct ovs_work *w, const struct ct_work *cw)
@@ -267,16 +281,7 @@ static __always_inline void ovs_ct_orig(struct ovs_work *w, const struct ct_work
 		ct_tuple_orig(&t, &cw->res.key, cw->res.word, cw->res.family);
 	else
 		t = cw->pkt.tuple;
-	__builtin_memcpy(w->key.ct_src, t.saddr, 16);
-	__builtin_memcpy(w->key.ct_dst, t.daddr, 16);
-	w->key.ct_proto = t.proto;
-	if (ct_is_icmp(&t)) {
-		w->key.ct_sport = bpf_htons(bpf_ntohs(t.dport) >> 8);
-		w->key.ct_dport = bpf_htons(bpf_ntohs(t.dport) & 0xff);
-	} else {
-		w->key.ct_sport = t.sport;
-		w->key.ct_dport = t.dport;
-	}
+	ovs_ct_orig_is(w, &t);
 }
 
 /* The key's ct fields after a ct(); v is OVS_CT_TRACKED or OVS_CT_INVALID. */
@@ -295,21 +300,105 @@ __noinline int ovs_ct_key(struct __sk_buff *skb, int v)
 		w->key.ct_state = CT_STATE_TRK | CT_STATE_INV;
 		return 0;
 	}
-	/* Committed by this packet it stays +new: only the other side's answer makes +est. */
-	w->key.ct_state = cw->res.state;
-	w->key.ct_zone = a->ct.zone;
-	w->key.ct_mark = cw->res.mark; /* of what is expected: its master's */
 	if (cw->args.set_label && (a->ct.flags & OVS_CT_COMMIT)) {
 		__builtin_memcpy(w->key.ct_label, cw->args.label, 16);
 	} else {
 		ovs_ct_read(&cw->res, label, 0);
 		__builtin_memcpy(w->key.ct_label, label, 16);
 	}
+	/* Committed by this packet it stays +new: only the other side's answer makes +est. */
+	w->key.ct_state = cw->res.state;
+	w->key.ct_zone = a->ct.zone;
+	w->key.ct_mark = cw->res.mark; /* of what is expected: its master's */
 	if (!w->ct_valid)
 		ovs_ct_orig(w, cw);
 	w->ct = cw->res;
 	w->ct_valid = 1;
 	return 0;
+}
+
+/* The key after nat_apply(): what that wrote is entered, so that the packet need not be read
+ * again. Of ICMP, of protocols whose ports the key has not, and of a datagram whose fragments
+ * go on by themselves the key is taken anew. */
+static __always_inline void ovs_ct_patch(struct ovs_work *w, const struct ct_pkt *pkt,
+					 const struct ct_result *res)
+{
+	__u8 proto = w->key.proto;
+
+	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP) ||
+	    (pkt->flags & CT_PKT_GATHERED)) {
+		w->stale = 1;
+		return;
+	}
+	if (res->translate & CT_XLATE_SRC) {
+		__builtin_memcpy(w->key.src, res->to.saddr, 16);
+		w->key.sport = res->to.sport;
+	}
+	if (res->translate & CT_XLATE_DST) {
+		__builtin_memcpy(w->key.dst, res->to.daddr, 16);
+		w->key.dport = res->to.dport;
+	}
+}
+
+/* Would ct_commit() leave this connection as it is? */
+static __always_inline int ovs_ct_settled(const struct ovs_ct *ct, const struct ct_result *res)
+{
+	if (!(ct->flags & OVS_CT_COMMIT))
+		return 1;
+	if (ct->flags & OVS_CT_LABEL)
+		return 0;
+	if ((ct->flags & OVS_CT_FORCE) && res->dir == CT_REPLY)
+		return 0;
+	return !(ct->flags & OVS_CT_MARK) || !((res->mark ^ ct->mark) & ct->mark_mask);
+}
+
+/* What ct_lookup() found is all there is to do: neither commit nor label, helper, master. */
+static __always_inline int ovs_ct_is_bulk(const struct ovs_ct *ct, const struct ct_result *res,
+					  int v)
+{
+	return v > CT_NEW && v != CT_RELATED && ovs_ct_settled(ct, res) &&
+	       !(res->word & CT_W_STATUS(CT_S_LABEL | CT_S_HELPER | CT_S_EXPECTED));
+}
+
+/* As ovs_ct_key(), of the bulk. */
+static __always_inline void ovs_ct_bulk_key(struct ovs_work *w, const struct ovs_ct *ct)
+{
+	struct ct_tuple t;
+
+	w->key.ct_state = w->ct.state;
+	w->key.ct_zone = ct->zone;
+	w->key.ct_mark = w->ct.mark;
+	__builtin_memset(w->key.ct_label, 0, sizeof(w->key.ct_label));
+	ct_tuple_orig(&t, &w->ct.key, w->ct.word, w->ct.family);
+	ovs_ct_orig_is(w, &t);
+	w->ct_valid = 1;
+}
+
+/* The descriptor of TCP and UDP, from the key: as ct_parse() would make it, but of what the key
+ * has already nothing is read again. 0: it is for ovs_ct_find(). */
+static __always_inline int ovs_ct_packet(struct __sk_buff *skb, const struct ovs_work *w,
+					 struct ct_pkt *pkt, __u16 zone)
+{
+	const struct ovs_key *key = &w->key;
+
+	if (w->stale || key->frag != OVS_FRAG_NONE || w->l4_len < 8 || skb->len > 0xffff)
+		return 0;
+	pkt->tuple.zone = zone;
+	pkt->tuple.proto = key->proto;
+	pkt->tuple.family = key->eth_type == bpf_htons(ETH_P_IP) ? 4 : 6;
+	__builtin_memcpy(pkt->tuple.saddr, key->src, 16);
+	__builtin_memcpy(pkt->tuple.daddr, key->dst, 16);
+	pkt->l3_off = w->l3_off;
+	pkt->l4_off = w->l4_off;
+	pkt->l4_len = w->l4_len;
+	pkt->len = w->l4_len + w->l4_off - w->l3_off;
+	pkt->ttl = key->ttl;
+	pkt->tos = key->tos;
+	pkt->flags = 0;
+	pkt->tcp_flags = 0;
+	if (key->proto == IPPROTO_UDP)
+		return !ct_parse_udp(skb, pkt);
+	return key->proto == IPPROTO_TCP && !ct_parse_tcp(skb, pkt);
 }
 
 /* A datagram's fragments go on from here each by itself: all but the last through the execute

@@ -14,31 +14,27 @@
 #define OVS_NO_FLOW 0xffffffffU
 
 /* The words of struct ovs_key that tell packets' flows apart best; others that differ lead to
- * one word of the cache, which costs the look-up that it would have saved. */
+ * one word of the cache, which costs the look-up that it would have saved. A sum of products,
+ * none of which waits for another; what it leaves alike in the low bits the last step mixes. */
 static __always_inline __u32 ovs_hash_key(const struct ovs_key *key)
 {
 	const __u64 *k = (const void *)key;
-	__u64 a = 0x9e3779b97f4a7c15ULL, b = 0xc2b2ae3d27d4eb4fULL;
+	__u64 h;
 
-#define OVS_MIX(x, y)                                                                              \
-	do {                                                                                       \
-		a = (a ^ k[x]) * 0x9fb21c651e98df25ULL;                                            \
-		b = (b ^ k[y]) * 0xd6e8feb86659fd93ULL;                                            \
-		a ^= a >> 29;                                                                      \
-		b ^= b >> 31;                                                                      \
-	} while (0)
-	OVS_MIX(4, 6);	 /* tun.id; in_port, recirc_id */
-	OVS_MIX(7, 8);	 /* dp_hash, mark; priority, ct_mark */
-	OVS_MIX(9, 11);	 /* label; zone, state */
-	OVS_MIX(16, 17); /* Ethernet */
-	OVS_MIX(18, 19); /* tags; source */
-	OVS_MIX(20, 21);
-	OVS_MIX(22, 23); /* label, proto, tos, ttl, frag */
-#undef OVS_MIX
+	h = k[4] * 0x9e3779b97f4a7c15ULL +
+	    k[6] * 0xc2b2ae3d27d4eb4fULL; /* tun.id; in_port, recirc_id */
+	h += k[7] * 0x9fb21c651e98df25ULL +
+	     k[8] * 0xd6e8feb86659fd93ULL; /* dp_hash, mark; priority, ct_mark */
+	h += k[9] * 0xa0761d6478bd642fULL + k[11] * 0xe7037ed1a0b428dbULL;  /* label; zone, state */
+	h += k[16] * 0x8ebc6af09c88c6e3ULL + k[17] * 0x589965cc75374cc3ULL; /* Ethernet */
+	h += k[18] * 0x1d8e4e27c47d124fULL + k[19] * 0xeb44accab455d165ULL; /* tags; source */
+	h += k[20] * 0x4b33a62ed433d4a3ULL + k[21] * 0x4d5a2da51de1aa47ULL;
+	h += k[22] * 0xaaaaaaaaaaaaaaabULL +
+	     k[23] * 0x94d049bb133111ebULL; /* label, proto, tos, ttl, frag */
 	/* Ports, but not the flags: those of one connection change. */
-	a = (a ^ (k[24] & 0xffffffff)) * 0x9fb21c651e98df25ULL;
-	a ^= b;
-	return (a ^ a >> 32) * 0x85ebca6bU;
+	h += (k[24] & 0xffffffff) * 0xbf58476d1ce4e5b9ULL;
+	h ^= h >> 32;
+	return h * 0xff51afd7ed558ccdULL >> 32;
 }
 
 static __always_inline int ovs_matches(const struct ovs_key *key, const struct ovs_key *mask,
@@ -49,8 +45,11 @@ static __always_inline int ovs_matches(const struct ovs_key *key, const struct o
 	__u32 i;
 
 #pragma unroll
-	for (i = 0; i < OVS_KEY_WORDS; i++)
+	for (i = 0; i < OVS_KEY_WORDS; i++) {
 		diff |= (k[i] & m[i]) ^ f[i];
+		/* One word after the other: the compiler would have them all on the stack. */
+		asm volatile("" : "+r"(diff));
+	}
 	return !diff;
 }
 
@@ -72,14 +71,26 @@ static __always_inline void ovs_cache_put(const struct ovs_work *w, __u32 flow)
 	*(volatile __u64 *)&c->word[0] = (__u64)w->hash << 32 | flow;
 }
 
+/* Is the key the flow's in this slot? */
+static __always_inline int ovs_is_flow(const struct ovs_work *w, __u32 slot)
+{
+	struct ovs_flow *f = ovs_flow_of(slot);
+	const struct ovs_key *mask;
+	__u32 id;
+
+	if (!f || *(volatile __u32 *)&f->live != 1)
+		return 0;
+	id = f->mask;
+	mask = bpf_map_lookup_elem(&ovs_mask_v1, &id);
+	asm volatile("" ::: "memory"); /* nor are the key's words kept there for the next one */
+	return mask && ovs_matches(&w->key, mask, &f->key);
+}
+
 /* What the cache says, if it is true. */
 static __always_inline __u32 ovs_find_cached(struct ovs_work *w)
 {
 	struct ovs_cache *c = ovs_cache_at(w);
-	const struct ovs_key *mask;
-	struct ovs_flow *f;
 	__u64 word;
-	__u32 id;
 
 	if (!c)
 		return OVS_NO_FLOW;
@@ -88,12 +99,7 @@ static __always_inline __u32 ovs_find_cached(struct ovs_work *w)
 		word = *(volatile __u64 *)&c->word[1];
 	if (!word || word >> 32 != w->hash)
 		return OVS_NO_FLOW;
-	f = ovs_flow_of(word);
-	if (!f || *(volatile __u32 *)&f->live != 1)
-		return OVS_NO_FLOW;
-	id = f->mask;
-	mask = bpf_map_lookup_elem(&ovs_mask_v1, &id);
-	return mask && ovs_matches(&w->key, mask, &f->key) ? (__u32)word : OVS_NO_FLOW;
+	return ovs_is_flow(w, word) ? (__u32)word : OVS_NO_FLOW;
 }
 
 /* Tuple-space search, by the masks of the packet's port alone: a tenant that makes many
@@ -147,13 +153,32 @@ static __always_inline __u32 ovs_find(struct __sk_buff *skb, struct ovs_work *w)
 	__u32 slot;
 
 	w->hash = ovs_hash_key(&w->key);
-	asm volatile("" ::: "memory");
 	slot = ovs_find_cached(w);
 	if (slot != OVS_NO_FLOW) {
 		ovs_stat(OVS_STAT_CACHE_HIT);
 		return slot;
 	}
 	return ovs_find_masked(skb);
+}
+
+/* As ovs_find(), of a recirculated packet: most often what the last packet of the flow before
+ * went on to, whichever connection it was of. One comparison, without the hash. */
+static __always_inline __u32 ovs_find_next(struct __sk_buff *skb, struct ovs_work *w)
+{
+	struct ovs_flow *from = ovs_flow_of(w->flow);
+	__u32 slot;
+
+	if (!from)
+		return OVS_NO_FLOW;
+	slot = *(volatile __u32 *)&from->next;
+	if (slot >= OVS_EXECS && ovs_is_flow(w, slot)) {
+		ovs_stat(OVS_STAT_CACHE_HIT);
+		return slot;
+	}
+	slot = ovs_find(skb, w);
+	if (slot != OVS_NO_FLOW)
+		*(volatile __u32 *)&from->next = slot;
+	return slot;
 }
 
 /* Counts a packet at its flow. */

@@ -37,10 +37,13 @@ struct ovs_work {
 	__u8 resume;   /* the packet comes by the execute device and goes on here */
 	__u8 ct_valid; /* ct holds what the last ct() found, in key.ct_zone */
 	__u8 ct_done;  /* the packet has been translated in that zone */
-	__u8 pad[2];
+	__u8 asked;    /* ct_lookup() has been: ct and verdict hold what it found and said */
+	__u8 pad;
+	/* behind this line nothing is cleared for a new packet */
 	struct ct_result ct;
 	__u32 token; /* mark of the packet while it is on its way there, and what to restore */
 	__u32 mark;
+	__s32 verdict; /* with asked */
 	/* beyond this line nothing is handed to a copy */
 	__u32 copy_pc;
 	__u32 copy_end;
@@ -48,20 +51,21 @@ struct ovs_work {
 	__u32 hash;    /* of the key, for the cache */
 	struct ovs_match match;
 };
-#define OVS_WORK_HANDED __builtin_offsetof(struct ovs_work, copy_pc)
+#define OVS_WORK_CLEARED __builtin_offsetof(struct ovs_work, ct)
+#define OVS_WORK_HANDED	 __builtin_offsetof(struct ovs_work, copy_pc)
 
 struct ovs_cpu {
 	__u32 level;
 	__u32 pad;
 	struct ovs_work work[OVS_LEVELS];
 };
-CT_MAP(ovs_cpu_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ovs_cpu);
+CT_MAP(ovs_cpu_v2, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ovs_cpu);
 
 static __always_inline struct ovs_cpu *ovs_cpu(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&ovs_cpu_v1, &zero);
+	return bpf_map_lookup_elem(&ovs_cpu_v2, &zero);
 }
 
 static __always_inline struct ovs_work *ovs_work_at(struct ovs_cpu *cpu, __u32 level)

@@ -3,8 +3,8 @@
  * The OVS datapath on TC. A packet of a port finds its flow and runs the flow's actions; what
  * finds none goes up to vswitchd. Split into programs that tail-call one another:
  *
- *   ovs_port, ovs_lookup (recirculation) -> ovs_actions <-> ovs_ct -> ovs_lookup
- *   ovs_execute                          -> ovs_actions
+ *   ovs_port, ovs_lookup (recirculation) -> ovs_actions <-> ovs_ct_bulk -> ovs_lookup
+ *   ovs_execute                          -> ovs_actions         -> ovs_ct -> ovs_lookup
  *
  * None ever lets a packet go on up the stack: TC_ACT_SHOT with a counted reason, a redirect,
  * or ovs_gone(), the end of a packet that is held, copied on or in the ring.
@@ -15,23 +15,34 @@
 #include "dp_actions.h"
 #include "dp_find.h"
 
-enum { OVS_PROG_LOOKUP = 0, OVS_PROG_ACTIONS, OVS_PROG_CT, OVS_PROGS };
+enum {
+	OVS_PROG_LOOKUP = 0,
+	OVS_PROG_ACTIONS,
+	OVS_PROG_CT,
+	OVS_PROG_CT_BULK,
+	OVS_PROG_CT_KNOWN,
+	OVS_PROGS
+};
 
 int ovs_lookup(struct __sk_buff *skb);
 int ovs_actions(struct __sk_buff *skb);
 int ovs_ct(struct __sk_buff *skb);
+int ovs_ct_bulk(struct __sk_buff *skb);
+int ovs_ct_known(struct __sk_buff *skb);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, OVS_PROGS);
 	__uint(key_size, sizeof(__u32));
 	__array(values, int(void *));
-} ovs_prog_v1 SEC(".maps") = {
+} ovs_prog_v2 SEC(".maps") = {
 	.values =
 		{
 			[OVS_PROG_LOOKUP] = (void *)&ovs_lookup,
 			[OVS_PROG_ACTIONS] = (void *)&ovs_actions,
 			[OVS_PROG_CT] = (void *)&ovs_ct,
+			[OVS_PROG_CT_BULK] = (void *)&ovs_ct_bulk,
+			[OVS_PROG_CT_KNOWN] = (void *)&ovs_ct_known,
 		},
 };
 
@@ -49,7 +60,8 @@ static __always_inline int ovs_gone(void)
 	return frag_stolen();
 }
 
-/* On to another program; at the end of the chain by way of the execute device. */
+/* On to another program, a constant: a jump then. At the end of the chain by way of the
+ * execute device. */
 static __always_inline int ovs_tail(struct __sk_buff *skb, struct ovs_work *w, __u32 prog)
 {
 	const struct ovs_config *cfg = ovs_config();
@@ -63,7 +75,7 @@ static __always_inline int ovs_tail(struct __sk_buff *skb, struct ovs_work *w, _
 		skb->mark = w->token = bpf_get_prandom_u32() | 1;
 		return bpf_redirect(cfg->exec_ifindex, 0);
 	}
-	bpf_tail_call(skb, &ovs_prog_v1, prog);
+	bpf_tail_call_static(skb, &ovs_prog_v2, prog);
 	return ovs_drop(-CT_DROP_OVS_PROGRAM);
 }
 
@@ -76,10 +88,9 @@ static __always_inline int ovs_miss(struct __sk_buff *skb)
 	return v < 0 ? ovs_drop(v) : ovs_gone();
 }
 
-/* The key in hand is the packet's: to its flow, and into the flow's actions. */
-static __always_inline int ovs_go(struct __sk_buff *skb, struct ovs_work *w)
+/* The packet's flow is in this slot: into its actions. */
+static __always_inline int ovs_go(struct __sk_buff *skb, struct ovs_work *w, __u32 slot)
 {
-	__u32 slot = ovs_find(skb, w);
 	const struct ovs_action *a;
 	struct ovs_flow *f;
 	int v;
@@ -101,7 +112,9 @@ static __always_inline int ovs_go(struct __sk_buff *skb, struct ovs_work *w)
 		v = ovs_leave(skb, a->port);
 		return v < 0 ? ovs_drop(v) : v;
 	}
-	return ovs_tail(skb, w, a->type == OVS_ACT_CT ? OVS_PROG_CT : OVS_PROG_ACTIONS);
+	if (a->type == OVS_ACT_CT)
+		return ovs_tail(skb, w, OVS_PROG_CT_BULK);
+	return ovs_tail(skb, w, OVS_PROG_ACTIONS);
 }
 
 /* Is the device a port of ours, here? Its number, or a drop reason. */
@@ -135,7 +148,7 @@ int ovs_port(struct __sk_buff *skb)
 
 	if (!w)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
-	__builtin_memset(w, 0, OVS_WORK_HANDED);
+	__builtin_memset(w, 0, OVS_WORK_CLEARED);
 	v = ovs_receive(skb, w, ovs_config(), &p);
 	if (v < 0)
 		return ovs_drop(v);
@@ -145,26 +158,30 @@ int ovs_port(struct __sk_buff *skb)
 	v = 0;
 	if (p->flags & OVS_PORT_TUNNEL)
 		v = ovs_extract_tunnel(skb);
-	if (v >= 0)
+	if (v >= 0 && !ovs_extract_bulk(skb, w))
 		v = ovs_extract(skb);
-	return v < 0 ? ovs_drop(v) : ovs_go(skb, w);
+	return v < 0 ? ovs_drop(v) : ovs_go(skb, w, ovs_find(skb, w));
 }
 
-/* A recirculated packet; its key has the new recirc_id. */
-SEC("tc")
-int ovs_lookup(struct __sk_buff *skb)
+/* Recirculation; the key has the new recirc_id. */
+static __always_inline int ovs_again(struct __sk_buff *skb, struct ovs_work *w)
 {
-	struct ovs_work *w = ovs_work();
 	int v = 0;
 
-	if (!w)
-		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	if (++w->recircs > OVS_RECIRC_MAX)
 		return ovs_drop(-CT_DROP_OVS_RECIRC);
 	ovs_stat(OVS_STAT_RECIRC);
 	if (w->stale)
 		v = ovs_extract(skb);
-	return v < 0 ? ovs_drop(v) : ovs_go(skb, w);
+	return v < 0 ? ovs_drop(v) : ovs_go(skb, w, ovs_find_next(skb, w));
+}
+
+SEC("tc")
+int ovs_lookup(struct __sk_buff *skb)
+{
+	struct ovs_work *w = ovs_work();
+
+	return w ? ovs_again(skb, w) : ovs_drop(-CT_DROP_OVS_PROGRAM);
 }
 
 SEC("tc")
@@ -214,7 +231,7 @@ int ovs_actions(struct __sk_buff *skb)
 			v = 0;
 			break;
 		case OVS_ACT_CT:
-			return ovs_tail(skb, w, OVS_PROG_CT);
+			return ovs_tail(skb, w, OVS_PROG_CT_BULK);
 		case OVS_ACT_DROP:
 			return ovs_drop(-CT_DROP_OVS_DROP);
 		case OVS_ACT_SAMPLE:
@@ -250,6 +267,63 @@ static __always_inline int ovs_after_ct(struct __sk_buff *skb, struct ovs_work *
 	return ovs_tail(skb, w, OVS_PROG_ACTIONS);
 }
 
+/*
+ * ct() of the bulk: a whole packet, not tracked in this zone before, of a connection that stays
+ * as it is. With as few calls as can be, as each return is dear where it goes through a thunk;
+ * what turns out to be anything else goes on in ovs_ct(), with the look-up's verdict if there
+ * has been one.
+ */
+SEC("tc")
+int ovs_ct_bulk(struct __sk_buff *skb)
+{
+	struct ovs_work *w = ovs_work();
+	struct ct_work *cw = ct_work();
+	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	int v;
+
+	if (!a || !cw)
+		return ovs_drop(-CT_DROP_OVS_PROGRAM);
+	if (((w->key.ct_state & CT_STATE_TRK) && w->key.ct_zone == a->ct.zone) ||
+	    !ovs_ct_packet(skb, w, &cw->pkt, a->ct.zone))
+		return ovs_tail(skb, w, OVS_PROG_CT);
+	w->ct_valid = w->ct_done = 0;
+	v = ct_lookup(skb, &cw->pkt, &w->ct);
+	if (!ovs_ct_is_bulk(&a->ct, &w->ct, v)) {
+		w->asked = 1;
+		w->verdict = v;
+		return ovs_tail(skb, w, OVS_PROG_CT);
+	}
+	return ovs_tail(skb, w, OVS_PROG_CT_KNOWN);
+}
+
+/* Goes on from there: on a stack of its own, as the look-up's is deep. */
+SEC("tc")
+int ovs_ct_known(struct __sk_buff *skb)
+{
+	struct ovs_work *w = ovs_work();
+	struct ct_work *cw = ct_work();
+	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	int v;
+
+	if (!a || !cw)
+		return ovs_drop(-CT_DROP_OVS_PROGRAM);
+	ovs_ct_bulk_key(w, &a->ct);
+	if ((a->ct.flags & OVS_CT_NAT) && w->ct.translate) {
+		v = nat_apply_here(skb, &cw->pkt, &w->ct, CT_XLATE_SRC | CT_XLATE_DST);
+		if (v < 0)
+			return ovs_drop(v);
+		ovs_ct_patch(w, &cw->pkt, &w->ct);
+		w->ct_done = 1;
+	}
+	if (++w->pc >= w->end)
+		return ovs_gone();
+	a = ovs_action(w);
+	if (!a || a->type != OVS_ACT_RECIRC || w->pc + 1 < w->end)
+		return ovs_tail(skb, w, OVS_PROG_ACTIONS);
+	w->key.recirc_id = a->id;
+	return ovs_again(skb, w);
+}
+
 /* The stages of bpf/ct_path.h; those of a deep stack are called from here. */
 SEC("tc")
 int ovs_ct(struct __sk_buff *skb)
@@ -261,8 +335,14 @@ int ovs_ct(struct __sk_buff *skb)
 
 	if (!a || !cw)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
-	cw->pkt.flags = 0;
-	v = found = ovs_ct_find(skb);
+	if (w->asked) {
+		w->asked = 0;
+		cw->res = w->ct;
+		v = found = ovs_ct_judge(w->verdict);
+	} else {
+		cw->pkt.flags = 0;
+		v = found = ovs_ct_find(skb);
+	}
 	if (v == OVS_CT_HELD)
 		return ovs_gone();
 	if (v == OVS_CT_LOOKUP) {
@@ -279,7 +359,8 @@ int ovs_ct(struct __sk_buff *skb)
 	if (v >= 0 && found == OVS_CT_TRACKED && (a->ct.flags & OVS_CT_NAT) && !w->ct_done &&
 	    cw->res.translate) {
 		v = nat_apply(skb, &cw->pkt, &cw->res, CT_XLATE_SRC | CT_XLATE_DST);
-		w->ct_done = w->stale = 1;
+		ovs_ct_patch(w, &cw->pkt, &cw->res);
+		w->ct_done = 1;
 	}
 	if (v < 0) {
 		if (cw->pkt.flags & CT_PKT_GATHERED)
@@ -319,7 +400,7 @@ static __always_inline int ovs_take_token(struct __sk_buff *skb, struct ovs_work
 
 	if (!f || !token || __sync_val_compare_and_swap(&f->live, token, 0) != token)
 		return -CT_DROP_OVS_EXECUTE;
-	__builtin_memset(w, 0, OVS_WORK_HANDED);
+	__builtin_memset(w, 0, OVS_WORK_CLEARED);
 	__builtin_memcpy(&w->key, &f->key, __builtin_offsetof(struct ovs_key, eth_dst));
 	w->flow = slot;
 	w->end = f->n_actions;
@@ -351,7 +432,7 @@ int ovs_execute(struct __sk_buff *skb)
 	if (prog && skb->mark == w->token) {
 		prog--;
 		skb->mark = w->mark;
-		bpf_tail_call(skb, &ovs_prog_v1, prog);
+		bpf_tail_call(skb, &ovs_prog_v2, prog);
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	}
 	if (!ovs_take_over(cpu, w)) {
