@@ -318,15 +318,12 @@ __noinline int ovs_ct_key(struct __sk_buff *skb, int v)
 }
 
 /* The key after nat_apply(): what that wrote is entered, so that the packet need not be read
- * again. Of ICMP, of protocols whose ports the key has not, and of a datagram whose fragments
- * go on by themselves the key is taken anew. */
-static __always_inline void ovs_ct_patch(struct ovs_work *w, const struct ct_pkt *pkt,
-					 const struct ct_result *res)
+ * again. Of ICMP and of protocols whose ports the key has not it is taken anew. */
+static __always_inline void ovs_ct_patch(struct ovs_work *w, const struct ct_result *res)
 {
 	__u8 proto = w->key.proto;
 
-	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP) ||
-	    (pkt->flags & CT_PKT_GATHERED)) {
+	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP) {
 		w->stale = 1;
 		return;
 	}

@@ -312,7 +312,7 @@ int ovs_ct_known(struct __sk_buff *skb)
 		v = nat_apply_here(skb, &cw->pkt, &w->ct, CT_XLATE_SRC | CT_XLATE_DST);
 		if (v < 0)
 			return ovs_drop(v);
-		ovs_ct_patch(w, &cw->pkt, &w->ct);
+		ovs_ct_patch(w, &w->ct);
 		w->ct_done = 1;
 	}
 	if (++w->pc >= w->end)
@@ -359,7 +359,7 @@ int ovs_ct(struct __sk_buff *skb)
 	if (v >= 0 && found == OVS_CT_TRACKED && (a->ct.flags & OVS_CT_NAT) && !w->ct_done &&
 	    cw->res.translate) {
 		v = nat_apply(skb, &cw->pkt, &cw->res, CT_XLATE_SRC | CT_XLATE_DST);
-		ovs_ct_patch(w, &cw->pkt, &cw->res);
+		ovs_ct_patch(w, &cw->res);
 		w->ct_done = 1;
 	}
 	if (v < 0) {
