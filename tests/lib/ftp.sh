@@ -45,7 +45,7 @@ serve_vsftpd()
 	ftp_files
 	printf '%s\n' listen=NO listen_ipv6=YES listen_port="$port" background=NO anonymous_enable=YES anon_root="$FTP_ROOT" \
 		no_anon_password=YES ftp_username=daemon secure_chroot_dir="$TMP/empty" seccomp_sandbox=NO write_enable=YES \
-		anon_upload_enable=YES anon_umask=022 max_clients=1000 pasv_promiscuous=NO >"$TMP/vsftpd.$port.conf"
+		anon_upload_enable=YES anon_umask=022 max_clients=1000 max_per_ip=1000 pasv_promiscuous=NO >"$TMP/vsftpd.$port.conf"
 	serve_program "$1" vsftpd vsftpd "$TMP/vsftpd.$port.conf"
 	poll_until 20 listening "$1" "$port"
 }

@@ -10,6 +10,7 @@ import threading
 address, port, n = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 PATIENCE = 180
 all_in = threading.Barrier(n)
+door = threading.Semaphore(16)  # vsftpd's backlog is 32, and who falls out of it waits for a banner in vain
 errors, done = [], []
 
 
@@ -22,8 +23,9 @@ def fetch(ftp, name):
 def session(i):
     try:
         ftp = ftplib.FTP(timeout=PATIENCE)
-        ftp.connect(address, port)
-        ftp.login()
+        with door:
+            ftp.connect(address, port)
+            ftp.login()
         all_in.wait(PATIENCE)
         for passive in (i % 2, 1 - i % 2):
             ftp.set_pasv(passive)

@@ -249,17 +249,9 @@ over_a_bad_path()
 	bad_path off && return "$ret"
 }
 
-many_at_once()
+two_hundred_at_once()
 {
-	local i pids=() bad=0
-	for i in {1..40}; do
-		small "$C" -P - "ftp://$S4/small" &
-		pids+=($!)
-	done
-	for i in "${pids[@]}"; do
-		wait "$i" || bad=$((bad + 1))
-	done
-	[ "$bad" = 0 ] || { echo "$bad of 40 failed"; return 1; }
+	on "$C" /usr/bin/python3 tests/lib/ftp_many.py $S4 21 200
 }
 
 t curl_fetches curl_fetches
@@ -270,7 +262,7 @@ t server_behind_nat server_behind_nat
 for name in a_line_in_pieces_is_put_together several_commands_in_a_segment announcements_go_on another_host_is_not_announced \
 	a_privileged_port_is_not_announced a_bounce_in_227_is_not_followed a_227_that_nobody_asked_for http_loses_the_helper \
 	numbers_out_of_range nul_in_a_line an_oversized_line_passes tls_is_left_alone the_end_of_a_held_line_passes a_large_file_is_whole \
-	an_upload_is_whole over_a_bad_path many_at_once; do
+	an_upload_is_whole over_a_bad_path two_hundred_at_once; do
 	t $name $name
 done
 kill_in_the_midst
