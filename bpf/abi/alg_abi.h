@@ -51,7 +51,8 @@ struct ct_alg {
 _Static_assert(sizeof(struct ct_alg) == 120, "ct_alg");
 
 /* alg_packet.flags */
-#define ALG_P_L2 0x01 /* the frame begins with an Ethernet header */
+#define ALG_P_L2    0x01 /* the frame begins with an Ethernet header */
+#define ALG_P_FRAGS 0x02 /* it came in fragments: their first header, all their payload */
 
 /* What is known of a packet when it is taken; its frame follows. */
 struct alg_packet {
@@ -68,7 +69,7 @@ struct alg_packet {
 	__u32 ack; /* in the listener's own numbers: adjustment already undone */
 	__u32 mark;
 	__u32 hash;
-	__u32 gso_size;
+	__u32 gso_size; /* ALG_P_FRAGS: size of the largest, IP header included */
 	__u16 vlan_tci;
 	__u8 vlan_present;
 	__u8 dir;
@@ -88,7 +89,8 @@ struct alg_buf {
  * A packet that ctd sends back. It is written to the execute device in an Ethernet
  * header whose destination begins with the mark; the program there restores the header
  * and lets the packet in once more at ifindex, bearing the mark, by which the hook
- * knows it: it goes on behind tracking, and the entry is used up.
+ * knows it: it goes on behind tracking, and the entry is used up. The fragments of a datagram
+ * share a mark.
  */
 struct alg_exec {
 	struct ct_label_key conn;

@@ -118,7 +118,7 @@
 	X(ALG_FULL, "alg_full", REFUSED, "table of helped connections is full")                    \
 	X(ALG_LOST, "alg_lost", REFUSED, "of a helped connection of which nothing is known")       \
 	X(ALG_SHAPE, "alg_shape", POLICY,                                                          \
-	  "payload for a helper in a SYN, in fragments, above 64 KiB or at egress")                \
+	  "payload for a helper in a SYN, above 64 KiB or at egress")                              \
 	X(ALG_STRAY, "alg_stray", POLICY, "on the execute device, and not sent by ctd")
 
 #define CT_DROP_INVALID 0

@@ -3,6 +3,7 @@
 #define BPFCT_CT_ALG_TAKE_H
 
 #include "../nat/nat_seq.h"
+#include "ct_alg_gather.h"
 #include "ct_half.h"
 #include "ct_lookup.h"
 
@@ -11,7 +12,8 @@
  * translation:
  *
  *   v = alg_take(skb, &w->pkt, &w->res)
- *       ALG_TAKEN  it is on its way to ctd: end the packet as a held fragment
+ *       ALG_TAKEN  it is on its way to ctd, its fragments too if it was gathered from
+ *                  such: end the packet as a held fragment
  *       0          goes on: no helper, or nothing for it; TCP sequence numbers are adjusted
  *       < 0        a drop reason
  *
@@ -22,6 +24,9 @@
  *       0          a packet as any
  *       > 0        a verdict of ct_lookup(): tracked and adjusted, only to be translated
  *       < 0        a drop reason
+ *
+ * It may come in fragments of ctd's making: hold what alg_is_ours() as any (frag_hold()), on a
+ * side of its own, so that nobody else's are among them.
  */
 #define ALG_TAKEN 1
 
@@ -29,9 +34,6 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, ALG_RING_BYTES);
 } ct_algring_v1 SEC(".maps");
-
-/* Per-CPU maps end at 32 KiB: an array with a slot a CPU. */
-CT_MAP(ct_algbuf_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct alg_buf);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -42,7 +44,7 @@ struct {
 
 static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *p,
 					 const struct ct_pkt *pkt, const struct ct_result *res,
-					 const struct ct_alg *alg)
+					 const struct ct_alg *alg, __u32 len)
 {
 	ct_label_key(&p->conn, &res->key, ct_w_gen(res->word), res->family);
 	p->from = pkt->tuple;
@@ -50,7 +52,7 @@ static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *
 	p->start[0] = alg->start[0];
 	p->start[1] = alg->start[1];
 	p->ifindex = ctx->ifindex;
-	p->len = ctx->len;
+	p->len = len;
 	p->l3_off = pkt->l3_off;
 	p->l4_off = pkt->l4_off;
 	p->payload_len = pkt->payload_len;
@@ -65,6 +67,10 @@ static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *
 	p->tcp_flags = pkt->tcp_flags;
 	p->helper = alg->helper;
 	p->flags = pkt->l3_off ? ALG_P_L2 : 0;
+	if (pkt->flags & CT_PKT_GATHERED) {
+		p->flags |= ALG_P_FRAGS;
+		p->gso_size = pkt->frag_max;
+	}
 	p->pad = 0;
 }
 
@@ -72,28 +78,37 @@ static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *
 __noinline int alg_capture(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 			   const struct ct_result *res, const struct ct_alg *alg)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct alg_buf *buf = bpf_map_lookup_elem(&ct_algbuf_v1, &cpu);
+	struct alg_buf *buf = alg_buf();
 	const struct ct_settings *set = ct_settings();
-	__u64 len = ctx->len;
+	__u64 len;
+	int v;
 
 	if (!pkt || !res || !alg || !buf || !set)
 		return -CT_DROP_MAP_MISSING;
 	if (!ct_ctd_alive(set))
 		return -CT_DROP_ALG_WAIT;
-	if ((pkt->flags & CT_PKT_GATHERED) || !len || len > ALG_DATA)
+	len = pkt->flags & CT_PKT_GATHERED ? pkt->l3_off + pkt->len : ctx->len;
+	if (!len || len > ALG_DATA)
 		return -CT_DROP_ALG_SHAPE;
-	alg_describe(ctx, &buf->head, pkt, res, alg);
+	alg_describe(ctx, &buf->head, pkt, res, alg, len);
 	len -= 1;
 	asm volatile("" : "+r"(len));
 	len &= ALG_DATA - 1;
 	asm volatile("" : "+r"(len));
 	len += 1;
-	if (bpf_skb_load_bytes(ctx, 0, buf->frame, len))
-		return -CT_DROP_PKT_ACCESS;
+	if (pkt->flags & CT_PKT_GATHERED)
+		v = alg_gather(ctx, pkt);
+	else
+		v = bpf_skb_load_bytes(ctx, 0, buf->frame, len) ? -CT_DROP_PKT_ACCESS : 0;
+	if (v < 0)
+		return v;
 	len += sizeof(buf->head);
 	if (bpf_ringbuf_output(&ct_algring_v1, buf, len, 0))
 		return -CT_DROP_ALG_RING;
+	if (pkt->flags & CT_PKT_GATHERED) {
+		frag_free_data(pkt->frag_slot);
+		frag_free_slot(pkt->frag_slot);
+	}
 	return ALG_TAKEN;
 }
 
@@ -149,6 +164,18 @@ __noinline int alg_note_adjusted(const struct ct_result *res)
 		return c && ct_w_gen(ct_word(&c->c)) == ct_w_gen(res->word) &&
 		       ct_set_status(&c->c, ct_word(&c->c), CT_S_SEQ_ADJUST);
 	}
+}
+
+/* On its way back from ctd, whole or a fragment? */
+static __always_inline int alg_is_ours(struct ct_ctx *ctx)
+{
+	__u32 token = ctx->mark;
+	const struct alg_exec *e;
+
+	if (!token)
+		return 0;
+	e = bpf_map_lookup_elem(&ct_algexec_v1, &token);
+	return e && e->ifindex == ctx->ifindex;
 }
 
 __noinline int alg_again(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_result *res)

@@ -4,6 +4,7 @@
 
 #include <linux/pkt_cls.h>
 
+#include "../../bpf/ct/ct_alg_take.h"
 #include "../../bpf/ct/ct_work.h"
 #include "../../bpf/frag/frag_hold.h"
 #include "fw_maps.h"
@@ -13,6 +14,7 @@
  * outside, nor do those of two hooks: nobody completes what another began. */
 #define FW_SIDE_OUTSIDE 0
 #define FW_SIDE_INSIDE	1
+#define FW_SIDE_HELPED	2	   /* ctd's, on their way back */
 #define FW_SIDE_LATE	0x20000000 /* egress: connection to be opened */
 #define FW_SIDE_PENDING 0x40000000 /* egress: source translation to be done */
 #define FW_SIDE_EGRESS	0x80000000 /* and the device, as one packet may leave by two */
@@ -27,12 +29,17 @@ __noinline int fw_fragment_in(struct __sk_buff *skb)
 
 	if (!w)
 		return -CT_DROP_MAP_MISSING;
-	v = frag_admit(&w->pkt);
-	if (v != FRAG_HOLD)
-		return v;
-	iface = fw_iface(skb->ifindex);
-	if (iface && (iface->flags & FW_IF_INSIDE))
-		side = FW_SIDE_INSIDE;
+	/* Of ctd's the whole was admitted: what `set fragments` says is about others'. */
+	if (alg_is_ours(skb)) {
+		side = FW_SIDE_HELPED;
+	} else {
+		v = frag_admit(&w->pkt);
+		if (v != FRAG_HOLD)
+			return v;
+		iface = fw_iface(skb->ifindex);
+		if (iface && (iface->flags & FW_IF_INSIDE))
+			side = FW_SIDE_INSIDE;
+	}
 	return frag_hold(skb, &w->pkt, side);
 }
 

@@ -5,12 +5,13 @@
 #include <linux/pkt_cls.h>
 
 #include "../../bpf/ct_path.h"
+#include "../../bpf/ct/ct_alg_take.h"
 #include "../../bpf/frag/frag_hold.h"
 #include "frag_packets.h"
 
 CT_MAP(frag_case_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct frag_case);
 
-/* The whole: 0, or a drop reason. In place: frames below ct_commit() are scarce. */
+/* The whole: 0, ALG_TAKEN, or a drop reason. In place: frames below ct_commit() are scarce. */
 static __always_inline int whole(struct __sk_buff *skb, struct ct_work *w,
 				 const struct frag_case *c)
 {
@@ -21,7 +22,13 @@ static __always_inline int whole(struct __sk_buff *skb, struct ct_work *w,
 		__builtin_memset(&w->args, 0, sizeof(w->args));
 		w->args.nat = c->nat;
 		w->args.inside = 1;
+		w->args.helper = c->helper;
 		v = ct_commit(skb, &w->pkt, &w->res, &w->args);
+	}
+	if (v >= 0 && c->helper) {
+		v = alg_take(skb, &w->pkt, &w->res);
+		if (v == ALG_TAKEN)
+			return v;
 	}
 	return v < 0 ? v : nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
 }
@@ -78,6 +85,10 @@ int fragment(struct __sk_buff *skb)
 		return TC_ACT_OK;
 	if (!v)
 		v = whole(skb, w, c);
+	if (v == ALG_TAKEN) {
+		c->verdict = v;
+		return frag_stolen();
+	}
 	if (v >= 0)
 		return release(skb, c);
 	frag_discard(&w->pkt, -v);

@@ -10,9 +10,10 @@
 struct frag_case {
 	struct ct_nat_args nat;
 	__u32 side;
-	__u32 out;   /* device by which all fragments but the last leave */
-	__u32 flags; /* of frag_release() */
-	__u32 note;  /* left with a datagram that goes up the stack */
+	__u32 out;    /* device by which all fragments but the last leave */
+	__u32 flags;  /* of frag_release() */
+	__u32 note;   /* left with a datagram that goes up the stack */
+	__u32 helper; /* of a new connection; its payload is taken */
 	/* out */
 	__s32 verdict; /* FRAG_*, or the first negative one of any stage */
 	__u32 back;    /* the note of a fragment that has come back */

@@ -11,6 +11,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/if_ether.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 
@@ -133,6 +134,17 @@ static uint32_t next_mark(struct ctd *d, struct alg *a)
 	return *slot;
 }
 
+/* A frame to the execute device: the mark where the link header's addresses stand. */
+static bool write_frame(const struct alg *a, uint32_t mark, uint8_t *frame, size_t len)
+{
+	memset(frame, 0, 2 * ETH_ALEN);
+	memcpy(frame, &mark, sizeof(mark));
+	if (write(a->tap, frame, len) == (ssize_t)len)
+		return true;
+	log_event(LOG_TRACE, "alg_send", "error=\"%s\"", strerror(errno));
+	return false;
+}
+
 void alg_io_send(struct alg_conn *c, int dir, const struct alg_headers *h, const uint8_t *frame,
 		 size_t len)
 {
@@ -147,20 +159,28 @@ void alg_io_send(struct alg_conn *c, int dir, const struct alg_headers *h, const
 		.adjusted = c->map.fixes[0] || c->map.fixes[1],
 	};
 	uint8_t copy[ALG_DATA + 64];
-	uint32_t mark = next_mark(d, a);
+	uint32_t mark = next_mark(d, a), id;
+	size_t off = 0;
+	long n;
 
 	if (len > sizeof(copy) || a->tap < 0)
 		return;
-	memcpy(copy, frame, len);
-	memcpy(e.mac, copy, sizeof(e.mac));
-	memset(copy, 0, sizeof(e.mac));
-	memcpy(copy, &mark, sizeof(mark));
-	if (bpf_map_update_elem(d->core.pins.algexec_fd, &mark, &e, BPF_ANY) ||
-	    write(a->tap, copy, len) != (ssize_t)len) {
+	memcpy(e.mac, frame, sizeof(e.mac));
+	if (bpf_map_update_elem(d->core.pins.algexec_fd, &mark, &e, BPF_ANY)) {
 		log_event(LOG_TRACE, "alg_send", "error=\"%s\"", strerror(errno));
 		return;
 	}
 	a->stats.sent++;
+	if (!h->cut || len - h->l3_off <= h->cut) {
+		memcpy(copy, frame, len);
+		write_frame(a, mark, copy, len);
+		return;
+	}
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return;
+	do {
+		n = alg_packet_fragment(h, frame, len, id, &off, copy, sizeof(copy));
+	} while (n > 0 && write_frame(a, mark, copy, n));
 }
 
 static int on_sample(void *arg, void *data, size_t size)

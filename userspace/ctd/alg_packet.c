@@ -15,6 +15,11 @@
 #define OPT_NOP	  1
 #define OPT_STAMP 8
 
+/* What passes anywhere in one piece: IPv6's least MTU, taken for IPv4 too where a sender sent that
+ * much; and what a host must take in fragments of whatever size (RFC 791). */
+#define CUT_LEAST  1280
+#define CUT_LEAST4 576
+
 static uint64_t sum(const void *data, size_t len, uint64_t n)
 {
 	const uint8_t *b = data;
@@ -90,12 +95,61 @@ int alg_packet_read(const void *sample, size_t size, struct alg_taken *t)
 		       : -EINVAL;
 }
 
+/* The header of a fragment as the whole would have had it. 0 or -EINVAL. */
+static int unfragment(struct alg_headers *h)
+{
+	uint8_t *ip = h->bytes + h->l3_off, *next = ip + offsetof(struct ip6_hdr, ip6_nxt);
+	size_t at = h->l3_off + sizeof(struct ip6_hdr);
+
+	if (h->family == 4) {
+		ip[6] &= 0x40; /* DF stays */
+		ip[7] = 0;
+		return 0;
+	}
+	while (*next != IPPROTO_FRAGMENT) {
+		bool auth = *next == IPPROTO_AH;
+
+		if (at + 8 > h->l4_off)
+			return -EINVAL;
+		next = h->bytes + at;
+		at += auth ? (next[1] + 2u) * 4 : (next[1] + 1u) * 8;
+	}
+	if (at + 8 > h->l4_off)
+		return -EINVAL;
+	*next = h->bytes[at];
+	memmove(h->bytes + at, h->bytes + at + 8, h->len - at - 8);
+	h->l4_off -= 8;
+	h->len -= 8;
+	return 0;
+}
+
+/* How large may be what is sent like t? */
+static void sizes_of(const struct alg_taken *t, struct alg_headers *h)
+{
+	const struct alg_packet *p = t->p;
+	bool cut = p->flags & ALG_P_FRAGS;
+	uint32_t headers = h->len - h->l3_off, size = cut ? p->gso_size : headers + t->len,
+		 least = cut && h->family == 4 ? CUT_LEAST4 : CUT_LEAST, longest = t->len;
+
+	size = size < least ? least : size > UINT16_MAX ? UINT16_MAX : size;
+	if (h->proto == IPPROTO_TCP) {
+		if (cut && longest > size - headers)
+			longest = size - headers;
+		else if (!cut && p->gso_size)
+			longest = p->gso_size;
+		if (longest > h->mss && longest <= UINT16_MAX)
+			h->mss = longest;
+		size = 0;
+	}
+	h->cut = size;
+}
+
 int alg_packet_headers(const struct alg_taken *t, struct alg_headers *h)
 {
 	const struct alg_packet *p = t->p;
 	size_t link = p->l3_off ? 0 : ETH_HLEN;
 	uint16_t type = htons(p->from.family == 4 ? ETH_P_IP : ETH_P_IPV6);
-	uint32_t longest = p->gso_size ? p->gso_size : t->len;
+	int ret = 0;
 
 	if (t->headers + link > sizeof(h->bytes))
 		return -EMSGSIZE;
@@ -104,8 +158,6 @@ int alg_packet_headers(const struct alg_taken *t, struct alg_headers *h)
 	h->hash = p->hash;
 	h->family = p->from.family;
 	h->proto = p->from.proto;
-	if (longest > h->mss && longest <= UINT16_MAX)
-		h->mss = longest;
 	memset(h->bytes, 0, link);
 	memcpy(h->bytes + link, t->frame, t->headers);
 	if (link)
@@ -113,7 +165,10 @@ int alg_packet_headers(const struct alg_taken *t, struct alg_headers *h)
 	h->l3_off = p->l3_off + link;
 	h->l4_off = p->l4_off + link;
 	h->len = t->headers + link;
-	return 0;
+	if (p->flags & ALG_P_FRAGS)
+		ret = unfragment(h);
+	sizes_of(t, h);
+	return ret;
 }
 
 bool alg_packet_stamps(const struct alg_headers *h, uint32_t *value, uint32_t *echo)
@@ -209,4 +264,91 @@ long alg_packet_build(const struct alg_headers *h, const struct alg_segment *s,
 		memcpy(l4 + check_off(h->proto), &check, sizeof(check));
 	}
 	return h->l4_off + total;
+}
+
+/* Where the fragment header belongs: behind what every router reads (RFC 8200 4.5); *next is the
+ * field that names what follows there. */
+static size_t unfragmentable(const struct alg_headers *h, size_t *next)
+{
+	size_t at = h->l3_off + sizeof(struct ip6_hdr), end = at,
+	       field = h->l3_off + offsetof(struct ip6_hdr, ip6_nxt);
+	uint8_t type = h->bytes[field];
+
+	*next = field;
+	while (at + 8 <= h->l4_off &&
+	       (type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_DSTOPTS)) {
+		size_t size = (h->bytes[at + 1] + 1u) * 8;
+
+		if (type != IPPROTO_DSTOPTS) {
+			end = at + size;
+			*next = at;
+		}
+		type = h->bytes[at];
+		at += size;
+	}
+	return end <= h->l4_off ? end : h->l4_off;
+}
+
+/* Options that only the first fragment has give way to no-operations (RFC 791 3.1). */
+static void keep_copied(uint8_t *option, const uint8_t *end)
+{
+	while (option < end && *option) {
+		size_t size = *option == OPT_NOP ? 1 : option + 1 < end ? option[1] : 0;
+
+		if (!size || size > (size_t)(end - option))
+			return;
+		if (!(*option & 0x80))
+			memset(option, OPT_NOP, size);
+		option += size;
+	}
+}
+
+static void fragment4(uint8_t *ip, uint32_t id, size_t off, bool more)
+{
+	struct iphdr *ip4 = (struct iphdr *)ip;
+
+	/* That of a sender who forbids fragments is often the same for all (RFC 6864 4.1). */
+	if (ip[6] & 0x40 || !ip4->id)
+		ip4->id = htons(id);
+	ip4->frag_off = (ip4->frag_off & htons(0x4000)) | htons(off / 8 | (more ? 0x2000 : 0));
+	if (off)
+		keep_copied(ip + sizeof(*ip4), ip + ip4->ihl * 4u);
+}
+
+long alg_packet_fragment(const struct alg_headers *h, const uint8_t *frame, size_t len, uint32_t id,
+			 size_t *off, uint8_t *to, size_t size)
+{
+	size_t next = 0, head = h->family == 4 ? h->l4_off : unfragmentable(h, &next),
+	       extra = h->family == 4 ? 0 : 8, room, n;
+	bool more;
+
+	if (*off >= len - head)
+		return 0;
+	room = h->cut - (head - h->l3_off) - extra;
+	if (h->cut < (head - h->l3_off) + extra + 8)
+		return -EMSGSIZE;
+	n = len - head - *off;
+	more = n > room;
+	if (more)
+		n = room & ~7u;
+	if (head + extra + n > size)
+		return -EMSGSIZE;
+	memcpy(to, frame, head);
+	if (extra) {
+		uint8_t *f = to + head;
+
+		f[0] = to[next];
+		f[1] = 0;
+		f[2] = *off >> 8;
+		f[3] = *off | more;
+		id = htonl(id);
+		memcpy(f + 4, &id, sizeof(id));
+		to[next] = IPPROTO_FRAGMENT;
+	} else {
+		fragment4(to + h->l3_off, id, *off, more);
+	}
+	memcpy(to + head + extra, frame + head + *off, n);
+	put_ip(h, to + h->l3_off, head + extra + n - h->l3_off);
+	*off += n;
+	return head + extra + n;
 }

@@ -26,7 +26,7 @@ struct alg_headers {
 	uint8_t family; /* 4, 6 */
 	uint8_t proto;	/* TCP or UDP */
 	uint16_t mss;	/* longest payload of a segment seen */
-	uint16_t pad;
+	uint16_t cut;	/* UDP: more than this, from the IP header on, goes in fragments */
 	uint8_t bytes[ALG_HEADERS];
 };
 
@@ -42,7 +42,8 @@ struct alg_taken {
 /* 0, or -EINVAL: lengths contradict one another, or the checksum is wrong. */
 int alg_packet_read(const void *sample, size_t size, struct alg_taken *out);
 
-/* The headers of t, for others like it. 0 or -EMSGSIZE. */
+/* The headers of t, for others like it; of what came in fragments as if it had come whole.
+ * 0, -EMSGSIZE, or -EINVAL: no fragment header where there must be one. */
 int alg_packet_headers(const struct alg_taken *t, struct alg_headers *h);
 
 /* TCP time stamps: false if the segment has none. */
@@ -61,5 +62,14 @@ struct alg_segment {
  * its length or -EMSGSIZE. The Ethernet header is always there. */
 long alg_packet_build(const struct alg_headers *h, const struct alg_segment *s,
 		      const uint8_t *payload, size_t len, uint8_t *frame, size_t size);
+
+/*
+ * The next fragment of the datagram in frame[len], built from h: of h->cut bytes at most, from the
+ * IP header on, under `id` (of IPv4 only where its sender has given none). *off is 0 at first and
+ * counts its payload; the fragment goes into to[size]. Returns its length, 0: that
+ * was all, or -EMSGSIZE.
+ */
+long alg_packet_fragment(const struct alg_headers *h, const uint8_t *frame, size_t len, uint32_t id,
+			 size_t *off, uint8_t *to, size_t size);
 
 #endif

@@ -15,7 +15,7 @@
 
 enum { WHOLE, PASS, HOLD, RETURNED }; /* as frag_admit.h and frag_hold.h */
 
-#define ROOM	 2048 /* of a frame; BPF_PROG_RUN takes a page at most */
+#define ROOM	 3300 /* of a frame; BPF_PROG_RUN takes a page at most */
 #define PORT_OUT 40000
 
 extern struct frag_case frag_how; /* for the packets to come; clean() clears it */
