@@ -3,50 +3,9 @@
  * The actions of the OVS datapath, each by the whole packet that leaves: what a SET writes is
  * compared with the packet that a sender would have built so, checksums and all.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <arpa/inet.h>
-#include <linux/pkt_cls.h>
-#include <string.h>
-
-#include "tests/bpf/lib/ovsplay.h"
-
-/* Tables name only what matters. */
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-
-#define OUT(n)                                                                                     \
-	{                                                                                          \
-		.type = OVS_ACT_OUTPUT, .port = (n)                                                \
-	}
-#define AGAIN(n)                                                                                   \
-	{                                                                                          \
-		.type = OVS_ACT_RECIRC, .id = (n)                                                  \
-	}
-#define MAC(n)                                                                                     \
-	{                                                                                          \
-		.type = OVS_ACT_SET_ETH,                                                           \
-		.eth = {.dst = {2, 2, 2, 2, 2, (n)},                                               \
-			.dst_mask = {255, 255, 255, 255, 255, 255} }                               \
-	}
-#define ONES4                                                                                      \
-	{                                                                                          \
-		~0u, ~0u, ~0u, ~0u                                                                 \
-	}
+#include "tests/bpf/lib/ovscase.h"
 
 static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
-
-static struct packet plain(int six, uint8_t proto)
-{
-	return (struct packet){.src = C[six],
-			       .dst = S[six],
-			       .proto = proto,
-			       .sport = 1000,
-			       .dport = 80,
-			       .payload = 37};
-}
 
 static void addresses_are_set_with_their_checksums(void **state)
 {
@@ -279,6 +238,244 @@ static void mark_and_priority(void **state)
 	assert_int_equal(r.ctx.priority, 9);
 }
 
+/* Masks of the forms that the table above has whole: the bits outside them stay, checksums hold. */
+static void masked_addresses_of_ipv6(void **state)
+{
+	struct packet p = plain(1, IPPROTO_UDP), q = p;
+	struct ovs_action set = {.type = OVS_ACT_SET_IPV6};
+	__be32 was[4];
+	char src[64];
+
+	(void)state;
+	set_addr(was, p.src);
+	was[3] = (was[3] & ~htonl(0xff00)) | htonl(0x7700);
+	assert_non_null(inet_ntop(AF_INET6, was, src, sizeof(src)));
+	q.src = src;
+	set.ip6.src[3] = htonl(0x7700);
+	set.ip6.src_mask[3] = htonl(0xff00);
+	OVS_ALL(1, 0, set, OUT(2));
+	WANTS(1, &p, 2, &q);
+}
+
+static void masked_ports_of_each_transport(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		for (int i = 0; i < 3; i++) {
+			struct packet p = plain(six, protos[i]), q = p;
+
+			ovs_reset(NULL);
+			q.sport = (p.sport & 0xff00) | 0x55;
+			OVS_ALL(1, 0,
+				{.type = OVS_ACT_SET_PORTS,
+				 .ports = {.sport = htons(0x55), .sport_mask = htons(0xff)}},
+				OUT(2));
+			WANTS(1, &p, 2, &q);
+		}
+	}
+}
+
+static void masked_icmp_type_or_code(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = {.src = C[six],
+				   .dst = S[six],
+				   .proto = ICMP_OF(six),
+				   .type = six ? 128 : 8,
+				   .id = 3,
+				   .payload = 9};
+		struct packet q = p;
+
+		ovs_reset(NULL);
+		q.code = 0x15;
+		OVS_ALL(1, 0,
+			{.type = OVS_ACT_SET_ICMP,
+			 .ports = {.dport = htons(0x15), .dport_mask = htons(0x1f)}},
+			OUT(2));
+		WANTS(1, &p, 2, &q);
+		ovs_reset(NULL);
+		q = p;
+		q.type++;
+		OVS_ALL(1, 0,
+			{.type = OVS_ACT_SET_ICMP,
+			 .ports = {.sport = htons(1), .sport_mask = htons(1)}},
+			OUT(2));
+		WANTS(1, &p, 2, &q);
+	}
+}
+
+static void masked_link_addresses(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+	uint8_t f[600];
+	size_t n = build(f, &p);
+	struct ovs_run r;
+
+	(void)state;
+	OVS_ALL(1, 0,
+		{.type = OVS_ACT_SET_ETH,
+		 .eth = {.dst = {0, 0, 0x40},
+			 .dst_mask = {0, 0, 0xf0},
+			 .src = {0, 0, 0, 0, 0, 9},
+			 .src_mask = {0, 0, 0, 0, 0, 255}}},
+		OUT(2));
+	r = ovs_run(1, f, n, NULL);
+	f[2] = (f[2] & 0x0f) | 0x40;
+	f[11] = 9;
+	assert_int_equal(r.ifindex, ovs_ifindex[2]);
+	assert_int_equal(r.len, n);
+	assert_memory_equal(r.out, f, n);
+}
+
+static void masked_tos_and_ttl_of_both_families(void **state)
+{
+	struct packet p = plain(0, IPPROTO_TCP);
+	struct ovs_run r;
+	uint8_t f[600];
+	size_t n = build(f, &p);
+
+	(void)state;
+	f[15] = 0x03; /* congestion seen: not the mask's */
+	put2(f + 24, 0);
+	put2(f + 24, ~sum(f + 14, 20, 0));
+	OVS_ALL(1, 0,
+		{.type = OVS_ACT_SET_IPV4,
+		 .ip4 = {.tos = 0xb8, .tos_mask = 0xfc, .ttl = 0x01, .ttl_mask = 0x0f}},
+		OUT(2));
+	r = ovs_run(1, f, n, NULL);
+	f[15] = 0xbb;
+	f[22] = 0x41;
+	put2(f + 24, 0);
+	put2(f + 24, ~sum(f + 14, 20, 0));
+	assert_memory_equal(r.out, f, n);
+	ovs_reset(NULL);
+	p = plain(1, IPPROTO_TCP);
+	n = build(f, &p);
+	put4(f + 14, 0x60312345);
+	OVS_ALL(1, 0,
+		{.type = OVS_ACT_SET_IPV6,
+		 .ip6 = {.tos = 0xb8,
+			 .tos_mask = 0xfc,
+			 .label = htonl(0xa0000),
+			 .label_mask = htonl(0xf0000),
+			 .ttl = 0x01,
+			 .ttl_mask = 0x0f}},
+		OUT(2));
+	r = ovs_run(1, f, n, NULL);
+	put4(f + 14, 0x6bba2345);
+	f[21] = 0x41;
+	assert_int_equal(r.len, n);
+	assert_memory_equal(r.out, f, n);
+}
+
+static void masked_discovery_target_and_priority(void **state)
+{
+	struct packet p = {
+		.src = C[1], .dst = S[1], .proto = IPPROTO_ICMPV6, .type = 136, .payload = 24};
+	struct ovs_action set = {.type = OVS_ACT_SET_ND};
+	struct __sk_buff ctx = {.priority = 0x12340000};
+	struct ovs_run r;
+	uint8_t f[600];
+	size_t n = build(f, &p);
+
+	(void)state;
+	memcpy(f + 78, "\2\1\x02\0\0\0\0\1", 8);
+	for (int turn = 0; turn < 2; turn++) {
+		put2(f + 56, 0);
+		put2(f + 56, ~sum(f + 54, n - 54, sum(f + 22, 32, n - 54 + IPPROTO_ICMPV6)));
+		if (turn)
+			break;
+		set.nd.target[3] = htonl(0x77);
+		set.nd.target_mask[3] = htonl(0xff);
+		set.nd.tll[5] = 8;
+		set.nd.tll_mask[5] = 0xff;
+		OVS_ALL(1, 0, set, {.type = OVS_ACT_SET_PRIORITY, .word = {5, 0xff}}, OUT(2));
+		r = ovs_run(1, f, n, &ctx);
+		f[77] = 0x77;
+		f[85] = 8;
+	}
+	assert_int_equal(r.len, n);
+	assert_memory_equal(r.out, f, n);
+	assert_int_equal(r.ctx.priority, 0x12340005);
+}
+
+/* What the device is told of the outer header, whole. */
+static void tunnel_of_both_families(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ovs_action set = {.type = OVS_ACT_SET_TUNNEL,
+					 .tun = {.id = htobe64(0x123456),
+						 .family = six ? 6 : 4,
+						 .tos = 0xb8,
+						 .ttl = 61,
+						 .flags = OVS_TUN_KEY}};
+		struct ovs_hook_tunnel want = {.id = 0x123456, .tos = 0xb8, .ttl = 61};
+		uint32_t host[2] = {ntohl(inet_addr("192.0.2.9")), ntohl(inet_addr("192.0.2.1"))};
+		/* ZERO_CSUM_TX, with TUNINFO_IPV6; then DONT_FRAGMENT alone */
+		uint64_t flags[2] = {0x02 | six, 0x04 | six};
+		struct ovs_run r;
+		uint8_t f[600];
+		size_t n = build(f, &p);
+
+		if (six) {
+			memset(set.tun.src, 0x22, 16);
+			memset(set.tun.dst, 0x11, 16);
+			memset(want.remote, 0x11, 16);
+			memset(want.local, 0x22, 16);
+		} else {
+			set.tun.dst[0] = inet_addr("192.0.2.9");
+			set.tun.src[0] = inet_addr("192.0.2.1");
+			memcpy(want.remote, &host[0], 4);
+			memcpy(want.local, &host[1], 4);
+		}
+		for (int i = 0; i < 2; i++) {
+			ovs_reset(NULL);
+			if (i)
+				set.tun.flags |= OVS_TUN_CSUM | OVS_TUN_DF;
+			OVS_ALL(1, 0, set, OUT(2));
+			r = ovs_run(1, f, n, NULL);
+			assert_int_equal(r.ifindex, ovs_ifindex[2]);
+			assert_memory_equal(&r.hook.out, &want, sizeof(want));
+			assert_int_equal(r.hook.out_flags, flags[i]);
+			assert_memory_equal(r.out, f, n);
+		}
+	}
+}
+
+/* Two: the inner one is then in the data, the outer one in the packet's metadata, which a
+ * socket is told apart from the data. */
+static void two_tags_are_pushed_and_popped(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP), one = p, two = p;
+	const struct ovs_upcall *u;
+
+	(void)state;
+	one.vlans = 1;
+	two.vlans = 2;
+	OVS_ALL(1, 0,
+		{.type = OVS_ACT_PUSH_VLAN, .vlan = {htons(0x8100), htons(OVS_VLAN_CFI | 101)}},
+		{.type = OVS_ACT_PUSH_VLAN, .vlan = {htons(0x88a8), htons(OVS_VLAN_CFI | 7)}},
+		OUT(2), AGAIN(9));
+	assert_int_equal(ovs_packet(1, &p).ifindex, 0);
+	PEER_WANTS(2, &one);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	assert_int_equal(u->key.vlan[0].tpid, htons(0x88a8));
+	assert_int_equal(u->key.vlan[0].tci, htons(OVS_VLAN_CFI | 7));
+	assert_int_equal(u->key.vlan[1].tpid, htons(0x8100));
+	assert_int_equal(u->key.vlan[1].tci, htons(OVS_VLAN_CFI | 101));
+	assert_int_equal(u->vlan_tpid, htons(0x88a8));
+	assert_int_equal(u->vlan_tci, htons(7));
+	ovs_reset(NULL);
+	OVS_ALL(1, 0, {.type = OVS_ACT_POP_VLAN}, {.type = OVS_ACT_POP_VLAN}, OUT(2), OUT(3));
+	WANTS(1, &two, 3, NULL);
+	PEER_WANTS(2, &p);
+}
+
 static void tags_are_pushed_and_popped(void **state)
 {
 	struct packet p = plain(0, IPPROTO_UDP), tagged = p;
@@ -304,376 +501,6 @@ static void tags_are_pushed_and_popped(void **state)
 	WANTS(1, &p, 2, &p);
 }
 
-/* ---- where packets go ---- */
-
-static void each_output_sends_the_packet_as_it_is_then(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP), q = p;
-
-	(void)state;
-	q.ttl = 9;
-	OVS_ALL(1, 0, OUT(2), {.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}},
-		OUT(3));
-	WANTS(1, &p, 3, &q);
-	PEER_WANTS(2, &p);
-}
-
-static void a_port_that_is_gone_loses_its_own_copy_alone(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	uint64_t gone = drops(CT_DROP_OVS_PORT);
-
-	(void)state;
-	OVS_ALL(1, 0, OUT(77), OUT(OVS_PORTS + 5), OUT(3));
-	WANTS(1, &p, 3, &p);
-	assert_int_equal(drops(CT_DROP_OVS_PORT), gone + 2);
-}
-
-static void recirculation_finds_another_flow(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP), q = p;
-
-	(void)state;
-	q.ttl = 9;
-	OVS_ALL(1, 0, {.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}}, AGAIN(5));
-	OVS_ALL(1, 5, OUT(2));
-	WANTS(1, &p, 2, &q);
-	assert_int_equal(ovs_packet(2, &p).ifindex, 0); /* another port's */
-}
-
-static void recirculation_that_is_not_last_keeps_the_packet(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP), q = p;
-
-	(void)state;
-	q.ttl = 9;
-	OVS_ALL(1, 0, AGAIN(5), OUT(3));
-	OVS_ALL(1, 5, {.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}}, OUT(2));
-	WANTS(1, &p, 3, &p);
-	PEER_WANTS(2, &q);
-}
-
-/* Through more tail calls than the kernel allows in one chain, and to an end. */
-static void recirculation_has_an_end(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	uint64_t dropped = drops(CT_DROP_OVS_RECIRC);
-	uint64_t turns = ovs_stat_of(OVS_STAT_RECIRC);
-
-	(void)state;
-	OVS_ALL(1, 0, AGAIN(5), OUT(3));
-	OVS_ALL(1, 5, {.type = OVS_ACT_TRUNC, .len = 2000}, AGAIN(5));
-	WANTS(1, &p, 3, &p);
-	assert_int_equal(drops(CT_DROP_OVS_RECIRC), dropped + 1);
-	assert_int_equal(ovs_stat_of(OVS_STAT_RECIRC), turns + OVS_RECIRC_MAX);
-}
-
-static void as_many_recirculations_as_are_allowed_arrive(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP), q = p;
-
-	(void)state;
-	q.ttl = 9;
-	OVS_ALL(1, 0, {.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}}, AGAIN(1),
-		OUT(3));
-	for (uint32_t i = 1; i < OVS_RECIRC_MAX; i++)
-		OVS_ALL(1, i, {.type = OVS_ACT_TRUNC, .len = 2000}, AGAIN(i + 1));
-	OVS_ALL(1, OVS_RECIRC_MAX, OUT(2));
-	WANTS(1, &p, 3, &q);
-	PEER_WANTS(2, &q);
-}
-
-static void a_clone_changes_its_copy_alone(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP), q = p;
-
-	(void)state;
-	q.ttl = 9;
-	OVS_ALL(1, 0, {.type = OVS_ACT_CLONE, .body = 2},
-		{.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}}, OUT(2), OUT(3));
-	WANTS(1, &p, 3, &p);
-	PEER_WANTS(2, &q);
-	/* The last one needs no copy. */
-	ovs_reset(NULL);
-	OVS_ALL(1, 0, OUT(2), {.type = OVS_ACT_CLONE, .body = 2},
-		{.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}}, OUT(3));
-	WANTS(1, &p, 3, &q);
-	PEER_WANTS(2, &p);
-}
-
-/* Each with an output behind it, so that each needs a copy: four nest, as dp_action.h says, and
- * what is deeper is lost alone. */
-static void copies_of_copies_have_an_end(void **state)
-{
-	struct ovs_action a[2 * 7 + 1];
-	struct packet p = plain(0, IPPROTO_UDP);
-	uint64_t deep = drops(CT_DROP_OVS_DEPTH);
-	uint8_t f[200];
-	int got = 0;
-
-	(void)state;
-	for (unsigned int i = 0; i < 7; i++) {
-		a[i] = (struct ovs_action){.type = OVS_ACT_CLONE, .body = 13 - 2 * i};
-		a[7 + i] = (struct ovs_action)OUT(2);
-	}
-	a[14] = (struct ovs_action)OUT(3);
-	ovs_flow_all(1, 0, a, 15);
-	WANTS(1, &p, 3, &p);
-	while (ovs_peer(2, f, sizeof(f), 200))
-		got++;
-	assert_int_equal(got, 5);
-	assert_int_equal(drops(CT_DROP_OVS_DEPTH), deep + 1);
-	ovs_reset(NULL);
-	ovs_flow_all(1, 0, a + 3, 12);
-	WANTS(1, &p, 3, &p);
-	for (int i = 0; i < 7; i++)
-		PEER_WANTS(2, &p);
-	assert_int_equal(drops(CT_DROP_OVS_DEPTH), deep + 1);
-}
-
-static void a_sample_takes_all_or_nothing_at_the_ends(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	uint8_t f[64];
-
-	(void)state;
-	OVS_ALL(1, 0, {.type = OVS_ACT_SAMPLE, .sample = {.probability = ~0u, .body = 1}}, OUT(2),
-		OUT(3));
-	WANTS(1, &p, 3, &p);
-	PEER_WANTS(2, &p);
-	ovs_reset(NULL);
-	OVS_ALL(1, 0, {.type = OVS_ACT_SAMPLE, .sample = {.probability = 0, .body = 1}}, OUT(2),
-		OUT(3));
-	WANTS(1, &p, 3, &p);
-	assert_int_equal(ovs_peer(2, f, sizeof(f), 50), 0);
-}
-
-static void trunc_cuts_the_next_output_alone(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	const struct ovs_upcall *u;
-	struct ovs_run r;
-	uint8_t f[600], whole[600];
-	size_t n;
-
-	(void)state;
-	p.payload = 400;
-	n = build(whole, &p);
-	OVS_ALL(1, 0, {.type = OVS_ACT_TRUNC, .len = 100}, OUT(2), OUT(3));
-	WANTS(1, &p, 3, &p);
-	assert_int_equal(ovs_peer(2, f, sizeof(f), 2000), 100);
-	assert_memory_equal(f, whole, 100);
-	ovs_reset(NULL);
-	OVS_ALL(1, 0, {.type = OVS_ACT_TRUNC, .len = 100}, OUT(2));
-	r = ovs_packet(1, &p);
-	assert_int_equal(r.ifindex, ovs_ifindex[2]);
-	assert_int_equal(r.len, 100);
-	ovs_reset(NULL);
-	OVS_ALL(1, 0, {.type = OVS_ACT_TRUNC, .len = 100},
-		{.type = OVS_ACT_USERSPACE, .user = {.cookie = 1}}, OUT(3));
-	WANTS(1, &p, 3, &p);
-	u = ovs_upcall_next();
-	assert_non_null(u);
-	assert_int_equal(u->len, n);
-	assert_int_equal(u->caplen, 100);
-}
-
-static void check_len_counts_from_the_link_header(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	uint8_t f[600];
-	uint32_t n = build(f, &p);
-
-	(void)state;
-	for (int longer = 0; longer < 2; longer++) {
-		ovs_reset(NULL);
-		OVS_ALL(1, 0,
-			{.type = OVS_ACT_CHECK_LEN,
-			 .check = {.len = n - longer, .body = 1, .body2 = 1}},
-			OUT(3), OUT(2));
-		WANTS(1, &p, longer ? 3 : 2, &p);
-	}
-}
-
-static void a_userspace_action_brings_its_cookie(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	const struct ovs_upcall *u;
-	uint32_t slot;
-	uint8_t f[600];
-
-	(void)state;
-	slot = OVS_ALL(1, 0, {.type = OVS_ACT_SET_IPV4, .ip4 = {.ttl = 9, .ttl_mask = 255}},
-		       {.type = OVS_ACT_USERSPACE, .user = {4711, OVS_USER_TUNNEL}}, OUT(2));
-	p.ttl = 9;
-	WANTS(1, &p, 2, &p);
-	u = ovs_upcall_next();
-	assert_non_null(u);
-	assert_int_equal(u->reason, OVS_UPCALL_ACTION);
-	assert_int_equal(u->cookie, 4711);
-	assert_int_equal(u->flags, OVS_USER_TUNNEL);
-	assert_int_equal(u->flow, slot);
-	assert_int_equal(u->key.ttl, 9);
-	assert_memory_equal(u->data, f, build(f, &p));
-}
-
-static uint32_t hash_of(const struct packet *p, uint32_t alg, uint32_t basis)
-{
-	const struct ovs_upcall *u;
-
-	ovs_reset(NULL);
-	OVS_ALL(1, 0, {.type = OVS_ACT_HASH, .hash = {alg, basis}}, AGAIN(1));
-	ovs_packet(1, p);
-	u = ovs_upcall_next();
-	assert_non_null(u);
-	assert_int_equal(u->key.recirc_id, 1);
-	return u->key.dp_hash;
-}
-
-static void hash_tells_flows_apart(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP), back = p, other = p;
-	uint32_t h = hash_of(&p, OVS_HASH_L4, 0);
-
-	(void)state;
-	back.src = p.dst;
-	back.dst = p.src;
-	back.sport = p.dport;
-	back.dport = p.sport;
-	other.sport++;
-	assert_int_not_equal(h, 0);
-	assert_int_equal(hash_of(&p, OVS_HASH_L4, 0), h);
-	assert_int_not_equal(hash_of(&p, OVS_HASH_L4, 1), h);
-	assert_int_not_equal(hash_of(&other, OVS_HASH_L4, 0), h);
-	assert_int_not_equal(hash_of(&back, OVS_HASH_L4, 0), h);
-	h = hash_of(&p, OVS_HASH_SYM_L4, 0);
-	assert_int_equal(hash_of(&back, OVS_HASH_SYM_L4, 0), h);
-	assert_int_not_equal(hash_of(&other, OVS_HASH_SYM_L4, 0), h);
-}
-
-static void a_meter_lets_its_burst_through(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-
-	(void)state;
-	ovs_meters[1] = (struct ovs_meter){.flags = OVS_METER_LIVE | OVS_METER_PKTPS,
-					   .n_bands = 2,
-					   .band = {{.rate = 1, .burst = 3}, {.rate = 100000}}};
-	OVS_ALL(1, 0, {.type = OVS_ACT_METER, .id = 1}, OUT(2));
-	for (int i = 0; i < 3; i++)
-		WANTS(1, &p, 2, &p);
-	WANTS_DROP(1, &p, CT_DROP_OVS_METER);
-	assert_int_equal(ovs_meters[1].packets, 4);
-	assert_int_equal(ovs_meters[1].band[0].packets, 1);
-	assert_int_equal(ovs_meters[1].band[1].packets, 0);
-	/* One that there is not lets all pass. */
-	ovs_meters[1].flags = 0;
-	WANTS(1, &p, 2, &p);
-}
-
-static void a_drop_is_counted(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-
-	(void)state;
-	OVS_ALL(1, 0, OUT(2), {.type = OVS_ACT_DROP});
-	WANTS_DROP(1, &p, CT_DROP_OVS_DROP);
-	PEER_WANTS(2, &p);
-}
-
-static void malformed_lists_drop(void **state)
-{
-	static const struct ovs_action bad[] = {
-		{.type = OVS_ACT_MAX},
-		{.type = 0xffff},
-		{.type = OVS_ACT_CLONE, .body = 5},
-		{.type = OVS_ACT_SAMPLE, .sample = {.probability = ~0u, .body = 0xffff}},
-		{.type = OVS_ACT_CHECK_LEN, .check = {.body = 1, .body2 = 9}},
-	};
-	struct packet p = plain(0, IPPROTO_UDP);
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		ovs_reset(NULL);
-		OVS_ALL(1, 0, bad[i], OUT(2), OUT(3));
-		WANTS_DROP(1, &p, CT_DROP_OVS_ACTION);
-	}
-}
-
-static void thirty_two_actions_run(void **state)
-{
-	struct ovs_action a[OVS_FLOW_ACTIONS];
-	struct packet p = plain(0, IPPROTO_UDP), q = p;
-
-	(void)state;
-	for (int i = 0; i < OVS_FLOW_ACTIONS - 1; i++)
-		a[i] = (struct ovs_action){.type = OVS_ACT_SET_PORTS,
-					   .ports = {.dport = htons(i + 1), .dport_mask = 0xffff}};
-	a[OVS_FLOW_ACTIONS - 1] = (struct ovs_action)OUT(2);
-	ovs_flow_all(1, 0, a, OVS_FLOW_ACTIONS);
-	q.dport = OVS_FLOW_ACTIONS - 1;
-	WANTS(1, &p, 2, &q);
-}
-
-/* ---- EXECUTE ---- */
-
-static void put_execute(uint32_t slot, uint32_t token)
-{
-	struct ovs_flow *f = &ovs_flows[slot];
-
-	memset(f, 0, sizeof(*f));
-	f->key.in_port = 1;
-	f->key.recirc_id = 9;
-	f->key.skb_mark = 0x77;
-	f->key.ct_mark = 0x88;
-	f->n_actions = 1;
-	ovs_actions[100] = (struct ovs_action)AGAIN(10);
-	f->action[0] = 100;
-	f->live = token;
-}
-
-static void execute_restores_the_metadata(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	const struct ovs_upcall *u;
-	uint8_t f[600];
-	size_t n = build(f, &p);
-
-	(void)state;
-	put_execute(3, 0xabcde000 | 3);
-	assert_int_equal(ovs_send_token(ovs_flows[3].live, f, n), 0);
-	u = ovs_upcall_next();
-	assert_non_null(u);
-	assert_int_equal(u->key.in_port, 1);
-	assert_int_equal(u->key.recirc_id, 10);
-	assert_int_equal(u->key.skb_mark, 0x77);
-	assert_int_equal(u->key.ct_mark, 0x88);
-	assert_int_equal(u->key.dport, htons(80));
-	assert_memory_equal(u->data, f, n);
-	assert_int_equal(ovs_flows[3].live, 0);
-}
-
-static void a_token_holds_once(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-	uint64_t before = drops(CT_DROP_OVS_EXECUTE);
-	uint32_t token = 0x12345600 | 5;
-	uint8_t f[600];
-	size_t n = build(f, &p);
-
-	(void)state;
-	put_execute(5, token);
-	ovs_send_token(token, f, n);
-	ovs_send_token(token, f, n);
-	ovs_send_token(0, f, n);
-	ovs_send_token(token ^ 0x10000, f, n);
-	assert_non_null(ovs_upcall_next());
-	assert_null(ovs_upcall_next());
-	assert_int_equal(drops(CT_DROP_OVS_EXECUTE), before + 3);
-}
-
-#define TEST(f) cmocka_unit_test_setup(f, ovs_reset)
-
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -687,26 +514,15 @@ int main(int argc, char **argv)
 		TEST(arp_and_link_addresses),
 		TEST(a_header_that_is_not_there_is_not_set),
 		TEST(mark_and_priority),
+		TEST(masked_addresses_of_ipv6),
+		TEST(masked_ports_of_each_transport),
+		TEST(masked_icmp_type_or_code),
+		TEST(masked_link_addresses),
+		TEST(masked_tos_and_ttl_of_both_families),
+		TEST(masked_discovery_target_and_priority),
+		TEST(tunnel_of_both_families),
+		TEST(two_tags_are_pushed_and_popped),
 		TEST(tags_are_pushed_and_popped),
-		TEST(each_output_sends_the_packet_as_it_is_then),
-		TEST(a_port_that_is_gone_loses_its_own_copy_alone),
-		TEST(recirculation_finds_another_flow),
-		TEST(recirculation_that_is_not_last_keeps_the_packet),
-		TEST(recirculation_has_an_end),
-		TEST(as_many_recirculations_as_are_allowed_arrive),
-		TEST(a_clone_changes_its_copy_alone),
-		TEST(copies_of_copies_have_an_end),
-		TEST(a_sample_takes_all_or_nothing_at_the_ends),
-		TEST(trunc_cuts_the_next_output_alone),
-		TEST(check_len_counts_from_the_link_header),
-		TEST(a_userspace_action_brings_its_cookie),
-		TEST(hash_tells_flows_apart),
-		TEST(a_meter_lets_its_burst_through),
-		TEST(a_drop_is_counted),
-		TEST(malformed_lists_drop),
-		TEST(thirty_two_actions_run),
-		TEST(execute_restores_the_metadata),
-		TEST(a_token_holds_once),
 	};
 
 	if (argc > 1)

@@ -3,32 +3,7 @@
  * ct() of the OVS datapath: the key that recirculation sees, as the upcall of the flow that is
  * not there carries it, and the packet that leaves. Port 1 is the client's side, 2 the server's.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <arpa/inet.h>
-#include <linux/pkt_cls.h>
-#include <string.h>
-
-#include "tests/bpf/lib/ovsplay.h"
-
-/* Tables name only what matters. */
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-
-#define OUT(n)                                                                                     \
-	{                                                                                          \
-		.type = OVS_ACT_OUTPUT, .port = (n)                                                \
-	}
-#define AGAIN(n)                                                                                   \
-	{                                                                                          \
-		.type = OVS_ACT_RECIRC, .id = (n)                                                  \
-	}
-#define CT(...)                                                                                    \
-	{                                                                                          \
-		.type = OVS_ACT_CT, .ct = { __VA_ARGS__ }                                          \
-	}
+#include "tests/bpf/lib/ovscase.h"
 
 static struct packet udp(int six, int reply)
 {
@@ -514,6 +489,32 @@ static void fragments_wait_for_each_other(void **state)
 	assert_memory_equal(r.out, want[1], len[1]);
 }
 
+/* Behind ct() check_pkt_len asks for the largest fragment, of either of them. */
+static void check_len_asks_for_the_largest_fragment(void **state)
+{
+	(void)state;
+	for (int longer = 0; longer < 2; longer++) {
+		struct packet p = udp(0, 0);
+		uint8_t f[2][200], got[200];
+		size_t len[2];
+		struct ovs_run r;
+
+		ovs_reset(NULL);
+		p.payload = 60;
+		cut_in_two(&p, 48, f, len);
+		assert_true(len[0] > len[1]);
+		OVS_ALL(1, 0, CT(.flags = OVS_CT_COMMIT),
+			{.type = OVS_ACT_CHECK_LEN,
+			 .check = {.len = len[0] - longer, .body = 1, .body2 = 1}},
+			OUT(3), OUT(2));
+		ovs_run(1, f[0], len[0], NULL);
+		r = ovs_run(1, f[1], len[1], NULL);
+		assert_int_equal(r.ifindex, ovs_ifindex[longer ? 3 : 2]);
+		assert_int_equal(ovs_peer(longer ? 3 : 2, got, sizeof(got), 2000), len[0]);
+		assert_memory_equal(got, f[0], len[0]);
+	}
+}
+
 /* Behind ct() each of them is recirculated with the state of the whole. */
 static void fragments_recirculate_with_their_state(void **state)
 {
@@ -559,8 +560,6 @@ static void fragments_without_the_execute_device_drop(void **state)
 	assert_int_equal(core.pins.frag->use.datagrams, 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup(f, ovs_reset)
-
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -581,6 +580,7 @@ int main(int argc, char **argv)
 		TEST(a_translated_packet_comes_back_from_user_space),
 		TEST(a_translated_error_comes_back_from_user_space),
 		TEST(fragments_wait_for_each_other),
+		TEST(check_len_asks_for_the_largest_fragment),
 		TEST(fragments_recirculate_with_their_state),
 		TEST(fragments_without_the_execute_device_drop),
 	};

@@ -4,10 +4,26 @@
 
 #include <linux/types.h>
 
-/* What the last redirection in a run of ovs_hooks.bpf.c asked for; 0: the packet ended. */
+/* As struct bpf_tunnel_key, which two headers of the kernel's define. */
+struct ovs_hook_tunnel {
+	__u32 id;
+	__u8 remote[16]; /* IPv4: the first four, host order */
+	__u8 tos, ttl;
+	__be16 flags; /* TUNNEL_* */
+	__u32 label;
+	__u8 local[16];
+};
+
 struct ovs_hook {
+	/* what the last redirection in a run of ovs_hooks.bpf.c asked for; 0: the packet ended */
 	__u32 ifindex;
 	__u32 flags;
+	/* what a tunnel device says of the packet, and what the run told one */
+	__u32 family; /* 4, 6; 0: nothing is said */
+	__u32 pad;
+	struct ovs_hook_tunnel in;
+	struct ovs_hook_tunnel out;
+	__u64 out_flags; /* BPF_F_* */
 };
 
 #endif

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "ovsplay.h"
-#include "tests/bpf/ovs_hooks.h"
 
 struct ovs_config *ovs_config;
 struct ovs_port *ovs_ports;
@@ -30,6 +29,7 @@ struct ovs_action *ovs_actions;
 struct ovs_meter *ovs_meters;
 unsigned int ovs_ifindex[OVS_TEST_PORTS + 1];
 int ovs_match_fd;
+struct ovs_hook ovs_hook;
 
 static struct bpf_object *obj;
 static int port_fd, hook_fd, stat_fd, peer_fd[OVS_TEST_PORTS + 1];
@@ -197,6 +197,7 @@ void ovs_flush(void)
 
 int ovs_reset(void **state)
 {
+	memset(&ovs_hook, 0, sizeof(ovs_hook));
 	ovs_flush();
 	return reset(state);
 }
@@ -254,7 +255,6 @@ uint32_t ovs_flow_all(uint32_t in_port, uint32_t recirc_id, const struct ovs_act
 
 struct ovs_run ovs_run(uint32_t port, const uint8_t *frame, size_t len, const struct __sk_buff *ctx)
 {
-	static const struct ovs_hook none;
 	struct ovs_run r = {0};
 	struct __sk_buff in = ctx ? *ctx : (struct __sk_buff){0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len,
@@ -264,9 +264,10 @@ struct ovs_run ovs_run(uint32_t port, const uint8_t *frame, size_t len, const st
 	uint32_t zero = 0;
 
 	in.ifindex = ovs_ifindex[port];
-	assert_int_equal(bpf_map_update_elem(hook_fd, &zero, &none, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(hook_fd, &zero, &ovs_hook, BPF_ANY), 0);
 	assert_int_equal(bpf_prog_test_run_opts(port_fd, &opts), 0);
 	assert_int_equal(bpf_map_lookup_elem(hook_fd, &zero, &hook), 0);
+	r.hook = hook;
 	r.action = opts.retval;
 	r.len = opts.data_size_out;
 	r.ifindex = r.action == TC_ACT_REDIRECT ? hook.ifindex : 0;

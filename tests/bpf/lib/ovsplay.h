@@ -4,6 +4,7 @@
 
 #include "consumers/ovs/dp_abi.h"
 #include "play.h"
+#include "tests/bpf/ovs_hooks.h"
 
 /*
  * Packets through the OVS datapath by BPF_PROG_RUN. Ports 1 to 3 are veth devices p1 to p3 of
@@ -20,6 +21,7 @@ extern struct ovs_action *ovs_actions;
 extern struct ovs_meter *ovs_meters;
 extern unsigned int ovs_ifindex[OVS_TEST_PORTS + 1]; /* by port number */
 extern int ovs_match_fd;
+extern struct ovs_hook ovs_hook; /* for the packets to come; reset clears it */
 
 /* Group fixtures; before each test: no flows, no masks, no upcalls waiting. */
 int ovs_up(void **state);
@@ -47,6 +49,7 @@ struct ovs_run {
 	uint8_t out[2048];
 	size_t len;
 	struct __sk_buff ctx; /* as the program left it: mark, vlan_tci */
+	struct ovs_hook hook;
 };
 
 /* Runs a frame as received by port; ctx NULL: as it comes from a wire. */
