@@ -119,7 +119,9 @@
 	X(ALG_LOST, "alg_lost", REFUSED, "of a helped connection of which nothing is known")       \
 	X(ALG_SHAPE, "alg_shape", POLICY,                                                          \
 	  "payload for a helper in a SYN, above 64 KiB or at egress")                              \
-	X(ALG_STRAY, "alg_stray", POLICY, "on the execute device, and not sent by ctd")
+	X(ALG_STRAY, "alg_stray", POLICY, "on the execute device, and not sent by ctd")            \
+	X(FW_LATE, "fw_late", REFUSED,                                                             \
+	  "rules wait to be compiled: a network that they name changed")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

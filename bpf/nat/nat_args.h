@@ -34,6 +34,7 @@
 #define CT_NAT_ICMP   0x0400 /* tell the sender when ports run out (RFC 5508 REQ-8, 6888) */
 #define CT_NAT_BOUND  0x0800 /* dst is the inside endpoint of a binding: set by nat_inbound() */
 #define CT_NAT_EIM    0x1000 /* refuse rather than map without a binding (pool gone) */
+#define CT_NAT_OWN    0x4000 /* src is an address of the host's own, whether it has a pool or not */
 #define CT_NAT_GIVEN  0x2000 /* src is one port, set aside for this connection (ct_expect.h) */
 
 /*

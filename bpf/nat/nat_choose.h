@@ -32,7 +32,7 @@ static __always_inline int nat_usable(struct ct_ctx *ctx, const struct ct_pkt *p
 				      __u32 what)
 {
 	__u32 port = what & 0xffff, path = what >> 24;
-	int local = p && (p->flags & NAT_POOL_LOCAL);
+	int local = p ? p->flags & NAT_POOL_LOCAL : w->flags & CT_NAT_OWN;
 
 	if (!(w->flags & CT_NAT_SRC) || (w->flags & CT_NAT_GIVEN) || (w->local && port == w->keep))
 		return 1;

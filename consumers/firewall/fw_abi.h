@@ -10,8 +10,9 @@
  * fw_config_v1 ARRAY[1]                       struct fw_config
  * fw_rule_v2   ARRAY[2 * FW_RULES]            struct fw_rule, half 0 | half 1
  * fw_nat_v2    ARRAY[2 * FW_NATS]             struct fw_nat_rule, half 0 | half 1
- * fw_iface_v1  HASH   __u32 ifindex ->        struct fw_iface
- * fw_near_v1   ARRAY[FW_NEAR]                 struct fw_iface; the same for low indexes
+ * fw_iface_v2  HASH   __u32 ifindex ->        struct fw_iface; | FW_WATCHED: see struct fw_late
+ * fw_near_v2   ARRAY[FW_NEAR + 1]             struct fw_iface; the same for low indexes, and
+ *                                             struct fw_late at FW_LATE_CTD and FW_LATE_WATCH
  * fw_hit_v1    PERCPU_ARRAY[2 * FW_HITS]      struct fw_hit, half 0 | half 1
  * fw_table_v1  LPM_TRIE struct fw_table_key -> struct fw_table_entry
  * fw_rate_v1   LRU_HASH struct fw_rate_key ->  __u64, see fw_limit.h
@@ -228,14 +229,20 @@ _Static_assert(sizeof(struct fw_config) == 48, "fw_config");
 #define FW_IF_MASQ6    0x08
 #define FW_IF_NO_L2    0x10 /* frames start with the IP header */
 #define FW_IF_SKIP     0x20 /* `set skip on`: what comes from there is the router's own */
+#define FW_IF_NETS     0x40 /* the rules hold its addresses or networks as they were compiled */
 #define FW_IF_KNOWN    0x80 /* in fw_near_v1: the entry is one */
 
 /* Written by ctd on every link or address change. */
 struct fw_iface {
 	__be32 masq4; /* what masquerade uses on this interface */
 	__be32 masq6[4];
-	__u16 mtu;  /* 65535 at most, as a packet */
-	__u16 zone; /* `set zone N on`: its packets are tracked there */
+	union {
+		struct {
+			__u16 mtu;  /* 65535 at most, as a packet */
+			__u16 zone; /* `set zone N on`: its packets are tracked there */
+		};
+		__u32 changes; /* FW_WATCHED: struct fw_late.changes, which this follows */
+	};
 	__u8 mac[6];
 	__u8 flags; /* FW_IF_* */
 	__u8 pad;
@@ -244,6 +251,26 @@ _Static_assert(sizeof(struct fw_iface) == 32, "fw_iface");
 
 #define FW_IFACES 1024
 #define FW_NEAR	  1024 /* interface indexes that an array serves: several looks a packet */
+
+/*
+ * Which changes of addresses are known. The watch (fw_watch.bpf.c) sees each while the kernel
+ * makes it and counts it; ctd reads the count, then the addresses, and writes the count
+ * beside what follows from them. Where the two differ ctd is late: then the watch's own entry
+ * of an interface, under FW_WATCHED in fw_iface_v2, says what masquerade uses, if
+ * it follows a change that ctd has not seen; and rules that name a network which
+ * has changed open no connection.
+ */
+struct fw_late {
+	__u32 changes; /* of any interface's addresses, counted from 1 */
+	__u32 nets;    /* FW_LATE_WATCH: the last one on an interface with FW_IF_NETS */
+	__u8 pad[24];
+};
+_Static_assert(sizeof(struct fw_late) == sizeof(struct fw_iface), "both in fw_near_v2");
+
+/* Indexes of fw_near_v2; no interface has index 0. */
+#define FW_LATE_CTD   0
+#define FW_LATE_WATCH FW_NEAR
+#define FW_WATCHED    0x80000000
 
 struct fw_hit {
 	__u64 packets; /* that opened a connection or were judged alone */

@@ -322,7 +322,8 @@ const char *fw_timeout_text(unsigned int timeout);
 void fw_settings_init(struct fw_settings *settings);
 void fw_add_setting(struct fw_parser *ps, const struct fw_args *args);
 
-/* fw_inside.c: fill out->skip, out->zone, out->inside. 0 or -ENOMEM. */
+/* fw_inside.c: fill out->skip, out->zone, out->inside, out->nets. 0 or -ENOMEM. */
+int fw_find_nets(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 int fw_find_zones(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 int fw_find_skipped(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);
 int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out);

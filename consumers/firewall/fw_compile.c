@@ -328,6 +328,8 @@ static int fw_compile_inside(struct fw_compiler *c)
 {
 	for (unsigned int i = 0; i < c->conf->inside.flat.n; i++)
 		fw_need_if(c, &c->conf->inside.flat.v[i]);
+	if (!c->ret)
+		c->ret = fw_find_nets(c->conf, c->ifs, c->out);
 	return c->ret ? c->ret : fw_find_inside(c->conf, c->ifs, c->out);
 }
 
@@ -381,6 +383,7 @@ void fw_rules_free(struct fw_rules *rules)
 		free(rules->pool[i].span);
 	free(rules->pool);
 	free(rules->inside);
+	free(rules->nets);
 	free(rules->skip);
 	free(rules->zone);
 	for (unsigned int i = 0; i < rules->n_tables; i++)

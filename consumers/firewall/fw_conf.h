@@ -245,6 +245,8 @@ struct fw_rules {
 	bool mss_clamp;
 	uint32_t *inside; /* interface indexes of the trusted side */
 	unsigned int n_inside;
+	uint32_t *nets; /* those whose addresses or networks the rules hold */
+	unsigned int n_nets;
 	uint32_t *skip; /* interface indexes of `set skip on` that are there now */
 	unsigned int n_skip;
 	struct fw_if_zone *zone; /* of `set zone N on`, those that are there now */
@@ -270,7 +272,7 @@ void fw_rules_free(struct fw_rules *rules);
 /* Does `set skip on` name this interface? It is left without our programs. */
 bool fw_conf_skips(const struct fw_conf *conf, const char *name);
 
-/* Value of fw_iface_v1 for an interface; `attached` is the caller's to say. */
+/* Value of fw_iface_v2 for an interface; `attached` is the caller's to say. */
 void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, bool attached,
 		    struct fw_iface *out);
 
@@ -281,7 +283,7 @@ struct fw_fds {
 	int nat;
 	int hit;
 	int iface;
-	int near; /* fw_near_v1 */
+	int near; /* fw_near_v2 */
 	int table;
 	int over; /* fw_over_v1 */
 	int alg;
@@ -295,10 +297,14 @@ int fw_rules_install(const struct fw_rules *rules, const struct fw_fds *fds);
  * 0 or -errno. */
 int fw_algs_install(const struct fw_rules *rules, const struct fw_fds *fds);
 
-/* Brings fw_iface_v1 in line with ifs: adds, changes, deletes. `attached`
- * names the interfaces with our programs, by index; NULL: all but loopback. */
-int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, const uint32_t *attached,
-		   unsigned int n_attached, const struct fw_fds *fds);
+/* Brings fw_iface_v2 in line with ifs: adds, changes, deletes. `attached`
+ * names the interfaces with our programs, by index; NULL: all but loopback. `changes` is
+ * what fw_changes() said before ifs was read. */
+int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, uint32_t changes,
+		   const uint32_t *attached, unsigned int n_attached, const struct fw_fds *fds);
+
+/* How many changes of addresses the watch has counted (struct fw_late). */
+uint32_t fw_changes(const struct fw_fds *fds);
 
 /* Counters of rule `number` of the active half, summed over CPUs; 0: the default. */
 int fw_hits(const struct fw_fds *fds, unsigned int number, struct fw_hit *out);

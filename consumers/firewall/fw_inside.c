@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Which interfaces are trusted, and what fw_iface_v1 holds of each. */
+/* Which interfaces are trusted, and what fw_iface_v2 holds of each. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +70,39 @@ int fw_find_inside(const struct fw_conf *conf, const struct fw_ifs *ifs, struct 
 	for (unsigned int i = 0; i < ifs->n; i++)
 		if (!ifs->v[i].loopback && fw_is_inside(conf, &ifs->v[i]))
 			out->inside[out->n_inside++] = ifs->v[i].ifindex;
+	return 0;
+}
+
+/* Does the statement compile into addresses that this interface has now? */
+static bool fw_names_net(const struct fw_stmt *s, const char *name)
+{
+	bool on = false;
+
+	for (unsigned int i = 0; i < s->from.flat.n; i++)
+		if (s->from.flat.v[i].kind == FW_T_NET && !strcmp(s->from.flat.v[i].text, name))
+			return true;
+	for (unsigned int i = 0; i < s->to.flat.n; i++)
+		if (s->to.flat.v[i].kind == FW_T_NET && !strcmp(s->to.flat.v[i].text, name))
+			return true;
+	for (unsigned int i = 0; i < s->on.flat.n; i++)
+		on |= !strcmp(s->on.flat.v[i].text, name);
+	/* fw_emit_antispoof(), fw_emit_hairpin() */
+	return on && (s->kind == FW_K_ANTISPOOF || (s->to.self && fw_has(s, FW_O_HAIRPIN)));
+}
+
+int fw_find_nets(const struct fw_conf *conf, const struct fw_ifs *ifs, struct fw_rules *out)
+{
+	out->nets = calloc(ifs->n + 1, sizeof(*out->nets));
+	if (!out->nets)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < ifs->n; i++) {
+		bool named = false;
+
+		for (unsigned int s = 0; s < conf->stmts && !named; s++)
+			named = fw_names_net(&conf->stmt[s], ifs->v[i].name);
+		if (named)
+			out->nets[out->n_nets++] = ifs->v[i].ifindex;
+	}
 	return 0;
 }
 
@@ -150,6 +183,9 @@ void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, boo
 	}
 	if (fw_is_skipped(rules, iface->ifindex))
 		out->flags |= FW_IF_SKIP;
+	for (unsigned int i = 0; i < rules->n_nets; i++)
+		if (rules->nets[i] == iface->ifindex)
+			out->flags |= FW_IF_NETS;
 	for (unsigned int i = 0; i < rules->n_inside; i++)
 		if (rules->inside[i] == iface->ifindex)
 			out->flags |= FW_IF_INSIDE;

@@ -110,7 +110,7 @@ static int fw_near_drop_stale(const struct fw_ifs *ifs, int fd)
 	struct fw_iface value;
 	int ret = 0;
 
-	for (uint32_t i = 0; i < FW_NEAR && !ret; i++) {
+	for (uint32_t i = FW_LATE_CTD + 1; i < FW_NEAR && !ret; i++) {
 		if (bpf_map_lookup_elem(fd, &i, &value))
 			return -errno;
 		if (value.flags && !fw_has_index(ifs, i))
@@ -128,7 +128,8 @@ static int fw_drop_stale(const struct fw_ifs *ifs, int fd)
 	while (!ret) {
 		key = next;
 		ret = bpf_map_get_next_key(fd, &key, &next);
-		if (!fw_has_index(ifs, key) && bpf_map_delete_elem(fd, &key) && errno != ENOENT)
+		if (!fw_has_index(ifs, key & ~FW_WATCHED) && bpf_map_delete_elem(fd, &key) &&
+		    errno != ENOENT)
 			return -errno;
 	}
 	return 0;
@@ -144,9 +145,18 @@ static bool fw_is_attached(const struct fw_if *iface, const uint32_t *attached, 
 	return false;
 }
 
-int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, const uint32_t *attached,
-		   unsigned int n_attached, const struct fw_fds *fds)
+uint32_t fw_changes(const struct fw_fds *fds)
 {
+	uint32_t at = FW_LATE_WATCH;
+	struct fw_late late;
+
+	return bpf_map_lookup_elem(fds->near, &at, &late) ? 0 : late.changes;
+}
+
+int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, uint32_t changes,
+		   const uint32_t *attached, unsigned int n_attached, const struct fw_fds *fds)
+{
+	const struct fw_late seen = {.changes = changes};
 	int ret = fw_drop_stale(ifs, fds->iface);
 
 	if (!ret)
@@ -161,7 +171,8 @@ int fw_ifs_install(const struct fw_rules *rules, const struct fw_ifs *ifs, const
 		if (!ret && iface->ifindex < FW_NEAR)
 			ret = fw_put(fds->near, iface->ifindex, &value);
 	}
-	return ret;
+	/* Last: until then the watch's entries count. */
+	return ret ? ret : fw_put(fds->near, FW_LATE_CTD, &seen);
 }
 
 static bool fw_has_alg(const struct fw_rules *rules, const struct fw_alg_key *key)

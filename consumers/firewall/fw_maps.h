@@ -30,17 +30,17 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, FW_IFACES);
+	__uint(max_entries, 2 * FW_IFACES);
 	__type(key, __u32);
 	__type(value, struct fw_iface);
-} fw_iface_v1 SEC(".maps");
+} fw_iface_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FW_NEAR);
+	__uint(max_entries, FW_NEAR + 1);
 	__type(key, __u32);
 	__type(value, struct fw_iface);
-} fw_near_v1 SEC(".maps");
+} fw_near_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -87,9 +87,32 @@ static __inline __attribute__((always_inline)) const struct fw_iface *fw_iface(_
 	const struct fw_iface *iface;
 
 	if (ifindex >= FW_NEAR)
-		return bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
-	iface = bpf_map_lookup_elem(&fw_near_v1, &ifindex);
+		return bpf_map_lookup_elem(&fw_iface_v2, &ifindex);
+	iface = bpf_map_lookup_elem(&fw_near_v2, &ifindex);
 	return iface && (iface->flags & FW_IF_KNOWN) ? iface : 0;
+}
+
+/* at: FW_LATE_*. NULL cannot happen. */
+static __inline __attribute__((always_inline)) struct fw_late *fw_late(__u32 at)
+{
+	return bpf_map_lookup_elem(&fw_near_v2, &at);
+}
+
+/* The entry of an interface that holds its addresses of a family as they are now. */
+static __inline __attribute__((always_inline)) const struct fw_iface *fw_iface_now(__u32 ifindex,
+										   __u8 family)
+{
+	const struct fw_late *ctd = fw_late(FW_LATE_CTD), *watch = fw_late(FW_LATE_WATCH);
+	__u32 key = ifindex | FW_WATCHED;
+	const struct fw_iface *iface;
+
+	if (ctd && watch && ctd->changes != watch->changes) {
+		iface = bpf_map_lookup_elem(&fw_iface_v2, &key);
+		if (iface && (__s32)(iface->changes - ctd->changes) > 0)
+			return iface;
+	}
+	/* 16 bytes of an array's element may change under a reader, 4 do not. */
+	return family == 4 ? fw_iface(ifindex) : bpf_map_lookup_elem(&fw_iface_v2, &ifindex);
 }
 
 #endif

@@ -83,9 +83,7 @@ __attribute__((noinline)) __u32 fw_walk_nat(const struct ct_pkt *pkt, const stru
 /* Address of an interface, for masquerading and redirects. */
 static __always_inline int fw_own_addr(__u32 ifindex, __u8 family, __be32 out[4])
 {
-	/* 16 bytes of an array's element may change under a reader, 4 do not. */
-	const struct fw_iface *iface =
-		family == 4 ? fw_iface(ifindex) : bpf_map_lookup_elem(&fw_iface_v1, &ifindex);
+	const struct fw_iface *iface = fw_iface_now(ifindex, family);
 	__u8 valid = family == 4 ? FW_IF_MASQ4 : FW_IF_MASQ6;
 
 	if (!iface || !(iface->flags & valid) || (family == 4 && !iface->masq4))
@@ -171,6 +169,7 @@ __attribute__((noinline)) int fw_nat_source(const struct ct_pkt *pkt, __u32 slot
 	fw_fill_source(r, &pkt->tuple, out);
 	if (!r->to_ifindex)
 		return 1;
+	out->flags |= CT_NAT_OWN;
 	if (fw_own_addr(r->to_ifindex, pkt->tuple.family, out->src.addr_min))
 		return -CT_DROP_NAT_NO_ADDRESS;
 	fw_one_addr(&out->src);

@@ -66,6 +66,16 @@ static __always_inline const struct fw_half *fw_rules_now(void)
 	return fw_active(&half);
 }
 
+/* Has a network that the rules name changed, and ctd not compiled them since? With ctd dead
+ * the old ones have to do. */
+static __always_inline int fw_rules_late(void)
+{
+	const struct fw_late *ctd = fw_late(FW_LATE_CTD), *watch = fw_late(FW_LATE_WATCH);
+	const struct ct_settings *set = ct_settings();
+
+	return ctd && watch && set && (__s32)(watch->nets - ctd->changes) > 0 && ct_ctd_alive(set);
+}
+
 /* A SYN that `set mss clamp` is about; of other packets the flags are all that is looked
  * at. */
 static __always_inline int fw_to_clamp(const struct ct_pkt *pkt)
@@ -244,6 +254,8 @@ __noinline int fw_admit(struct __sk_buff *skb)
 	iface = fw_iface(in);
 	__builtin_memset(&w->args, 0, sizeof(w->args));
 	w->args.inside = iface && (iface->flags & FW_IF_INSIDE);
+	if (w->res.verdict == CT_NEW && fw_rules_late())
+		return -CT_DROP_FW_LATE;
 	half = fw_rules_now();
 	v = fw_reverse(skb, &w->pkt, half ? half->antispoof : FW_SPOOF_OFF);
 	if (v >= 0)

@@ -335,8 +335,8 @@ static void load_rules(void)
 		.rule = bpf_object__find_map_fd_by_name(hooks, "fw_rule_v2"),
 		.nat = bpf_object__find_map_fd_by_name(hooks, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(hooks, "fw_hit_v1"),
-		.iface = bpf_object__find_map_fd_by_name(hooks, "fw_iface_v1"),
-		.near = bpf_object__find_map_fd_by_name(hooks, "fw_near_v1"),
+		.iface = bpf_object__find_map_fd_by_name(hooks, "fw_iface_v2"),
+		.near = bpf_object__find_map_fd_by_name(hooks, "fw_near_v2"),
 	};
 	struct fw_rules rules;
 	struct fw_conf *conf;
@@ -346,7 +346,7 @@ static void load_rules(void)
 	assert_int_equal(fw_conf_parse_text("test", text, strlen(text), &conf, stderr), 0);
 	assert_int_equal(fw_conf_compile(conf, &ifs, &rules, stderr), 0);
 	assert_int_equal(fw_rules_install(&rules, &fds), 0);
-	assert_int_equal(fw_ifs_install(&rules, &ifs, NULL, 0, &fds), 0);
+	assert_int_equal(fw_ifs_install(&rules, &ifs, 0, NULL, 0, &fds), 0);
 	fw_rules_free(&rules);
 	fw_conf_free(conf);
 	fw_ifs_free(&ifs);

@@ -40,7 +40,7 @@ static void interface_map_follows_the_machine(void **state)
 	fw_ifs_add(&less, "eth0", ETH0);
 	fw_ifs_add(&less, "eth1", ETH1);
 	compile("set inside eth0", &rules);
-	assert_int_equal(fw_ifs_install(&rules, &less, attached, 1, &fds), 0);
+	assert_int_equal(fw_ifs_install(&rules, &less, 0, attached, 1, &fds), 0);
 	assert_int_equal(bpf_map_lookup_elem(fds.iface, &key, &value), 0);
 	assert_int_equal(value.flags, FW_IF_INSIDE | FW_IF_ATTACHED);
 	key = ETH1;

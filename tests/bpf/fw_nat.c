@@ -43,7 +43,7 @@ static void check_nats(const struct natted *t, size_t n)
 			continue;
 		assert_int_equal(inet_pton(strchr(t->to, ':') ? AF_INET6 : AF_INET, t->to, want),
 				 1);
-		assert_int_equal(c.args.flags, CT_NAT_SRC | CT_NAT_ICMP);
+		assert_int_equal(c.args.flags & ~CT_NAT_OWN, CT_NAT_SRC | CT_NAT_ICMP);
 		assert_memory_equal(c.args.src.addr_min, want, sizeof(want));
 		assert_memory_equal(c.args.src.addr_max, want, sizeof(want));
 		assert_int_equal(c.args.src.port_min, t->port_min);
@@ -90,6 +90,38 @@ static void an_interface_half_written_gives_no_half_address(void **state)
 		  {"v6", LAN6, ETH0, 1, "2001:db8:1::5"});
 	assert_int_equal(bpf_map_update_elem(fds.near, &at, &near, BPF_ANY), 0);
 	CHECK_NAT({"v4", LAN4, ETH0, 1, "203.0.113.5"});
+}
+
+/* The watch has seen a change that ctd has not: its entry counts, until ctd has caught up. */
+static void masquerade_takes_the_address_of_now(void **state)
+{
+	struct fw_iface now = {.flags = FW_IF_MASQ4 | FW_IF_MASQ6, .changes = 2};
+	uint32_t watched = ETH0 | FW_WATCHED, watch = FW_LATE_WATCH, ctd = FW_LATE_CTD;
+	struct fw_late late = {.changes = 2}, seen = {.changes = 1};
+
+	(void)state;
+	inet_pton(AF_INET, "203.0.113.77", &now.masq4);
+	inet_pton(AF_INET6, "2001:db8:1::77", now.masq6);
+	load("lan = { eth1, eth2 }\nnat out on eth0 from $lan.net -> (eth0)\n");
+	assert_int_equal(bpf_map_update_elem(fds.iface, &watched, &now, BPF_ANY), 0);
+	CHECK_NAT({"v4, ctd is not late", LAN4, ETH0, 1, "203.0.113.5"});
+	assert_int_equal(bpf_map_update_elem(fds.near, &watch, &late, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(fds.near, &ctd, &seen, BPF_ANY), 0);
+	CHECK_NAT({"v4, ctd is late", LAN4, ETH0, 1, "203.0.113.77"},
+		  {"v6, ctd is late", LAN6, ETH0, 1, "2001:db8:1::77"});
+	now.flags = FW_IF_MASQ6;
+	assert_int_equal(bpf_map_update_elem(fds.iface, &watched, &now, BPF_ANY), 0);
+	CHECK_NAT({"v4, it is gone", LAN4, ETH0, -CT_DROP_NAT_NO_ADDRESS},
+		  {"v6, it is there", LAN6, ETH0, 1, "2001:db8:1::77"});
+	late.changes = 3; /* of another interface */
+	seen.changes = 2;
+	assert_int_equal(bpf_map_update_elem(fds.near, &watch, &late, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(fds.near, &ctd, &seen, BPF_ANY), 0);
+	CHECK_NAT({"v4, of another interface", LAN4, ETH0, 1, "203.0.113.5"},
+		  {"v6, of another interface", LAN6, ETH0, 1, "2001:db8:1::5"});
+	seen.changes = 3;
+	assert_int_equal(bpf_map_update_elem(fds.near, &ctd, &seen, BPF_ANY), 0);
+	assert_int_equal(bpf_map_delete_elem(fds.iface, &watched), 0);
 }
 
 static void nat_to_an_address_and_ports(void **state)
@@ -284,7 +316,8 @@ static void options_reach_the_arguments(void **state)
 	assert_int_equal(c.args.limit_ports, 64);
 	assert_int_equal(c.args.limit_rate, 10);
 	c = ask(&udp, &q);
-	assert_int_equal(c.args.flags, CT_NAT_SRC | CT_NAT_RANDOM | CT_NAT_LIMIT | CT_NAT_ICMP);
+	assert_int_equal(c.args.flags,
+			 CT_NAT_SRC | CT_NAT_RANDOM | CT_NAT_LIMIT | CT_NAT_ICMP | CT_NAT_OWN);
 	assert_int_equal(c.args.limit_states, 5);
 }
 
@@ -302,6 +335,7 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(masquerade_takes_the_interfaces_address),
 		cmocka_unit_test(an_interface_half_written_gives_no_half_address),
+		cmocka_unit_test(masquerade_takes_the_address_of_now),
 		cmocka_unit_test(nat_to_an_address_and_ports),
 		cmocka_unit_test(forwards_take_what_is_the_routers),
 		cmocka_unit_test(hairpin_of_a_forward_changes_both_sides),

@@ -96,7 +96,7 @@ fetch_all()
 
 # What a guest needs to see this machine's files (9p), to pass traffic, and for ctd's guard
 FETCH_MODULES="virtio_pci 9pnet_virtio 9p crc32c_generic veth tun sch_ingress cls_bpf 8021q bridge vrf bonding team
-	team_mode_activebackup nf_tables"
+	team_mode_activebackup nf_tables esp4 esp6 xfrm_user authenc echainiv seqiv cbc pppoe"
 
 # The image and a few of its modules
 fetch_vmlinuz()

@@ -44,7 +44,7 @@ flag()
 {
 	local index flags
 	index=$(on "$R" ip -j link show dev "$1" | jq '.[0].ifindex')
-	flags=$(/usr/sbin/bpftool map dump pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/fw_iface_v1" -j |
+	flags=$(/usr/sbin/bpftool map dump pinned "/sys/fs/bpf/bpfct/$CTD_INSTANCE/fw_iface_v2" -j |
 		jq ".[] | select(.formatted.key == $index) | .formatted.value.flags")
 	[ -n "$flags" ] || { echo "$1 ($index) is not in the map"; return 1; }
 	[ $((flags >> 1 & 1)) = "$2" ] || { echo "flags of $1 are $flags"; return 1; }

@@ -12,6 +12,7 @@
 
 #include "aside_find.h"
 #include "route.h"
+#include "watch.h"
 
 #define BUSES	 3
 #define BY_STACK (CT_ASIDE_STACK | CT_ASIDE_CHAIN)
@@ -20,11 +21,12 @@
 static const struct bus {
 	int bus;
 	int group[2];
-	uint8_t flag; /* what the worst of news there would mean */
+	uint8_t flag;	       /* what the worst of news there would mean */
+	enum watch_prog watch; /* holds packets back before we are awake */
 } listen_to[BUSES] = {
-	{NETLINK_XFRM, {XFRMNLGRP_POLICY}, CT_ASIDE_STACK},
-	{NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, CT_ASIDE_CHAIN},
-	{NETLINK_ROUTE, {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}, CT_ASIDE_STACK},
+	{NETLINK_XFRM, {XFRMNLGRP_POLICY}, CT_ASIDE_STACK, WATCH_STACK},
+	{NETLINK_NETFILTER, {NFNLGRP_NFTABLES}, CT_ASIDE_CHAIN, WATCH_NFT},
+	{NETLINK_ROUTE, {RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}, CT_ASIDE_STACK, WATCH_STACK},
 };
 
 struct aside {
@@ -203,7 +205,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* -EPROTONOSUPPORT: the kernel has nothing of the kind, so nothing will change. */
-static int subscribe(const struct bus *b, struct mnl_socket **out)
+static int subscribe(struct ctd *d, const struct bus *b, struct mnl_socket **out)
 {
 	struct mnl_socket *nl = mnl_socket_open2(b->bus, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	unsigned int i;
@@ -212,6 +214,8 @@ static int subscribe(const struct bus *b, struct mnl_socket **out)
 	if (!nl)
 		return -errno;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
+		goto fail;
+	if (watch_on(d, mnl_socket_get_fd(nl), b->watch))
 		goto fail;
 	for (i = 0; i < 2 && b->group[i]; i++) {
 		group = b->group[i];
@@ -237,7 +241,7 @@ int aside_start(struct ctd *d)
 		return -ENOMEM;
 	d->aside = a;
 	for (i = 0; i < BUSES; i++) {
-		ret = subscribe(&listen_to[i], &a->nl[i]);
+		ret = subscribe(d, &listen_to[i], &a->nl[i]);
 		if (ret == -EPROTONOSUPPORT)
 			continue;
 		if (ret) {

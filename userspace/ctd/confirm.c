@@ -90,7 +90,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (rules_renew(c->before))
+	if (rules_renew(d, c->before))
 		log_event(LOG_WARN, "rules_kept", "reason=\"an interface is gone\"");
 	ret = rules_switch(d, c->before, true, &tried, stderr);
 	if (ret) {

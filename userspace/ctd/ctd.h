@@ -49,6 +49,7 @@ struct ctd {
 	struct frag_sweep *frag_sweep;	   /* frag_sweep.c */
 	struct heartbeat *heart;	   /* heartbeat.c */
 	struct route *route;		   /* route.c */
+	struct fw_watch *watch;		   /* watch.c */
 	struct events *events;		   /* events.c */
 	struct nat *nat;		   /* nat_pool.c */
 	struct alg *alg;		   /* alg_io.c */

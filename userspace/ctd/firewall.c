@@ -28,8 +28,8 @@ static int find_maps(struct firewall *fw)
 	fw->fds.rule = map_fd(fw, "fw_rule_v2");
 	fw->fds.nat = map_fd(fw, "fw_nat_v2");
 	fw->fds.hit = map_fd(fw, "fw_hit_v1");
-	fw->fds.iface = map_fd(fw, "fw_iface_v1");
-	fw->fds.near = map_fd(fw, "fw_near_v1");
+	fw->fds.iface = map_fd(fw, "fw_iface_v2");
+	fw->fds.near = map_fd(fw, "fw_near_v2");
 	fw->fds.table = map_fd(fw, "fw_table_v1");
 	fw->fds.over = map_fd(fw, "fw_over_v1");
 	fw->fds.alg = map_fd(fw, "fw_alg_v1");

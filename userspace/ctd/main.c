@@ -29,6 +29,7 @@
 #include "settings.h"
 #include "sweep.h"
 #include "unload.h"
+#include "watch.h"
 
 #define EXIT_UNLOADED  3 /* the unit does not start ctd again */
 #define DEFAULT_CONFIG "/etc/bpfct/ctd.conf"
@@ -226,7 +227,9 @@ static int publish(struct ctd *d)
 		return ret;
 	}
 	/* Listening before attaching: no change falls between the two. */
-	ret = route_start(d);
+	ret = watch_start(d);
+	if (!ret)
+		ret = route_start(d);
 	if (!ret)
 		ret = guard_watch(d);
 	if (!ret)
@@ -279,6 +282,7 @@ static void stop_duties(struct ctd *d)
 	expect_stop(d);
 	aside_stop(d);
 	route_stop(d);
+	watch_stop(d);
 	events_stop(d);
 	heartbeat_stop(d);
 	attach_stop(d);

@@ -9,8 +9,8 @@
 
 #include "nat_reserve.h"
 
-#define ADDRESSES 16 /* at a time; the others with the next turn */
-#define WAIT_SECS 1  /* of a program that has seen the old address */
+#define ADDRESSES  16  /* at a time; the others with the next turn */
+#define WAIT_MSECS 100 /* longer than any program that has seen the old address runs */
 
 struct nat_flush {
 	struct event *timer;
@@ -106,7 +106,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void nat_flush_gone(struct ctd *d)
 {
-	struct timeval tv = {.tv_sec = WAIT_SECS};
+	struct timeval tv = {.tv_usec = WAIT_MSECS * 1000};
 
 	if (d->nat->flush)
 		evtimer_add(d->nat->flush->timer, &tv);

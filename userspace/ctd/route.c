@@ -7,74 +7,21 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
-#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
 #include "attach.h"
 #include "guard.h"
 #include "rules.h"
-
-#define NEIGHBOURS 4096 /* slots of the memory of neighbours, 2^n */
-#define VALID_NUD  (NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+#include "watch.h"
 
 struct route {
 	struct mnl_socket *nl;
 	struct event *readable;
 	struct event *refresh; /* a little later: changes come in groups */
-	/*
-	 * Neighbours go REACHABLE - STALE - DELAY - REACHABLE all day, each step is a
-	 * message, and none of them moves a packet. So remember a hash of what
-	 * does matter, by a hash of the neighbour; a collision costs one look-up more.
-	 */
-	uint64_t neighbour[NEIGHBOURS];
-	bool epoch;	 /* this batch calls for a new epoch */
+	bool epoch;	 /* this batch calls for a new epoch: once more, the watch has begun one */
 	bool interfaces; /* ... and for a look at the interfaces */
 	bool gone;	 /* one went: another may come with its index */
 };
-
-static uint64_t fnv(uint64_t h, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-
-	while (len--)
-		h = (h ^ *p++) * 1099511628211ull;
-	return h;
-}
-
-static int neighbour_attr(const struct nlattr *attr, void *data)
-{
-	const struct nlattr **at = data;
-
-	if (mnl_attr_get_type(attr) <= NDA_LLADDR)
-		at[mnl_attr_get_type(attr)] = attr;
-	return MNL_CB_OK;
-}
-
-static bool neighbour_moved(struct route *r, const struct nlmsghdr *nlh)
-{
-	const struct ndmsg *nd = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *at[NDA_LLADDR + 1] = {0};
-	uint64_t key = 14695981039346656037ull, what;
-	uint64_t *slot;
-	bool valid = nlh->nlmsg_type == RTM_NEWNEIGH && (nd->ndm_state & VALID_NUD);
-
-	if (nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6)
-		return false; /* a bridge's forwarding table */
-	mnl_attr_parse(nlh, sizeof(*nd), neighbour_attr, at);
-	key = fnv(key, &nd->ndm_ifindex, sizeof(nd->ndm_ifindex));
-	if (at[NDA_DST])
-		key = fnv(key, mnl_attr_get_payload(at[NDA_DST]),
-			  mnl_attr_get_payload_len(at[NDA_DST]));
-	what = fnv(key, &valid, sizeof(valid));
-	if (valid && at[NDA_LLADDR])
-		what = fnv(what, mnl_attr_get_payload(at[NDA_LLADDR]),
-			   mnl_attr_get_payload_len(at[NDA_LLADDR]));
-	slot = &r->neighbour[key % NEIGHBOURS];
-	if (*slot == what)
-		return false;
-	*slot = what;
-	return true;
-}
 
 static int on_message(const struct nlmsghdr *nlh, void *arg)
 {
@@ -101,16 +48,7 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 		r->interfaces = true;
 		r->epoch = true;
 		break;
-	case RTM_NEWROUTE:
-	case RTM_DELROUTE:
-	case RTM_NEWRULE:
-	case RTM_DELRULE:
-		r->epoch = true;
-		break;
-	case RTM_NEWNEIGH:
-	case RTM_DELNEIGH:
-		r->epoch |= neighbour_moved(r, nlh);
-		break;
+		/* Of routes, rules and neighbours the watch has said all that there is to say. */
 	}
 	return MNL_CB_OK;
 }
@@ -188,7 +126,15 @@ int route_start(struct ctd *d)
 		return ret;
 	d->route = r;
 	r->nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	ret = r->nl ? subscribe(r->nl) : -errno;
+	if (!r->nl)
+		ret = -errno;
+	else
+		/* The filter before the first message. */
+		ret = watch_on(d, mnl_socket_get_fd(r->nl), WATCH_ROUTE);
+	if (!ret)
+		ret = subscribe(r->nl);
+	if (!ret)
+		ret = watch_fill(d);
 	if (ret) {
 		log_fail("cannot listen to rtnetlink: %s", strerror(-ret));
 		return ret;

@@ -19,6 +19,7 @@
 
 struct rules {
 	struct fw_conf *conf;
+	uint32_t changes; /* of addresses, counted before they were read into ifs */
 	struct fw_ifs ifs;
 	struct fw_rules compiled;
 	const char *name; /* of the file, for messages */
@@ -74,7 +75,7 @@ void rules_limits(const struct fw_settings *s, const struct fw_rules *compiled,
 }
 
 /* conf is ours from here on, also on error. */
-static int compile(struct fw_conf *conf, struct rules **out, FILE *err)
+static int compile(const struct ctd *d, struct fw_conf *conf, struct rules **out, FILE *err)
 {
 	struct rules *r = calloc(1, sizeof(*r));
 	int ret = -ENOMEM;
@@ -85,6 +86,7 @@ static int compile(struct fw_conf *conf, struct rules **out, FILE *err)
 	}
 	r->conf = conf;
 	r->name = "rules";
+	r->changes = d && d->fw ? fw_changes(firewall_fds(d)) : 0;
 	ret = fw_ifs_read(&r->ifs);
 	if (ret)
 		fprintf(err, "ctd: cannot read the interfaces: %s\n", strerror(-ret));
@@ -116,7 +118,7 @@ int rules_start_from(struct ctd *d, const char *path)
 	int ret;
 
 	ret = fw_conf_parse(path, &conf, stderr);
-	return ret ? ret : compile(conf, &d->rules, stderr);
+	return ret ? ret : compile(d, conf, &d->rules, stderr);
 }
 
 int rules_start(struct ctd *d)
@@ -131,7 +133,7 @@ struct rules *rules_none(void)
 
 	if (fw_conf_parse_text("none", "", 0, &conf, NULL))
 		return NULL;
-	return compile(conf, &r, stderr) ? NULL : r;
+	return compile(NULL, conf, &r, stderr) ? NULL : r;
 }
 
 void rules_stop(struct ctd *d)
@@ -195,7 +197,7 @@ static int install(struct ctd *d, struct rules *r, const char *name, FILE *err)
 		ret = fw_algs_install(&r->compiled, fds);
 	if (!ret) {
 		n = attach_list(d, &attached);
-		ret = fw_ifs_install(&r->compiled, &r->ifs, attached, n, fds);
+		ret = fw_ifs_install(&r->compiled, &r->ifs, r->changes, attached, n, fds);
 		nat_settle(d, &r->compiled);
 	}
 	return ret;
@@ -205,6 +207,8 @@ int rules_install(struct ctd *d)
 {
 	int ret = tables_fill(d, &d->rules->compiled, stderr);
 
+	/* What changed while there was no ctd nobody has counted; rules_refresh() follows. */
+	d->rules->changes = fw_changes(firewall_fds(d));
 	if (!ret)
 		ret = install(d, d->rules, d->opt.config, stderr);
 	if (!ret)
@@ -214,6 +218,7 @@ int rules_install(struct ctd *d)
 
 int rules_refresh(struct ctd *d)
 {
+	uint32_t changes = fw_changes(firewall_fds(d));
 	struct fw_rules compiled = {0};
 	struct fw_ifs ifs = {0};
 	int ret;
@@ -226,6 +231,7 @@ int rules_refresh(struct ctd *d)
 	}
 	fw_ifs_free(&d->rules->ifs);
 	d->rules->ifs = ifs;
+	d->rules->changes = changes;
 	attach_refresh(d);
 	/* An interface of the rules that is gone: the old rules stay, they match its index only. */
 	ret = fw_conf_compile(d->rules->conf, &d->rules->ifs, &compiled, NULL);
@@ -251,7 +257,8 @@ static void rules_attach(struct ctd *d)
 
 	attach_refresh(d);
 	n = attach_list(d, &attached);
-	ret = fw_ifs_install(&d->rules->compiled, &d->rules->ifs, attached, n, firewall_fds(d));
+	ret = fw_ifs_install(&d->rules->compiled, &d->rules->ifs, d->rules->changes, attached, n,
+			     firewall_fds(d));
 	if (ret)
 		log_event(LOG_FAULT, "interfaces", "error=\"%s\"", strerror(-ret));
 }
@@ -264,7 +271,7 @@ int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, 
 	ret = text ? fw_conf_parse_text("rules", text, len, &conf, err)
 		   : fw_conf_parse(d->opt.config, &conf, err);
 	if (!ret)
-		ret = compile(conf, out, err);
+		ret = compile(d, conf, out, err);
 	if (!ret)
 		(*out)->name = text ? "rules" : d->opt.config;
 	return ret;
@@ -304,8 +311,9 @@ int rules_switch(struct ctd *d, struct rules *r, bool trial, struct rules **befo
 	return 0;
 }
 
-int rules_renew(struct rules *r)
+int rules_renew(const struct ctd *d, struct rules *r)
 {
+	uint32_t changes = fw_changes(firewall_fds(d));
 	struct fw_rules compiled = {0};
 	struct fw_ifs ifs = {0};
 	int ret = fw_ifs_read(&ifs);
@@ -313,6 +321,7 @@ int rules_renew(struct rules *r)
 	if (!ret) {
 		fw_ifs_free(&r->ifs);
 		r->ifs = ifs;
+		r->changes = changes;
 		ret = fw_conf_compile(r->conf, &r->ifs, &compiled, NULL);
 	} else {
 		fw_ifs_free(&ifs);

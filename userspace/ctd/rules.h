@@ -40,7 +40,7 @@ int rules_read(struct ctd *d, const char *text, size_t len, struct rules **out, 
  * was entered by hand or by limits (tables_prune()). Lines on err. */
 int rules_switch(struct ctd *d, struct rules *r, bool trial, struct rules **before, FILE *err);
 /* Compiles r for the interfaces that are there now; on error it stays as it was. */
-int rules_renew(struct rules *r);
+int rules_renew(const struct ctd *d, struct rules *r);
 const struct fw_rules *rules_compiled_of(const struct rules *r);
 void rules_free(struct rules *r); /* NULL is allowed */
 

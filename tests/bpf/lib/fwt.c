@@ -35,7 +35,7 @@ void load(const char *text)
 
 	compile(text, &rules);
 	assert_int_equal(fw_rules_install(&rules, &fds), 0);
-	assert_int_equal(fw_ifs_install(&rules, &ifs, NULL, 0, &fds), 0);
+	assert_int_equal(fw_ifs_install(&rules, &ifs, 0, NULL, 0, &fds), 0);
 	fw_rules_free(&rules);
 }
 
@@ -111,8 +111,8 @@ int fwt_open(void **state)
 		.rule = bpf_object__find_map_fd_by_name(obj, "fw_rule_v2"),
 		.nat = bpf_object__find_map_fd_by_name(obj, "fw_nat_v2"),
 		.hit = bpf_object__find_map_fd_by_name(obj, "fw_hit_v1"),
-		.iface = bpf_object__find_map_fd_by_name(obj, "fw_iface_v1"),
-		.near = bpf_object__find_map_fd_by_name(obj, "fw_near_v1"),
+		.iface = bpf_object__find_map_fd_by_name(obj, "fw_iface_v2"),
+		.near = bpf_object__find_map_fd_by_name(obj, "fw_near_v2"),
 	};
 	add_if("eth0", ETH0, "203.0.113.5", "2001:db8:1::5");
 	add_if("eth1", ETH1, "192.168.1.1", "fd00:1::1");
