@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 """blast.py DEV MAC PORT ADDRESS... : UDP datagrams to each address by turns, in frames
-for MAC, out of DEV whenever there is one of that name and it is up: from its first
-moment on, without ARP and routes. About a thousand a second. IPv4 comes from
+for MAC, or without a frame where DEV has none (tun), out of DEV whenever there is one of that
+name and it is up: from its first moment on, without ARP and routes. About a thousand a second. IPv4 comes from
 10.66.0.2, IPv6 from fd00:66::2."""
 import ipaddress
 import socket
 import struct
 import sys
 import time
+
+ARPHRD_NONE = 65534
 
 
 def checksum(data):
@@ -40,9 +42,10 @@ def main():
         s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         try:
             s.bind((dev, 0))
+            skip = 14 if s.getsockname()[3] == ARPHRD_NONE else 0
             while True:
                 for f in frames:
-                    s.send(f)
+                    s.send(f[skip:])
                 time.sleep(0.004)
         except OSError:  # not there, not up, or gone
             s.close()

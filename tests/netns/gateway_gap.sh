@@ -4,7 +4,8 @@
 # are on it, whatever ctd does at that moment; nor out of it.
 #
 #   client ── lan0 router wan0 ── server
-#   stranger x0 ── new0 router            made and removed all the time
+#   stranger x0 ── new0 router            made and removed all the time: a veth,
+#            xu ── ux                     a bridge, a VXLAN over ux, a tun
 #
 # The stranger sends without a pause, v4 and v6, to the router itself and to the
 # server through it. Counters stand in the receivers' namespaces.
@@ -31,7 +32,12 @@ for ns in "$R" "$S" "$X"; do
 		}
 	END
 done
+# what VXLAN's own packets need
+net_link "$R" ux "$X" xu
+net_addr "$R" ux 192.0.2.1/24
+net_addr "$X" xu 192.0.2.2/24
 conf=$(gateway_config)
+echo "pass in on ux proto udp to self port 4789" >>"$conf"
 serve "$X" tests/lib/blast.py x0 $MAC 9000 $RW4 $S4 $RW6 $S6
 
 counted()
@@ -54,6 +60,49 @@ appear()
 vanish()
 {
 	on "$R" ip link del new0
+}
+appear_bridge()
+{
+	on "$R" ip link add new0 address "$MAC" type bridge || return
+	on "$R" ip link add p0 type veth peer name x0 netns "$X" || return
+	on "$R" ip link set p0 master new0 && on "$R" ip link set p0 up && on "$R" ip link set new0 up &&
+		on "$X" ip link set x0 up
+}
+vanish_bridge()
+{
+	on "$R" ip link del p0 && vanish
+}
+appear_vxlan()
+{
+	on "$R" ip link add new0 address "$MAC" type vxlan id 7 remote 192.0.2.2 dstport 4789 dev ux || return
+	on "$X" ip link add x0 type vxlan id 7 remote 192.0.2.1 dstport 4789 dev xu || return
+	on "$R" ip link set new0 up && on "$X" ip link set x0 up
+}
+vanish_vxlan()
+{
+	vanish && on "$X" ip link del x0
+}
+# no link header, as of WireGuard or PPP
+appear_tun()
+{
+	: >"$TMP/tun"
+	/usr/bin/python3 tests/lib/tun_pair.py "$R" new0 "$X" x0 >"$TMP/tun" 2>&1 &
+	TUN=$!
+	poll_until 10 grep -q ready "$TMP/tun" && on "$R" ip link set new0 up && on "$X" ip link set x0 up
+}
+vanish_tun()
+{
+	kill "$TUN"
+	wait "$TUN" 2>/dev/null
+	poll_until 10 fails on "$R" ip link show dev new0
+}
+# appears_as KIND : once, under traffic
+appears_as()
+{
+	"appear_$1" && poll_until 20 sent_some && none_passed
+	local rc=$?
+	"vanish_$1"
+	return "$rc"
 }
 # Nothing of what the stranger sends has come to anybody
 none_passed()
@@ -105,8 +154,14 @@ closes_again()
 t interface_that_went_is_taken_off_the_list closes_again
 
 t closed_with_ctd_alive appears_under 6
+for kind in bridge vxlan tun; do
+	t "closed_with_ctd_alive_$kind" appears_as $kind
+done
 kill -STOP "$CTD_PID"
 t closed_with_ctd_stopped appears_under 3
+for kind in bridge vxlan tun; do
+	t "closed_with_ctd_stopped_$kind" appears_as $kind
+done
 
 # Out of it: a client that may go anywhere, to a network that nobody translates for yet
 appear
@@ -170,6 +225,9 @@ t redirected_packets_never_meet_it redirected
 
 kill_ctd
 t closed_with_ctd_killed appears_under 3
+for kind in bridge vxlan tun; do
+	t "closed_with_ctd_killed_$kind" appears_as $kind
+done
 t lan_stays_open_with_ctd_killed on "$C" ping -qc 1 -W 2 $RL4
 appear
 start_ctd "$R" "$conf"
@@ -220,4 +278,19 @@ all_pass()
 	done
 }
 t then_everything_passes eval 'appear && poll_until 20 all_pass'
+vanish
+passes_as()
+{
+	local ns rc
+	for ns in "$R" "$S"; do
+		on "$ns" nft reset counters table inet count >/dev/null
+	done
+	"appear_$1" && poll_until 20 all_pass
+	rc=$?
+	"vanish_$1"
+	return "$rc"
+}
+for kind in bridge vxlan tun; do
+	t "then_everything_passes_$kind" passes_as $kind
+done
 finish
