@@ -38,16 +38,24 @@ ftp_files()
 	FTP_MD5=$(md5sum <"$FTP_ROOT/large")
 }
 
-# serve_vsftpd NS [PORT]
+# serve_vsftpd NS [PORT [SETTING...]]
 serve_vsftpd()
 {
 	local port=${2:-21}
 	ftp_files
 	printf '%s\n' listen=NO listen_ipv6=YES listen_port="$port" background=NO anonymous_enable=YES anon_root="$FTP_ROOT" \
 		no_anon_password=YES ftp_username=daemon secure_chroot_dir="$TMP/empty" seccomp_sandbox=NO write_enable=YES \
-		anon_upload_enable=YES anon_umask=022 max_clients=1000 max_per_ip=1000 pasv_promiscuous=NO >"$TMP/vsftpd.$port.conf"
+		anon_upload_enable=YES anon_umask=022 max_clients=1000 max_per_ip=1000 pasv_promiscuous=NO "${@:3}" >"$TMP/vsftpd.$port.conf"
 	serve_program "$1" vsftpd vsftpd "$TMP/vsftpd.$port.conf"
 	poll_until 20 listening "$1" "$port"
+}
+
+# serve_vsftpd_tls NS PORT : the same with a certificate of its own
+serve_vsftpd_tls()
+{
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -keyout "$TMP/tls.pem" -out "$TMP/tls.crt" 2>/dev/null &&
+		cat "$TMP/tls.crt" >>"$TMP/tls.pem" && serve_vsftpd "$1" "$2" ssl_enable=YES allow_anon_ssl=YES require_ssl_reuse=NO \
+		ssl_ciphers=HIGH rsa_cert_file="$TMP/tls.pem"
 }
 
 # serve_proftpd NS [PORT]

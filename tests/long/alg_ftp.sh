@@ -58,8 +58,13 @@ for server in vsftpd:21 proftpd:2121; do
 done
 t 100_mb_server_behind_nat_curl_pasv with_curl "$S" "ftp://$RW4:2021" --disable-epsv --no-ftp-skip-pasv-ip
 t 100_mb_server_behind_nat_curl_port with_curl "$S" "ftp://$RW4:2021" -P - --disable-eprt
-rm -f "$FTP_ROOT"/incoming/*
-t 200_sessions_vsftpd on "$C" /usr/bin/python3 tests/lib/ftp_many.py $S4 21 200
-t 200_sessions_proftpd on "$C" /usr/bin/python3 tests/lib/ftp_many.py $S4 2121 200
+# two_hundred PORT
+two_hundred()
+{
+	rm -f "$FTP_ROOT"/incoming/*
+	on "$C" /usr/bin/python3 tests/lib/ftp_many.py "$S4" "$1" 200
+}
+t 200_sessions_vsftpd two_hundred 21
+t 200_sessions_proftpd two_hundred 2121
 t tables_are_whole ctctl check
 finish

@@ -2,7 +2,7 @@
 # FTP through NAT: real servers and clients, and a server that says what it is told to.
 #
 #   client ── lan0 router wan0 ── server        (tests/lib/netns.sh: addresses)
-#   behind NAT                    vsftpd 21, proftpd 2121, a fake 2100
+#   behind NAT                    vsftpd 21, with TLS 2122, proftpd 2121, a fake 2100
 #   vsftpd 21 behind a forward of the router's port 2021 as well; `tx off` on both of its devices
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
@@ -11,7 +11,8 @@
 
 net_router
 FTP_LARGE=20000000
-serve_vsftpd "$S" 21 && serve_proftpd "$S" 2121 && serve_vsftpd "$C" 21 || exit 1
+need openssl
+serve_vsftpd "$S" 21 && serve_proftpd "$S" 2121 && serve_vsftpd_tls "$S" 2122 && serve_vsftpd "$C" 21 || exit 1
 FAKE=$TMP/fake.log
 : >"$FAKE"
 serve "$S" /usr/bin/python3 tests/lib/ftp_fake.py server 2100 "$FAKE"
@@ -22,8 +23,9 @@ RULES=$(config ftp <<-END
 	lan = lan0
 	nat out on \$wan from \$lan.net -> (\$wan)
 	forward in on \$wan proto tcp to self port 2021 -> $C4:21
+	forward in on \$wan inet6 proto tcp to self port 2021 -> [$C6]:21
 	pass in on \$lan
-	alg ftp on \$lan port { 21, 2121, 2100 }
+	alg ftp on \$lan port { 21, 2121, 2122, 2100 }
 	alg ftp on \$wan port 21
 END
 )
@@ -79,6 +81,19 @@ server_behind_nat()
 	small "$S" --disable-epsv --ftp-skip-pasv-ip "ftp://$RW4:2021/small" &&
 		small "$S" --disable-epsv --no-ftp-skip-pasv-ip "ftp://$RW4:2021/small" &&
 		small "$S" "ftp://$RW4:2021/small" && small "$S" -P - --disable-eprt "ftp://$RW4:2021/small"
+}
+
+server_behind_nat_over_ipv6()
+{
+	small "$S" "ftp://[$RW6]:2021/small" && small "$S" -P - "ftp://[$RW6]:2021/small"
+}
+
+# AUTH TLS: what follows cannot be read; a passive transfer needs no help from inside
+a_real_tls_session()
+{
+	local before
+	before=$(grep -c "reason=tls off=yes" "$CTD_LOG")
+	small "$C" --ssl-reqd -k "ftp://$S4:2122/small" && [ "$(grep -c "reason=tls off=yes" "$CTD_LOG")" = $((before + 1)) ]
 }
 
 # How many expectations there are
@@ -251,7 +266,7 @@ over_a_bad_path()
 
 two_hundred_at_once()
 {
-	on "$C" /usr/bin/python3 tests/lib/ftp_many.py $S4 21 200
+	on "$C" /usr/bin/python3 tests/lib/ftp_many.py "$S4" 21 200
 }
 
 t curl_fetches curl_fetches
@@ -259,6 +274,8 @@ t curl_fetches_over_ipv6 curl_fetches_over_ipv6
 t lftp_fetches lftp_fetches
 t tnftp_fetches tnftp_fetches
 t server_behind_nat server_behind_nat
+t server_behind_nat_over_ipv6 server_behind_nat_over_ipv6
+t a_real_tls_session a_real_tls_session
 for name in a_line_in_pieces_is_put_together several_commands_in_a_segment announcements_go_on another_host_is_not_announced \
 	a_privileged_port_is_not_announced a_bounce_in_227_is_not_followed a_227_that_nobody_asked_for http_loses_the_helper \
 	numbers_out_of_range nul_in_a_line an_oversized_line_passes tls_is_left_alone the_end_of_a_held_line_passes a_large_file_is_whole \

@@ -99,6 +99,7 @@ bad_path on
 talks call_over_tcp_on_a_bad_path t1 "$C4" "$S4" "udp and src $S4 and src port 6000"
 bad_path off
 talks call_over_ipv6_has_media_both_ways u1 "[$C6]" "[$S6]" "udp and src $S6 and src port 6000"
+talks call_over_ipv6_and_tcp_has_media_both_ways t1 "[$C6]" "[$S6]" "udp and src $S6 and src port 6000"
 
 # A call is held (re-INVITE) and goes on at another port (UPDATE). The server is told the same port
 # for as long as it is the same; what was open for the old one ends with it.
