@@ -225,6 +225,16 @@ $(O)/ovs/ovs-vswitchd: $(OVS_OBJ) $(O)/userspace/ctd/tcx.o $(O)/userspace/ctd/ru
 		$(OVS_TREE)/lib/.libs/libsflow.a -Wl,--whole-archive $(OVS_TREE)/lib/.libs/libopenvswitch.a -Wl,--no-whole-archive \
 		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a $(LIBS) -latomic -lm -lpthread
 
+# What user space writes into a flow, with a sanitizer.
+OVS_XLATE := $(addprefix consumers/ovs/dpif-bpf-,key.c action.c action-back.c)
+$(O)/tests/ovs/malformed: tests/ovs/malformed.c $(OVS_XLATE) $(wildcard consumers/ovs/*.h) $(OVS_TREE)/.built
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O1 -g -fsanitize=address -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I. -include $(OVS_TREE)/config.h \
+		-isystem $(OVS_TREE)/include -isystem $(OVS_TREE) -isystem $(OVS_TREE)/lib -o $@ $(filter %.c,$^) \
+		-Wl,--whole-archive $(OVS_TREE)/lib/.libs/libopenvswitch.a -Wl,--no-whole-archive \
+		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a -latomic -lm -lpthread
+
 install: build ## into DESTDIR/PREFIX
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)/etc/bpfct
 	install -m 755 $(O)/ctd $(O)/ctctl $(DESTDIR)$(PREFIX)/sbin/

@@ -60,7 +60,7 @@ static int add_tunnel(struct build *b, const struct nlattr *attr)
 	struct flow_tnl t;
 
 	memset(&t, 0, sizeof(t));
-	if (odp_tun_key_from_attr(attr, &t, NULL) == ODP_FIT_ERROR)
+	if (!dp_tun_is_sized(attr) || odp_tun_key_from_attr(attr, &t, NULL) == ODP_FIT_ERROR)
 		return EINVAL;
 	if ((t.flags & ~known) || t.gbp_id || t.gbp_flags || t.erspan_ver || t.gtpu_flags ||
 	    t.gtpu_msgtype || t.metadata.present.map || !flow_tnl_dst_is_set(&t))
@@ -230,6 +230,23 @@ static int add_set(struct build *b, const struct nlattr *set, bool mask)
 	return ret;
 }
 
+/* nl_attr_get_u16() and the like end the process where the size is another. */
+static int number16(const struct nlattr *attr, uint16_t *to)
+{
+	if (nl_attr_get_size(attr) != sizeof(*to))
+		return EINVAL;
+	*to = nl_attr_get_u16(attr);
+	return 0;
+}
+
+static int number32(const struct nlattr *attr, uint32_t *to)
+{
+	if (!attr || nl_attr_get_size(attr) != sizeof(*to))
+		return EINVAL;
+	*to = nl_attr_get_u32(attr);
+	return 0;
+}
+
 static int add_nat_address(struct ovs_ct *ct, __be32 to[4], const struct nlattr *attr)
 {
 	size_t len = nl_attr_get_size(attr);
@@ -268,10 +285,10 @@ static int add_nat(struct ovs_ct *ct, const struct nlattr *nat)
 			max = true;
 			break;
 		case OVS_NAT_ATTR_PROTO_MIN:
-			ct->port_min = nl_attr_get_u16(attr);
+			ret = number16(attr, &ct->port_min);
 			break;
 		case OVS_NAT_ATTR_PROTO_MAX:
-			ct->port_max = nl_attr_get_u16(attr);
+			ret = number16(attr, &ct->port_max);
 			break;
 		case OVS_NAT_ATTR_PERSISTENT:
 			ct->flags |= OVS_CT_PERSISTENT;
@@ -335,8 +352,7 @@ static int ct_attr(struct ovs_ct *ct, const struct nlattr *attr)
 		ct->flags |= OVS_CT_COMMIT | OVS_CT_FORCE;
 		return 0;
 	case OVS_CT_ATTR_ZONE:
-		ct->zone = nl_attr_get_u16(attr);
-		return 0;
+		return number16(attr, &ct->zone);
 	case OVS_CT_ATTR_MARK:
 		if (len != 8)
 			return EINVAL;
@@ -403,9 +419,8 @@ static int add_sample(struct build *b, const struct nlattr *nested, unsigned int
 	const struct nlattr *body = nl_attr_find_nested(nested, OVS_SAMPLE_ATTR_ACTIONS);
 	struct ovs_action *a = add(b, OVS_ACT_SAMPLE);
 
-	if (!a || !prob || !body)
+	if (!a || !body || number32(prob, &a->sample.probability))
 		return EINVAL;
-	a->sample.probability = nl_attr_get_u32(prob);
 	return add_body(b, body, depth, &a->sample.body);
 }
 
@@ -424,11 +439,12 @@ static int add_check(struct build *b, const struct nlattr *n, unsigned int depth
 	const struct nlattr *less =
 		nl_attr_find_nested(n, OVS_CHECK_PKT_LEN_ATTR_ACTIONS_IF_LESS_EQUAL);
 	struct ovs_action *a = add(b, OVS_ACT_CHECK_LEN);
+	uint16_t bytes;
 	int ret;
 
-	if (!a || !len || !more || !less)
+	if (!a || !len || !more || !less || number16(len, &bytes))
 		return EINVAL;
-	a->check.len = nl_attr_get_u16(len);
+	a->check.len = bytes;
 	ret = add_body(b, more, depth, &a->check.body);
 	return ret ? ret : add_body(b, less, depth, &a->check.body2);
 }

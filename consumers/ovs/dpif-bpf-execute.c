@@ -268,7 +268,8 @@ static bool is_for_user_space(const struct nlattr *actions, size_t len)
 		case OVS_ACTION_ATTR_SET:
 		case OVS_ACTION_ATTR_SET_MASKED:
 			key = nl_attr_get(a);
-			if (nl_attr_type(key) != OVS_KEY_ATTR_TUNNEL)
+			if (nl_attr_get_size(a) >= NLA_HDRLEN &&
+			    nl_attr_type(key) != OVS_KEY_ATTR_TUNNEL)
 				return true;
 		}
 	}

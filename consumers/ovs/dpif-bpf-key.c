@@ -79,6 +79,50 @@ void dp_tun_to_flow(const struct ovs_key_tun *k, struct flow_tnl *t, bool v6)
 		t->flags |= k->flags & tun_flag[i].key ? tun_flag[i].flow : 0;
 }
 
+/*
+ * Are these a tunnel's attributes that we know, each of its size? Open vSwitch's own parser ends
+ * the process where one of these has another.
+ */
+bool dp_tun_is_sized(const struct nlattr *tunnel)
+{
+	static const struct {
+		bool known;
+		uint8_t len;
+	} attr[] = {
+		[OVS_TUNNEL_KEY_ATTR_ID] = {true, 8},
+		[OVS_TUNNEL_KEY_ATTR_IPV4_SRC] = {true, 4},
+		[OVS_TUNNEL_KEY_ATTR_IPV4_DST] = {true, 4},
+		[OVS_TUNNEL_KEY_ATTR_TOS] = {true, 1},
+		[OVS_TUNNEL_KEY_ATTR_TTL] = {true, 1},
+		[OVS_TUNNEL_KEY_ATTR_DONT_FRAGMENT] = {true, 0},
+		[OVS_TUNNEL_KEY_ATTR_CSUM] = {true, 0},
+		[OVS_TUNNEL_KEY_ATTR_OAM] = {true, 0},
+		[OVS_TUNNEL_KEY_ATTR_TP_SRC] = {true, 2},
+		[OVS_TUNNEL_KEY_ATTR_TP_DST] = {true, 2},
+		[OVS_TUNNEL_KEY_ATTR_IPV6_SRC] = {true, 16},
+		[OVS_TUNNEL_KEY_ATTR_IPV6_DST] = {true, 16},
+	};
+	const struct nlattr *a;
+	size_t left;
+
+	NL_NESTED_FOR_EACH(a, left, tunnel)
+	{
+		uint16_t type = nl_attr_type(a);
+
+		if (type >= ARRAY_SIZE(attr) || !attr[type].known ||
+		    nl_attr_get_size(a) != attr[type].len)
+			return false;
+	}
+	return !left;
+}
+
+static bool key_is_sized(const struct nlattr *key, size_t len)
+{
+	const struct nlattr *tunnel = nl_attr_find__(key, len, OVS_KEY_ATTR_TUNNEL);
+
+	return !tunnel || dp_tun_is_sized(tunnel);
+}
+
 static bool tun_is_v6(const struct flow *like)
 {
 	return !like->tunnel.ip_dst && ipv6_addr_is_set(&like->tunnel.ipv6_dst);
@@ -259,8 +303,10 @@ static void strip_unknown(struct ofpbuf *buf, size_t at, bool only_empty)
 	struct nlattr *attr;
 	size_t len;
 
-	while (at < buf->size) {
+	while (at + NLA_HDRLEN <= buf->size) {
 		attr = ofpbuf_at_assert(buf, at, NLA_HDRLEN);
+		if (attr->nla_len < NLA_HDRLEN) /* malformed: its reader will say so */
+			return;
 		len = MIN(NLA_ALIGN(attr->nla_len), buf->size - at);
 		if ((nl_attr_type(attr) == OVS_KEY_ATTR_MPLS ||
 		     nl_attr_type(attr) == OVS_KEY_ATTR_NSH) &&
@@ -315,6 +361,8 @@ int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct n
 	struct flow_wildcards wc;
 	struct flow flow;
 
+	if (!key_is_sized(key, key_len) || !key_is_sized(mask, mask_len))
+		return EINVAL;
 	fitness = odp_flow_key_to_flow(key, key_len, &flow, NULL);
 	if (!readable(fitness, flow.dl_type) ||
 	    parse_mask(mask, mask_len, &flow, !says_header(key, key_len), &wc) ||

@@ -26,6 +26,7 @@ void dp_key_to_nlattrs(const struct ovs_key *k, const struct ovs_key *m, struct 
 void dp_key_to_flow(const struct ovs_key *k, struct flow *f);
 void dp_key_from_flow(struct ovs_key *k, const struct flow *f);
 void dp_tun_from_flow(struct ovs_key_tun *k, const struct flow_tnl *t, bool v6, bool mask);
+bool dp_tun_is_sized(const struct nlattr *tunnel);
 void dp_tun_to_flow(const struct ovs_key_tun *k, struct flow_tnl *t, bool v6);
 
 /* Where the contents of USERSPACE actions are kept: ref() finds or makes their number. */

@@ -171,6 +171,12 @@ tunnel(tun_id=0x7,src=10.9.9.1,dst=10.9.9.2,ttl=64,tp_src=5,flags(-df-csum+key))
 END
 }
 
+# Netlink attributes that no text can say: cut, and with each byte changed.
+malformed_attributes()
+{
+	flock "$O/.ovs-lock" make -s O="${O#"$PWD"/}" OVS_TREE="$OVS_TREE" "${O#"$PWD"/}/tests/ovs/malformed" && "$O/tests/ovs/malformed"
+}
+
 # The same flow twice, another action, a flow that is not there.
 put_get_del()
 {
@@ -215,6 +221,7 @@ t actions_come_back_as_they_were_put all_actions
 t fields_come_back_as_they_were_put all_fields
 t actions_that_it_lacks_are_refused lacking_actions
 t fields_that_it_lacks_are_refused lacking_fields
+t malformed_attributes_are_refused malformed_attributes
 t flows_are_put_changed_and_deleted_by_ufid put_get_del
 t masks_of_a_port_are_bounded masks_are_bounded
 finish

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+"""ovs_packets.py NAME... : tests of ct() under ovs-vswitchd (tests/scapy/ovs.sh), each in
+a function of its name. The client's side is w0, port 1; the server's is w1, port 2."""
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, defragment6, fragment6
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+
+C6, S6, N6, I6 = "fd00::1", "fd00::2", "fd00::99", "fd00::77"
+C4, S4, N4 = "10.4.0.1", "10.4.0.2", "10.4.0.99"
+LINK = {0: Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02"), 1: Ether(src="02:00:00:00:00:02", dst="02:00:00:00:00:01")}
+NAT = """
+table=0,in_port=1,%s,actions=ct(commit,zone=1,nat(%s),table=1)
+table=1,actions=2
+table=0,in_port=2,%s,actions=ct(zone=1,nat,table=2)
+table=2,ct_state=+trk+est-inv,actions=1
+"""
+SNAT4 = NAT % ("ip", "src=" + N4, "ip")
+
+
+class Wrong(Exception):
+    pass
+
+
+def check(cond, text):
+    if not cond:
+        raise Wrong(text)
+
+
+def tool(name, *args, text=None):
+    p = subprocess.run([os.path.join(os.environ["OVS_TREE"], "utilities", name), *args], input=text, capture_output=True, text=True, timeout=60, check=False)
+    check(p.returncode == 0, "%s %s: %s" % (name, " ".join(args), p.stderr or p.stdout))
+    return p.stdout
+
+
+def appctl(*args):
+    return tool("ovs-appctl", *args)
+
+
+def dpctl(command, *args):
+    return appctl("dpctl/" + command, "bpf@ovs-bpf", *args)
+
+
+def pipeline(text):
+    tool("ovs-ofctl", "del-flows", "br0")
+    tool("ovs-ofctl", "add-flows", "br0", "-", text=text)
+    appctl("dpctl/flush-conntrack")
+
+
+def drops(reason):
+    out = subprocess.run([os.environ["CTCTL"], "--instance", "ovs-bpf", "stats"], capture_output=True, text=True, check=True).stdout
+    m = re.search(r"^\s*%s\s+(\d+)" % reason, out, re.M)
+    return int(m.group(1)) if m else 0
+
+
+class Wire:
+    def __init__(self, side):
+        self.side = side
+        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self.sock.bind(("w%d" % side, 0))
+
+    def send(self, *packets):
+        for p in packets:
+            self.sock.send(bytes(LINK[self.side] / p))
+
+    def got(self, n=1, secs=5.0):
+        """Up to n packets that came; what the host says by itself is passed over. After the last
+        one a moment more, so that one too many is seen."""
+        out, end = [], time.monotonic() + secs
+        while time.monotonic() < end:
+            self.sock.settimeout(max(0.01, end - time.monotonic()))
+            try:
+                frame, at = self.sock.recvfrom(65536)
+            except TimeoutError:
+                break
+            if at[2] != socket.PACKET_OUTGOING and frame[:6] == bytes(LINK[1 - self.side])[:6]:
+                out.append(Ether(frame)[1])
+            if len(out) == n:
+                end = min(end, time.monotonic() + 0.1)
+        return out
+
+    def one(self, what):
+        got = self.got()
+        check(len(got) == 1, "%s: %d packets came" % (what, len(got)))
+        return got[0]
+
+    def none(self, what):
+        got = self.got(1, 0.4)
+        check(not got, "%s: came: %s" % (what, got and got[0].summary()))
+
+
+W0, W1 = None, None
+
+
+def sums_hold(p):
+    """Are its transport checksum and lengths what a sender would write?"""
+    again = p.copy()
+    del again[TCP if TCP in again else UDP].chksum
+    if IP in again:
+        del again[IP].chksum
+    check(bytes(again) == bytes(p), "a checksum is wrong: " + p.summary())
+
+
+def passes_cut(sender, receiver, whole, want, order):
+    """The datagram in fragments, in this order: all come out, and together they are the one wanted."""
+    pieces = fragment6(whole, 1000)
+    check(len(pieces) == 3, "%d fragments" % len(pieces))
+    sender.send(*[pieces[i] for i in order])
+    got = receiver.got(3)
+    check(len(got) == 3, "%d of 3 fragments came (%s)" % (len(got), order))
+    check(sorted(len(p) for p in got) == sorted(len(p) for p in pieces), "not cut as they were")
+    back = defragment6(got)
+    back = IPv6(bytes(back))
+    check((back.src, back.dst, back[UDP].sport, back[UDP].dport) == want, "came as %s" % back.summary())
+    check(bytes(back[UDP].payload) == bytes(whole[UDP].payload), "another payload")
+    sums_hold(back)
+
+
+def cut6(src, dst, sport, dport, ident):
+    p = IPv6(src=src, dst=dst) / IPv6ExtHdrFragment(id=ident) / UDP(sport=sport, dport=dport) / Raw(os.urandom(2500))
+    plain = IPv6(bytes(IPv6(src=src, dst=dst) / UDP(sport=sport, dport=dport) / p[Raw]))
+    p[UDP].chksum = plain[UDP].chksum
+    p[UDP].len = plain[UDP].len
+    return p
+
+
+ORDERS = ((0, 1, 2), (2, 1, 0), (1, 2, 0))
+
+
+def fragments6_are_translated_by_snat():
+    pipeline(NAT % ("ipv6", "src=" + N6, "ipv6"))
+    for n, order in enumerate(ORDERS):
+        passes_cut(W0, W1, cut6(C6, S6, 1000 + n, 53, 10 + n), (N6, S6, 1000 + n, 53), order)
+        passes_cut(W1, W0, cut6(S6, N6, 53, 1000 + n, 20 + n), (S6, C6, 53, 1000 + n), order)
+
+
+def fragments6_are_translated_by_dnat():
+    pipeline(NAT % ("ipv6", "dst=[%s]:5353" % I6, "ipv6"))
+    for n, order in enumerate(ORDERS):
+        passes_cut(W0, W1, cut6(C6, S6, 2000 + n, 53, 30 + n), (C6, I6, 2000 + n, 5353), order)
+        passes_cut(W1, W0, cut6(I6, C6, 5353, 2000 + n, 40 + n), (S6, C6, 53, 2000 + n), order)
+
+
+def ipf(name):
+    return int(re.search(r"%s: *(\d+)" % name, appctl("dpctl/ipf-get-status", "bpf@ovs-bpf")).group(1))
+
+
+def cut4(sport, ident, first, size=1600):
+    whole = bytes(IP(src=C4, dst=S4, id=ident) / UDP(sport=sport, dport=53) / Raw(b"x" * size))[20:]
+    return [IP(src=C4, dst=S4, id=ident, proto=17, flags="MF") / Raw(whole[:first]),
+            IP(src=C4, dst=S4, id=ident, proto=17, frag=first // 8) / Raw(whole[first:])]
+
+
+def fragments_are_counted_and_refused():
+    pipeline(SNAT4)
+    before = {k: ipf("v4 " + k) for k in ("frags accepted", "frags completed", "frags too small")}
+    W0.send(*cut4(1000, 1, 800))
+    check(len(W1.got(2)) == 2, "fragments of an ordinary size")
+    check(ipf("v4 frags accepted") == before["frags accepted"] + 2, "accepted")
+    check(ipf("v4 frags completed") == before["frags completed"] + 2, "completed")
+    dpctl("ipf-set-min-frag", "v4", "1000")
+    W0.send(*cut4(1001, 2, 800))
+    W1.none("a fragment below the least size")
+    check(ipf("v4 frags too small") > before["frags too small"], "too small")
+    dpctl("ipf-set-min-frag", "v4", "400")
+    dpctl("ipf-set-disabled", "v4")
+    W0.send(*cut4(1002, 3, 800))
+    W1.none("a fragment though they are disabled")
+    dpctl("ipf-set-enabled", "v4")
+    dpctl("ipf-set-max-nfrags", "500")
+    check("max num frags (v4/v6): 500" in appctl("dpctl/ipf-get-status", "bpf@ovs-bpf"), "the most of them")
+    W0.send(*cut4(1003, 4, 800))
+    check(len(W1.got(2)) == 2, "fragments, enabled again")
+
+
+def largest_fragment_is_what_is_checked():
+    pipeline("""
+table=0,in_port=1,udp,actions=ct(commit,zone=1,table=1)
+table=1,actions=check_pkt_larger(1000)->NXM_NX_REG0[0],resubmit(,2)
+table=2,reg0=0,actions=2
+table=2,reg0=1,actions=dec_ttl,2
+""")
+    for first, ttl in ((800, 64), (1200, 63)):  # 1600 bytes and headers in all, both times
+        W0.send(*cut4(3000 + first, first, first))
+        got = W1.got(2)
+        check([p.ttl for p in got] == [ttl, ttl], "cut at %d: %s" % (first, [(len(p), p.ttl) for p in got]))
+
+
+def segment(side, port, flags, seq, ack, data=b"", src=None, dst=None):
+    ends = (C4, S4, port, 80) if side == 0 else (S4, N4, 80, port)
+    return IP(src=src or ends[0], dst=dst or ends[1]) / TCP(sport=ends[2], dport=ends[3], flags=flags, seq=seq, ack=ack, window=4000) / Raw(data)
+
+
+def handshake(port):
+    W0.send(segment(0, port, "S", 1000, 0))
+    p = W1.one("SYN of %d" % port)
+    check(p.src == N4, "SYN came from " + p.src)
+    W1.send(segment(1, port, "SA", 5000, 1001))
+    p = W0.one("SYN-ACK of %d" % port)
+    check(p.dst == C4, "SYN-ACK came for " + p.dst)
+    W0.send(segment(0, port, "A", 1001, 5001))
+    W1.one("ACK of %d" % port)
+
+
+def answers(port):
+    W1.send(segment(1, port, "PA", 5001, 1001, b"data"))
+    p = W0.one("an answer of %d" % port)
+    check(p.dst == C4 and bytes(p[TCP].payload) == b"data", p.summary())
+    sums_hold(p)
+
+
+def far_answer(port):
+    W1.send(segment(1, port, "PA", 5001 + 100000000, 1001, b"far"))
+
+
+def sequence_numbers_are_checked_when_asked():
+    pipeline(SNAT4)
+    handshake(4000)
+    check("TCP sequence checking: enabled" in dpctl("ct-get-tcp-seq-chk"), "not on by itself")
+    far_answer(4000)
+    W0.none("a segment far outside the window")
+    dpctl("ct-disable-tcp-seq-chk")
+    try:
+        far_answer(4000)
+        W0.one("a segment outside the window, checking off")
+    finally:
+        dpctl("ct-enable-tcp-seq-chk")
+    far_answer(4000)
+    W0.none("the same, checking on again")
+
+
+def full_table_refuses_the_new_and_keeps_the_old():
+    pipeline(SNAT4)
+    old = dpctl("ct-get-maxconns").strip()
+    dpctl("ct-set-maxconns", "3")
+    try:
+        for port in (4101, 4102, 4103):
+            handshake(port)
+        check(dpctl("ct-get-nconns").strip() == "3", "connections: " + dpctl("ct-get-nconns"))
+        before = drops("table_full")
+        try:
+            handshake(4104)
+        except Wrong as e:
+            check("of 4104: 0 packets" in str(e), str(e))
+        else:
+            raise Wrong("a fourth connection")
+        check(drops("table_full") > before, "not counted")
+        for port in (4101, 4102, 4103):
+            answers(port)
+    finally:
+        dpctl("ct-set-maxconns", old)
+    handshake(4105)
+
+
+def half_open_flood_evicts_nobody():
+    pipeline(SNAT4)
+    handshake(4200)
+    frame = bytearray(bytes(LINK[0] / IP(src="198.51.100.7", dst=S4) / UDP(sport=1, dport=7, chksum=0)))
+    for n in range(80000):
+        frame[34:38] = (1024 + n % 60000).to_bytes(2, "big") + (7 + n // 60000).to_bytes(2, "big")
+        W0.sock.send(frame)
+    check(drops("prefix_share") > 0, "the flood's prefix had no more than its share")
+    W1.got(1 << 20, 1.0)
+    answers(4200)
+    handshake(4201)
+
+
+def connections_are_opened():
+    pipeline(SNAT4)
+    handshake(4300)
+    check("dport=4300" in dpctl("dump-conntrack"), "not listed")
+
+
+def connections_and_windows_outlive_vswitchd():
+    check("dport=4300" in dpctl("dump-conntrack"), "not listed")
+    tool("ovs-ofctl", "del-flows", "br0")
+    tool("ovs-ofctl", "add-flows", "br0", "-", text=SNAT4)
+    far_answer(4300)
+    W0.none("a segment far outside the window")
+    answers(4300)
+    W0.send(segment(0, 4300, "PA", 1001, 5005, b"more"))
+    check(W1.one("the client's next").src == N4, "not translated")
+
+
+def main():
+    global W0, W1
+    failed = 0
+    for name in sys.argv[1:]:
+        W0, W1 = Wire(0), Wire(1)
+        try:
+            globals()[name]()
+            print("ok", name, flush=True)
+        except (Wrong, subprocess.SubprocessError, OSError) as e:
+            print("FAIL %s: %s" % (name, str(e).strip().replace("\n", " ")), flush=True)
+            failed = 1
+        W0.sock.close()
+        W1.sock.close()
+    return failed
+
+
+sys.exit(main())
