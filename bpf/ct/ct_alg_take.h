@@ -2,7 +2,7 @@
 #ifndef BPFCT_CT_ALG_TAKE_H
 #define BPFCT_CT_ALG_TAKE_H
 
-#include "../nat/nat_seq.h"
+#include "../nat/nat_seq_quote.h"
 #include "ct_alg_gather.h"
 #include "ct_half.h"
 #include "ct_lookup.h"
@@ -14,7 +14,8 @@
  *   v = alg_take(skb, &w->pkt, &w->res)
  *       ALG_TAKEN  it is on its way to ctd, its fragments too if it was gathered from
  *                  such: end the packet as a held fragment
- *       0          goes on: no helper, or nothing for it; TCP sequence numbers are adjusted
+ *       0          goes on: no helper, or nothing for it; TCP sequence numbers are adjusted,
+ *                  those that an ICMP error quotes too
  *       < 0        a drop reason
  *
  * What ctd sends back comes in at the interface where it was taken, and is known by its
@@ -131,8 +132,10 @@ __noinline int alg_take(struct ct_ctx *ctx, const struct ct_pkt *pkt, const stru
 
 	if (!pkt || !res)
 		return -CT_DROP_MAP_MISSING;
-	if (!(res->word & CT_W_STATUS(CT_S_HELPER)) || res->related)
+	if (!(res->word & CT_W_STATUS(CT_S_HELPER)))
 		return 0;
+	if (res->related)
+		return nat_seq_quote(ctx, pkt, res);
 	alg = ct_alg_of(res);
 	if (!alg)
 		return pkt->payload_len ? -CT_DROP_ALG_LOST : 0;

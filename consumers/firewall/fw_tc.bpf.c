@@ -559,6 +559,12 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		ct_stat(CT_STAT_INVALID);
 		return fw_done(skb, 0);
 	}
+	/* The stack's own error about a packet that went up with its numbers adjusted. */
+	if (v == CT_RELATED && (w->res.word & CT_W_STATUS(CT_S_HELPER))) {
+		v = nat_seq_quote(skb, &w->pkt, &w->res);
+		if (v < 0)
+			return fw_done(skb, v);
+	}
 	return fw_done(skb, nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* A segment of a helped connection, whose entry of ct_alg_v1 stands under a key of zeroes: what
- * ct_lookup() and alg_take() do to its numbers. */
+/* A segment of a helped connection, or an ICMP error about one, whose entry of ct_alg_v1 stands
+ * under a key of zeroes: what ct_lookup() and alg_take() do to its numbers. */
 #include "../../bpf/lib/ctx_tc.h"
 #include <linux/pkt_cls.h>
 
@@ -9,6 +9,14 @@
 #include "alg_seq.h"
 
 CT_MAP(seq_case_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct seq_case);
+
+/* The packet that an ICMP error quotes. Apart: one inlined parser an entry. */
+__noinline int quoted(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+
+	return w ? ct_parse_inner(skb, &w->pkt) : -CT_DROP_MAP_MISSING;
+}
 
 SEC("tc")
 int segment(struct __sk_buff *skb)
@@ -28,8 +36,12 @@ int segment(struct __sk_buff *skb)
 	w->res.family = w->pkt.tuple.family;
 	w->res.dir = c->dir & 1;
 	w->res.word = CT_W_GEN(c->gen) | CT_W_STATUS(CT_S_HELPER);
-	if (v >= 0)
+	if (v >= 0 && (w->pkt.flags & CT_PKT_ICMP_ERROR)) {
+		v = quoted(skb);
+		w->res.related = 1;
+	} else if (v >= 0) {
 		v = nat_seq_ack(skb, &w->pkt, &w->res);
+	}
 	c->ack = w->pkt.tcp_ack;
 	if (v >= 0)
 		v = alg_take(skb, &w->pkt, &w->res);

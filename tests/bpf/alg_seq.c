@@ -523,6 +523,61 @@ static void lying_header_lengths_are_refused(void **state)
 	}
 }
 
+/* A router's error about a segment of direction !dir, of which n bytes are quoted. */
+static void error_about(int dir, int six, uint8_t n, uint32_t seq, uint32_t ack, uint32_t want_seq,
+			uint32_t want_ack, int line)
+{
+	struct packet quote = segment_of(six, seq, ack), want_quote = quote, in, want;
+	uint8_t a[600], b[600], out[600];
+	struct seq_case c;
+	size_t alen, blen, len;
+
+	quote.payload = want_quote.payload = 9;
+	want_quote.seq = want_seq;
+	want_quote.ack = want_ack;
+	in = want = (struct packet){.src = M[six],
+				    .dst = C[six],
+				    .proto = ICMP_OF(six),
+				    .type = six ? 2 : 3,
+				    .code = six ? 0 : 4,
+				    .quote = &quote,
+				    .quoted = (six ? 40 : 20) + n};
+	want.quote = &want_quote;
+	alen = build(a, &in);
+	blen = build(b, &want);
+	run(six, dir, a, alen, out, &len, &c);
+	if (c.verdict)
+		fail_msg("line %d: verdict %d", line, c.verdict);
+	if (len == blen && !memcmp(out, b, len))
+		return;
+	dump("in", a, alen);
+	dump("out", out, len);
+	dump("want", b, blen);
+	fail_msg("line %d: not the error wanted", line);
+}
+#define ERROR_ABOUT(n, seq, ack, want_seq, want_ack)                                               \
+	error_about(dir, six, (n), (seq), (ack), (want_seq), (want_ack), __LINE__)
+
+static void an_error_quotes_what_its_receiver_has_sent(void **state)
+{
+	(void)state;
+	for (int dir = 0; dir < 2; dir++)
+		for (int six = 0; six < 2; six++) {
+			clean(NULL);
+			edited(!dir, 1000, 0, 6);
+			edited(dir, 8000, 0, -4);
+			ERROR_ABOUT(29, 900, 7000, 900, 7000);
+			ERROR_ABOUT(29, 1006, 8096, 1000, 8092);
+			ERROR_ABOUT(29, 1206, 7000, 1200, 7000);
+			ERROR_ABOUT(20, 900, 8000, 900, 7996);
+			/* in the midst of an edited piece: within it */
+			ERROR_ABOUT(20, 1003, 7000, 999, 7000);
+			/* the least that there must be: ports and sequence number */
+			ERROR_ABOUT(8, 1206, 8096, 1200, 0);
+			ERROR_ABOUT(12, 1206, 8096, 1200, 8092);
+		}
+}
+
 /* --- what a tap gives and takes --- */
 
 static int tap_up(unsigned int *ifindex)
@@ -675,6 +730,7 @@ int main(void)
 		TEST(sack_and_both_numbers_at_once),
 		TEST(options_of_any_shape),
 		TEST(lying_header_lengths_are_refused),
+		TEST(an_error_quotes_what_its_receiver_has_sent),
 		TEST(checksums_left_to_the_card_and_large_segments),
 	};
 
