@@ -87,6 +87,13 @@ enum ct_tcp_state {
 	CT_TCP_STATES
 };
 
+/* Both ends have said that they are done. */
+static inline int ct_tcp_closed(__u8 proto, __u8 state)
+{
+	return proto == 6 &&
+	       (state == CT_TCP_LAST_ACK || state == CT_TCP_TIME_WAIT || state == CT_TCP_CLOSE);
+}
+
 enum ct_sctp_state {
 	CT_SCTP_NONE = 0,
 	CT_SCTP_CLOSED,

@@ -32,6 +32,7 @@ enum ct_expect_shape {
 #define CT_X_NAT       0x08 /* `nat` decides both sides of the translation; else the rules do */
 #define CT_X_POLICY    0x10 /* the rules must admit it: between others than the two speakers */
 #define CT_X_OUTLIVES  0x20 /* does not end with its master (a registration) */
+#define CT_X_CLOSES    0x40 /* ends when both ends of its master have closed it (TCP) */
 
 /* struct ct_expect.word: generation (63..32) | claimed (31) | uses of a permanent one */
 #define CT_X_CLAIMED   0x80000000U

@@ -91,6 +91,8 @@ __noinline int ct_expect_master(__u32 now)
 	word = ct_word(c);
 	if (ct_w_gen(word) != id->gen)
 		return 0;
+	if ((w->x.flags & CT_X_CLOSES) && ct_tcp_closed(id->key.proto, ct_w_state(word)))
+		return 0;
 	w->mark = c->mark;
 	w->status = ct_w_status(word);
 	return ct_alive(c, word, now);

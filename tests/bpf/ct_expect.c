@@ -247,6 +247,58 @@ static void dies_with_its_master_unless_it_outlives_it(void **state)
 		}
 }
 
+/* A segment of the master, from the client or the server. */
+static void says(int six, bool server, uint8_t flags, uint32_t seq, uint32_t ack)
+{
+	struct packet p = {.src = server ? S[six] : C[six],
+			   .dst = server ? C[six] : S[six],
+			   .proto = IPPROTO_TCP,
+			   .sport = server ? 21 : 1999,
+			   .dport = server ? 1999 : 21,
+			   .tcp = flags,
+			   .seq = seq,
+			   .ack = ack};
+
+	SAME(&p, server ? REPLIED : ESTABLISHED);
+}
+
+/* How far the master is closed: not at all, by one, by both, for good, by a reset. */
+static void close_master(int six, int how_far)
+{
+	open_master(six);
+	says(six, true, CT_TH_SYN | CT_TH_ACK, 7000, 2);
+	says(six, false, CT_TH_ACK, 2, 7001);
+	if (how_far == 4)
+		says(six, true, CT_TH_RST | CT_TH_ACK, 7001, 2);
+	if (how_far < 1 || how_far > 3)
+		return;
+	says(six, false, CT_TH_FIN | CT_TH_ACK, 2, 7001);
+	if (how_far > 1)
+		says(six, true, CT_TH_FIN | CT_TH_ACK, 7001, 3);
+	if (how_far > 2)
+		says(six, false, CT_TH_ACK, 3, 7002);
+}
+
+static void ends_when_its_master_is_closed_if_it_says_so(void **state)
+{
+	for (int six = 0; six < 2; six++)
+		for (int far = 0; far < 5; far++)
+			for (int closes = 0; closes < 2; closes++) {
+				struct packet p = data_packet(six, IPPROTO_TCP, 20);
+				struct ct_tuple t = data_tuple(six, IPPROTO_TCP);
+				struct pkt_case c;
+				struct ct_expect x;
+
+				fresh(state);
+				close_master(six, far);
+				x = plain(&t);
+				x.flags = closes ? CT_X_CLOSES : 0;
+				expect(&t, &x);
+				c = SAME(&p, NEW);
+				EXPECTED(c, !closes || far < 2);
+			}
+}
+
 /* The same key, another connection: the generation tells them apart. */
 static void another_life_of_the_master_is_not_the_master(void **state)
 {
@@ -553,6 +605,7 @@ int main(int argc, char **argv)
 		TEST(is_used_once_and_a_permanent_one_often),
 		TEST(expired_inactive_and_other_zones_do_not_match),
 		TEST(dies_with_its_master_unless_it_outlives_it),
+		TEST(ends_when_its_master_is_closed_if_it_says_so),
 		TEST(another_life_of_the_master_is_not_the_master),
 		TEST(of_tcp_only_a_syn_is_expected),
 		TEST(is_translated_as_its_master),

@@ -126,6 +126,7 @@ static struct json_object *flags_json(uint8_t flags)
 		{CT_X_PERMANENT, "permanent"}, {CT_X_INACTIVE, "inactive"},
 		{CT_X_USERSPACE, "userspace"}, {CT_X_NAT, "nat"},
 		{CT_X_POLICY, "policy"},       {CT_X_OUTLIVES, "outlives"},
+		{CT_X_CLOSES, "closes"},
 	};
 	struct json_object *o = json_object_new_array();
 

@@ -105,7 +105,8 @@ static void drop(struct ctd *d, struct entry *en)
 	*en = e->v[--e->n];
 }
 
-bool expect_alive(struct ctd *d, const struct ct_label_key *conn)
+/* The record's word while this life of the connection goes on, or 0. */
+static uint64_t live_word(struct ctd *d, const struct ct_label_key *conn)
 {
 	const struct bpfct_pins *p = &d->core.pins;
 	struct ct_conn6 c = {0};
@@ -127,8 +128,27 @@ bool expect_alive(struct ctd *d, const struct ct_label_key *conn)
 	}
 	life = ct_w_life(c.c.word);
 	return !ret && ct_w_gen(c.c.word) == conn->gen &&
-	       (life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
-	       (int32_t)(c.c.expires - bpfct_now(&d->core.pins)) >= 0;
+			       (life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
+			       (int32_t)(c.c.expires - bpfct_now(&d->core.pins)) >= 0
+		       ? c.c.word
+		       : 0;
+}
+
+bool expect_alive(struct ctd *d, const struct ct_label_key *conn)
+{
+	return live_word(d, conn);
+}
+
+/* Has an expectation's master ended, as far as that matters to it? */
+static bool orphan(struct ctd *d, const struct ct_expect *x)
+{
+	uint64_t word;
+
+	if (x->flags & CT_X_OUTLIVES)
+		return false;
+	word = live_word(d, &x->master);
+	return !word ||
+	       ((x->flags & CT_X_CLOSES) && ct_tcp_closed(x->master.key.proto, ct_w_state(word)));
 }
 
 bool expect_refers(const struct ctd *d, const struct ct_xport_key *k)
@@ -225,9 +245,14 @@ static int judge(const struct alg_expect *x)
 	return ntohs(t->dport) < PORT_LOW || ntohs(nat->dport) < PORT_LOW ? -EINVAL : 0;
 }
 
-static uint8_t flags_of(const struct alg_expect *x)
+static uint8_t flags_of(const struct expect_master *m, const struct alg_expect *x)
 {
 	uint8_t flags = CT_X_NAT;
+
+	/* FTP's transfers are of their control connection (RFC 959 3.2); calls go on over another.
+	 */
+	if (m->helper == ALG_FTP)
+		flags |= CT_X_CLOSES;
 
 	if (x->flags & ALG_X_PERMANENT)
 		flags |= CT_X_PERMANENT;
@@ -278,7 +303,7 @@ int expect_add(struct ctd *d, const struct expect_master *m, const struct alg_ex
 		.master = m->conn,
 		.timeout = x->timeout_s,
 		.group = x->group,
-		.flags = flags_of(x),
+		.flags = flags_of(m, x),
 		.class = x->class,
 		.helper = m->helper,
 		.give = x->class == ALG_CLASS_SIP ? ALG_SIP : ALG_NONE,
@@ -487,7 +512,7 @@ static bool over(struct ctd *d, struct entry *en, uint32_t now)
 		state(d)->timed_out++;
 		return true;
 	}
-	return !(x.flags & CT_X_OUTLIVES) && !expect_alive(d, &x.master);
+	return orphan(d, &x);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
