@@ -524,6 +524,9 @@ static void fragments_recirculate_with_their_state(void **state)
 	size_t len[2];
 
 	(void)state;
+	ovs_hook.family = 4;
+	ovs_hook.in = (struct ovs_hook_tunnel){.id = 7, .remote = {9, 2, 0, 192}};
+	ovs_ports[1].flags |= OVS_PORT_TUNNEL;
 	OVS_ALL(1, 0, CT(.zone = 5), AGAIN(9));
 	cut_in_two(&p, 24, f, len);
 	for (int i = 0; i < 2; i++)
@@ -533,6 +536,8 @@ static void fragments_recirculate_with_their_state(void **state)
 		assert_non_null(u);
 		assert_int_equal(u->key.recirc_id, 9);
 		assert_int_equal(u->key.in_port, 1);
+		assert_int_equal(u->key.tun.id, htobe64(7));
+		assert_int_equal(u->key.tun.src[0], inet_addr("192.0.2.9"));
 		assert_int_equal(u->key.ct_state, S_TRK | S_NEW);
 		assert_int_equal(u->key.ct_zone, 5);
 		assert_int_equal(u->key.frag, i ? OVS_FRAG_LATER : OVS_FRAG_FIRST);

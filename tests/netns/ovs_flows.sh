@@ -209,6 +209,40 @@ mask()
 	echo "$((m >> 24)).$((m >> 16 & 255)).$((m >> 8 & 255)).$((m & 255))"
 }
 
+# What ofproto has found by probing it. (Two tags with other_config:vlan-limit alone, as everywhere.)
+features()
+{
+	local want
+	appctl dpif/show-dp-features br0 | tee "$TMP/features"
+	while read -r want; do
+		grep -qx "$want" "$TMP/features" || { echo "not found: $want"; return 1; }
+	done <<'END'
+Masked set action: Yes
+Ufid: Yes
+Truncate action: Yes
+Clone action: Yes
+Conntrack clear: Yes
+Max dp_hash algorithm: 1
+Check pkt length action: Yes
+Conntrack timeout policy: Yes
+Conntrack all-zero IP SNAT: Yes
+Recirc: Yes
+CT state: Yes
+CT zone: Yes
+CT mark: Yes
+CT label: Yes
+CT state NAT: Yes
+CT orig tuple: Yes
+CT orig tuple for IPv6: Yes
+END
+}
+two_tags_by_vlan_limit()
+{
+	appctl revalidator/resume && vsctl set open_vswitch . other_config:vlan-limit=2 -- del-br br0 && poll_until 10 test ! -e /sys/fs/bpf/bpfct/ovs-bpf &&
+		vsctl add-br br0 -- set bridge br0 datapath_type=bpf && appctl dpif/show-dp-features br0 | grep -x "Max VLAN headers: 2" &&
+		appctl revalidator/pause && same_key 'recirc_id(0),in_port(1),eth(),eth_type(0x88a8),vlan(vid=7,pcp=3),encap(eth_type(0x8100),vlan(vid=8,pcp=0),encap(eth_type(0x0800),ipv4(frag=no)))'
+}
+
 draw()
 {
 	ovs_start && vsctl add-br br0 -- set bridge br0 datapath_type=bpf && appctl revalidator/pause
@@ -217,6 +251,7 @@ draw()
 ovs_host
 t bridge_comes_up draw
 [ $FAILED = 0 ] || finish
+t features_are_found features
 t actions_come_back_as_they_were_put all_actions
 t fields_come_back_as_they_were_put all_fields
 t actions_that_it_lacks_are_refused lacking_actions
@@ -224,4 +259,5 @@ t fields_that_it_lacks_are_refused lacking_fields
 t malformed_attributes_are_refused malformed_attributes
 t flows_are_put_changed_and_deleted_by_ufid put_get_del
 t masks_of_a_port_are_bounded masks_are_bounded
+t two_tags_are_matched_where_they_are_allowed two_tags_by_vlan_limit
 finish

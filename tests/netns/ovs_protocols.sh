@@ -274,6 +274,53 @@ mirror_copies_into_a_vlan()
 	mirror select-src-port=@a output-vlan=99 && mirrored 'vlan 99 and icmp' && grep -q 'vlan 99' "$TMP/mirror" && vsctl clear bridge br0 mirrors
 }
 
+# Handlers (first packets of flows), monitor (BFD and CFM) and main thread (packet-out) execute packets
+# side by side: all arrive, BFD does not flap, no token is lost.
+three_threads_execute()
+{
+	local n flaps mac
+	vsctl set interface k1 bfd:enable=true cfm_mpid=2 && poll_until 20 field k0 bfd_status:state up && poll_until 20 field k0 cfm_fault false || return
+	flaps=$(vsctl get interface k0 bfd_status:flap_count)
+	mac=$(on "$B" ip -j link show p0 | jq -r '.[0].address | gsub(":"; "")')
+	ofctl add-flow br0 'priority=9,udp,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],normal' &&
+		capture "$B" "$TMP/executed" 'ether proto 0x88b5 or udp port 9' || return
+	on "$A" /usr/bin/python3 -c '
+import socket, time
+for n in range(300):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("10.2.0.1", 20000 + n))
+    s.sendto(b"x", ("10.2.0.2", 9))
+    time.sleep(0.004)' &
+	local sender=$!
+	for n in $(seq 40); do
+		ofctl packet-out br0 "in_port=controller packet=${mac}02000000000788b5$(printf '%092d' "$n") actions=normal" || return
+	done
+	wait "$sender"
+	poll_until 10 executed
+	local rc=$?
+	captured
+	[ "$rc" = 0 ] && [ "$(vsctl get interface k0 bfd_status:flap_count)" = "$flaps" ] && ofctl del-flows br0 udp &&
+		fails grep -E '^ovs_execute +[1-9]' <("$CTCTL" --instance ovs-bpf stats)
+}
+executed()
+{
+	local out datagrams
+	out=$(grep -c 0x88b5 "$TMP/executed") datagrams=$(grep -c '10.2.0.2.9: UDP' "$TMP/executed")
+	[ "$out" = 40 ] && [ "$datagrams" = 300 ] || { echo "$out of 40 packet-outs, $datagrams of 300 datagrams"; return 1; }
+}
+
+# What is over its rate is dropped, counted by the meter and by the datapath.
+meter_drops_what_is_too_much()
+{
+	ofctl -O OpenFlow13 add-meter br0 'meter=1,pktps,burst,stats,bands=type=drop,rate=5,burst_size=5' &&
+		ofctl -O OpenFlow13 add-flow br0 "priority=9,icmp,in_port=$A,actions=meter:1,normal" || return
+	on "$A" ping -qi 0.01 -c 100 -W 1 10.2.0.2 | tee "$TMP/metered"
+	ofctl -O OpenFlow13 meter-stats br0 | tee "$TMP/meter"
+	ofctl -O OpenFlow13 del-flows br0 icmp && ofctl -O OpenFlow13 del-meters br0 &&
+		grep -Eq '100 packets transmitted, ([5-9]|[1-3][0-9]) received' "$TMP/metered" && grep -q 'packet_in_count:100 ' "$TMP/meter" &&
+		grep -Eq '^0: packet_count:[6-9][0-9]' "$TMP/meter" && ping_once "$A" 10.2.0.2
+}
+
 # Its qdisc is occupied: vswitchd says that it cannot police, and the port goes on.
 policing_is_refused()
 {
@@ -309,6 +356,8 @@ t balance_tcp_bond_goes_on_with_one_link lone_link_carries_all
 t active_backup_bond_fails_over active_backup_fails_over
 t mirror_copies_to_a_port mirror_copies_to_a_port
 t mirror_copies_into_a_vlan mirror_copies_into_a_vlan
+t three_threads_execute_side_by_side three_threads_execute
+t meter_drops_what_is_too_much meter_drops_what_is_too_much
 t ingress_policing_is_refused_visibly policing_is_refused
 t qdiscs_are_left_as_they_were qdiscs_are_left_as_they_were
 t patch_ports_pass patch_ports_pass
