@@ -69,6 +69,23 @@ def the_other_side_hangs_up():
 
 
 @test
+def what_is_said_again_over_udp_is_passed_on_the_same():
+    with call() as c:
+        invite = c.request("INVITE", 1, sdp(CLIENT, audio(30000)))
+        first = c.says(invite)
+        check(c.says(invite) == first, "the server is told something else")
+        answer = c.reply("200 OK", 1, "INVITE", sdp(SERVER, audio(40000)))
+        heard = c.hears(answer)
+        waiting = expected(17)
+        check(c.hears(answer) == heard and c.says(invite) == first, "told something else after the answer")
+        check(expected(17) == waiting and len(waiting) == 4, "expected: %s, then %s" % (waiting, expected(17)))
+        c.talks(ports(first)[0])
+        c.hangs_up()
+        c.hears(c.reply("200 OK", 9, "BYE"))  # again, when all is over
+        c.silent(ports(first)[0])
+
+
+@test
 def early_media():
     with call() as c:
         at = c.rings(audio(30000))[0]
