@@ -200,7 +200,9 @@ struct alg_ftp {
 	uint16_t port;	    /* of the PORT or EPRT that waits for its reply; 0: none */
 	uint16_t ext;	    /* and its external port, reserved if it is not ours as it is */
 	uint8_t reserved;
-	uint8_t pad[3];
+	uint8_t login;	/* the server has let the client in */
+	uint8_t early;	/* the last expectation is a PORT's that waits for its reply */
+	uint8_t shut;	/* and was withdrawn */
 	uint32_t group; /* of the last expectation; 0: none yet */
 };
 

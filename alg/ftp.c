@@ -3,9 +3,10 @@
  * FTP control channel (RFC 959, 2428, 4217).
  *
  * Commands are queued and each final reply takes one from the queue, so it is known
- * what a reply answers: a 227 counts only after a PASV, and a PORT opens nothing
- * before the server has said 200 to it. Only lines that may matter are held until
- * they are whole; of all others the first bytes decide and the rest flows.
+ * what a reply answers: a 227 counts only after a PASV. Some servers connect before they
+ * say 200 to a PORT, so that of a client that is logged in is expected at once and withdrawn if
+ * it is refused; any other opens nothing before the server has agreed. Only lines that may matter
+ * are held until they are whole; of all others the first bytes decide and the rest flows.
  */
 #include "ftp_text.h"
 
@@ -42,12 +43,18 @@ bool alg_ftp_valid(const struct alg_ftp *f)
 	return !f->reserved || f->ext;
 }
 
-/* The PORT that waits will not be agreed: its external port goes back. */
+/* The PORT that waits will not be agreed: its external port goes back, by itself or with what
+ * is expected there. */
 static void port_forget(struct alg_run *r)
 {
 	struct alg_ftp *f = &r->s->ftp;
 	struct alg_addr seen;
 
+	if (f->early) {
+		alg_event(r, ALG_WITHDRAW, f->group);
+		f->early = 0;
+		f->shut = 1;
+	}
 	if (f->reserved) {
 		alg_seen(r->s, CT_ORIG, &seen);
 		r->ops->unport(r->ops->ctx, seen.addr, seen.family, IPPROTO_TCP, f->ext);
@@ -62,10 +69,11 @@ static void announce(struct alg_run *r, int opener, const struct alg_end *to)
 	struct alg_ftp *f = &r->s->ftp;
 	struct alg_end from;
 
-	if (f->group)
+	if (f->group && !f->shut)
 		alg_event(r, ALG_WITHDRAW, f->group);
 	if (!++f->group)
 		f->group = 1;
+	f->early = f->shut = 0;
 	alg_speaker_end(r->s, opener, &from);
 	/* The list has room: alg_ftp_feed() sees to it before each line. */
 	alg_expect(r, opener, IPPROTO_TCP, &from, to, f->group);
@@ -100,6 +108,23 @@ static void rewrite(struct alg_run *r, size_t line_off, struct alg_text line,
 		alg_edit(r, line_off + p->off, p->len, text, len);
 }
 
+static void port_agreed(struct alg_run *r)
+{
+	struct alg_ftp *f = &r->s->ftp;
+	struct alg_end to;
+
+	if (f->early) { /* it is expected already */
+		f->early = 0;
+		return;
+	}
+	alg_speaker_end(r->s, CT_ORIG, &to);
+	to.own_port = f->port;
+	to.shown_port = f->ext;
+	f->reserved = 0; /* the expectation's from now on */
+	f->port = f->ext = 0;
+	announce(r, CT_REPLY, &to);
+}
+
 static enum alg_reason command_port(struct alg_run *r, size_t off, struct alg_text line,
 				    size_t word, int cmd)
 {
@@ -120,6 +145,10 @@ static enum alg_reason command_port(struct alg_run *r, size_t off, struct alg_te
 	f->port = (uint16_t)p.port;
 	f->ext = ext;
 	f->reserved = reserved;
+	if (f->login) {
+		port_agreed(r);
+		f->early = 1;
+	}
 	if (!alg_translated(r->s, CT_ORIG))
 		return ALG_R_NONE;
 	alg_seen(r->s, CT_ORIG, &seen);
@@ -129,19 +158,6 @@ static enum alg_reason command_port(struct alg_run *r, size_t off, struct alg_te
 		len = alg_ftp_print_eprt(&seen, ext, p.delim, text);
 	rewrite(r, off, line, &p, text, len);
 	return ALG_R_NONE;
-}
-
-static void port_agreed(struct alg_run *r)
-{
-	struct alg_ftp *f = &r->s->ftp;
-	struct alg_end to;
-
-	alg_speaker_end(r->s, CT_ORIG, &to);
-	to.own_port = f->port;
-	to.shown_port = f->ext;
-	f->reserved = 0; /* the expectation's from now on */
-	f->port = f->ext = 0;
-	announce(r, CT_REPLY, &to);
 }
 
 static enum alg_reason reply_passive(struct alg_run *r, size_t off, struct alg_text line, int cmd)
@@ -317,6 +333,7 @@ static void reply_final(struct alg_run *r, size_t off, struct alg_text line, boo
 {
 	struct alg_ftp *f = &r->s->ftp;
 
+	f->login |= f->banner == 2 && code == 230;
 	if (f->banner != 2) {
 		f->banner = 2;
 	} else if (code == 227) {
@@ -461,6 +478,6 @@ void alg_ftp_feed(struct alg_run *r)
 void alg_ftp_end(struct alg_run *r)
 {
 	port_forget(r);
-	if (r->s->ftp.group)
+	if (r->s->ftp.group && !r->s->ftp.shut)
 		alg_event(r, ALG_WITHDRAW, r->s->ftp.group);
 }
