@@ -37,10 +37,12 @@ struct ct_alg_fix {
 	__s32 after;
 };
 
+#define CT_ALG_NEVER 2 /* picked up in mid-stream: the helper has not been there */
+
 /* Written by ctd as a whole but for start[], which the SYNs write. */
 struct ct_alg {
 	__u8 helper;
-	__u8 off;      /* the helper has left: payload from until[] on passes */
+	__u8 off;      /* the helper has left: payload from until[] on passes, NEVER: all does */
 	__u8 hold;     /* bit n: ctd holds bytes of direction n, and wants all its segments */
 	__u8 fixes[2]; /* used ones of fix[], oldest first */
 	__u8 pad[3];

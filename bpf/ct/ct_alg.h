@@ -4,6 +4,7 @@
 
 #include "ct_event.h"
 #include "ct_result.h"
+#include "ct_tcp_table.h"
 
 /* The helper of a connection that is about to be entered: its entry stands before the
  * record does, under key and generation, and goes with it (ct_label_drop). 0 or a reason. */
@@ -18,6 +19,10 @@ __noinline int ct_alg_add(const union ct_key *key, const struct ct_pkt *pkt, __u
 	ct_label_key(&lk, key, gen, pkt->tuple.family);
 	__builtin_memset(&alg, 0, sizeof(alg));
 	alg.helper = helper;
+	/* Who has not seen where the streams begin cannot put them in order. */
+	if (pkt->tuple.proto == IPPROTO_TCP &&
+	    (pkt->tcp_flags & (CT_TH_SYN | CT_TH_ACK)) != CT_TH_SYN)
+		alg.off = CT_ALG_NEVER;
 	alg.start[CT_ORIG] = pkt->tcp_seq + 1;
 	return bpf_map_update_elem(&ct_alg_v1, &lk, &alg, BPF_ANY) ? -CT_DROP_ALG_FULL : 0;
 }

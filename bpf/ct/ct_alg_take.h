@@ -117,7 +117,7 @@ __noinline int alg_capture(struct ct_ctx *ctx, const struct ct_pkt *pkt,
 static __always_inline int alg_wants_tcp(const struct ct_pkt *pkt, const struct ct_alg *alg,
 					 __u32 dir)
 {
-	if (pkt->tcp_flags & CT_TH_RST)
+	if ((pkt->tcp_flags & CT_TH_RST) || alg->off == CT_ALG_NEVER)
 		return 0;
 	if (alg->hold & (1 << (dir & 1)))
 		return 1;

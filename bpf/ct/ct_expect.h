@@ -124,12 +124,16 @@ static __always_inline int ct_expect_try(struct ct_expect_state *st, struct ct_e
 	return 0;
 }
 
-/* May this packet be the first of an expected connection? Of TCP only a SYN: what is
- * picked up mid-stream must not use up what the true one is waiting for. */
+/* May this packet belong to an expected connection? */
 static __always_inline int ct_expect_fits(const struct ct_pkt *pkt)
 {
-	if ((pkt->flags & (CT_PKT_NO_PORTS | CT_PKT_LATER_FRAG)) || ct_is_icmp(&pkt->tuple))
-		return 0;
+	return !(pkt->flags & (CT_PKT_NO_PORTS | CT_PKT_LATER_FRAG)) && !ct_is_icmp(&pkt->tuple);
+}
+
+/* And be its first? Of TCP only a SYN: what is picked up mid-stream must not use up what the
+ * true one is waiting for. */
+static __always_inline int ct_expect_opens(const struct ct_pkt *pkt)
+{
 	return pkt->tuple.proto != IPPROTO_TCP ||
 	       (pkt->tcp_flags & (CT_TH_SYN | CT_TH_ACK)) == CT_TH_SYN;
 }
@@ -158,10 +162,13 @@ __noinline int ct_expect_find(const struct ct_pkt *pkt, struct ct_result *res)
 	}
 	if (!found)
 		return 0;
+	res->state |= CT_STATE_REL;
+	/* Of one whose first packet nobody has committed: still related, but it claims nothing. */
+	if (!ct_expect_opens(pkt))
+		return 0;
 	res->expected = CT_EXPECTED | (w->x.flags & CT_X_NAT ? CT_EXPECTED_NAT : 0) |
 			(w->x.flags & CT_X_POLICY ? CT_EXPECTED_POLICY : 0);
 	res->mark = w->mark;
-	res->state |= CT_STATE_REL;
 	return 1;
 }
 
