@@ -49,6 +49,8 @@ KERNELTEST_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/kernels/*.c))
 TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 
 OVS_SRC := $(wildcard consumers/ovs/dpif-bpf*.c)
+# Helpers' payload is read in vswitchd by what reads it in ctd.
+OVS_CTD := tcx rundir alg_io alg_conn alg_tcp alg_udp alg_packet alg_expect expect expect_port
 OVS_OBJ := $(OVS_SRC:%.c=$(O)/%.o)
 
 .PHONY: all help packages build bpf demo check check-long rfc lint bench install clean ovs ovs-vswitchd check-ovs demo-ovs
@@ -218,12 +220,12 @@ $(O)/consumers/ovs/dpif-%.o: consumers/ovs/dpif-%.c
 
 $(OVS_OBJ): | $(O)/consumers/ovs/ovs_tc.skel.h
 
-$(O)/ovs/ovs-vswitchd: $(OVS_OBJ) $(O)/userspace/ctd/tcx.o $(O)/userspace/ctd/rundir.o $(O)/libbpfct.a $(OVS_TREE)/.built
+$(O)/ovs/ovs-vswitchd: $(OVS_OBJ) $(OVS_CTD:%=$(O)/userspace/ctd/%.o) $(O)/libalg.a $(O)/libbpfct.a $(OVS_TREE)/.built
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $(OVS_TREE)/vswitchd/*.o $(filter %.o %/libbpfct.a,$^) $(OVS_TREE)/ofproto/.libs/libofproto.a \
+	$(Q)$(CC) $(CFLAGS) -o $@ $(OVS_TREE)/vswitchd/*.o $(filter %.o %/libalg.a %/libbpfct.a,$^) $(OVS_TREE)/ofproto/.libs/libofproto.a \
 		$(OVS_TREE)/lib/.libs/libsflow.a -Wl,--whole-archive $(OVS_TREE)/lib/.libs/libopenvswitch.a -Wl,--no-whole-archive \
-		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a $(LIBS) -latomic -lm -lpthread
+		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a $(LIBS) $(ALG_LIBS) -levent_core -latomic -lm -lpthread
 
 # What user space writes into a flow, with a sanitizer.
 OVS_XLATE := $(addprefix consumers/ovs/dpif-bpf-,key.c action.c action-back.c)

@@ -2,6 +2,7 @@
 #ifndef BPFCT_OVS_DP_ABI_H
 #define BPFCT_OVS_DP_ABI_H
 
+#include "../../bpf/abi/ct_conn.h"
 #include "dp_action.h"
 
 /*
@@ -23,6 +24,7 @@
  *  ovs_cookie_v1  HASH                    __u32 -> struct ovs_cookie           user (only its own)
  *  ovs_meter_v1   ARRAY[OVS_METERS], mm.  struct ovs_meter                     user, but stats
  *  ovs_cache_v1   ARRAY, mmapable         exact-match cache                    datapath
+ *  ovs_alg_v1     HASH, no prealloc       struct ovs_alg_key -> ovs_alg        datapath
  *  ovs_ring_v1    ARRAY_OF_MAPS[OVS_RINGS] RINGBUFs ovs_ring0_v1 .. ovs_ring7_v1
  *  ovs_stat_v1    PERCPU_ARRAY[OVS_STAT_SLOTS] __u64 by enum ovs_stat          datapath
  *  ovs_prog_v2    PROG_ARRAY              filled by libbpf; must stay pinned (without a
@@ -89,7 +91,8 @@ struct ovs_config {
 	__u64 netns;	    /* cookie of the namespace in which the ports are; 0: not checked */
 	__u32 upcall_quota; /* bytes of a port that may wait in its ring */
 	__u32 restore_wait; /* not used by the datapath */
-	__u32 pad[10];
+	__u32 life;	    /* changes when flows are flushed: recirc_ids of before mean nothing */
+	__u32 pad[9];
 };
 _Static_assert(sizeof(struct ovs_config) == 64, "ovs_config");
 
@@ -149,6 +152,29 @@ struct ovs_flow {
 	__u32 next; /* slot of the flow that the last packet went on to by recirculation: a guess */
 };
 _Static_assert(sizeof(struct ovs_flow) == 424, "ovs_flow");
+
+/*
+ * Payload of a helped connection leaves at the ct() that finds it (bpf/ct/ct_alg_take.h). What
+ * it would have met there is kept for each direction, from its last packet: metadata as they
+ * were before that ct(), and the actions from it on. Who has read the payload EXECUTEs what he
+ * sends with these, the first of them an OVS_CT_RESUME.
+ */
+struct ovs_alg_key {
+	struct ct_label_key conn;
+	__u32 dir;
+};
+
+struct ovs_alg {
+	__u32 life; /* ovs_config.life at that time */
+	__u32 n_actions;
+	__be16 vlan_tpid; /* a tag that is not in the data; 0: none */
+	__be16 vlan_tci;
+	__u32 pad;
+	struct ovs_key key; /* metadata only */
+	struct ovs_action action[OVS_FLOW_ACTIONS];
+};
+_Static_assert(sizeof(struct ovs_alg) == 4344, "ovs_alg");
+#define OVS_ALGS 16384 /* two a connection, as many as are read at a time */
 
 /* What user space wants to have back with a USERSPACE action's upcall. */
 struct ovs_cookie {

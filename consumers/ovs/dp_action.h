@@ -15,7 +15,7 @@
  *
  * Everything else that OVS knows is to be refused at put with EINVAL: PUSH_ETH, POP_ETH,
  * PUSH_MPLS, POP_MPLS, ADD_MPLS, PUSH_NSH, POP_NSH, DEC_TTL, LB_OUTPUT, TUNNEL_PUSH,
- * TUNNEL_POP; CT with a helper (alg=); SET of MPLS, NSH, VLAN, CT_*, DP_HASH, RECIRC_ID,
+ * TUNNEL_POP; SET of MPLS, NSH, VLAN, CT_*, DP_HASH, RECIRC_ID,
  * ND_EXTENSIONS; tunnel options, GBP, OAM and outer ports other than the device's own.
  */
 #define OVS_FLOW_ACTIONS 32
@@ -98,9 +98,11 @@ struct ovs_set_word {
 #define OVS_CT_PERSISTENT 0x080
 #define OVS_CT_HASH	  0x100
 #define OVS_CT_RANDOM	  0x200
+/* Not a flow's: a packet that its connection's helper has read goes on here, behind tracking and
+ * commit; its skb mark is a key of ct_algexec_v1. */
+#define OVS_CT_RESUME 0x400
 
-/* ovs_ct.alg: not looked at. Who takes a helper's payload gives it back where it arrived, which
- * an EXECUTEd packet cannot say: refused at put. */
+/* ovs_ct.alg, with COMMIT: the numbers of enum alg_helper (alg/alg.h). */
 #define OVS_ALG_NONE 0
 #define OVS_ALG_FTP  1
 #define OVS_ALG_TFTP 2

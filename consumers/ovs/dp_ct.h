@@ -113,6 +113,7 @@ __noinline int ovs_ct_again(struct __sk_buff *skb)
 		return 0;
 	cw->res.state = ct_state_bits(&cw->res);
 	ovs_ct_read(&cw->res, label, 1);
+	w->alg_zone = (__u32)w->key.ct_zone + 1; /* its helper has had it before it went up */
 	return 1;
 }
 
@@ -129,6 +130,9 @@ static __always_inline int ovs_ct_judge(int v)
 	return OVS_CT_INVALID;
 }
 
+/* dp_alg.h */
+int ovs_alg_resume(struct __sk_buff *skb);
+
 /* Parse, fragments, what is known already. OVS_CT_*, or a drop reason. */
 __noinline int ovs_ct_find(struct __sk_buff *skb)
 {
@@ -139,6 +143,8 @@ __noinline int ovs_ct_find(struct __sk_buff *skb)
 
 	if (!a || !cw)
 		return -CT_DROP_OVS_ACTION;
+	if (a->ct.flags & OVS_CT_RESUME)
+		return ovs_alg_resume(skb);
 	v = ct_parse(skb, &cw->pkt, a->ct.zone, 1);
 	if (v == CT_PARSE_OTHER)
 		return OVS_CT_INVALID;
@@ -209,6 +215,29 @@ static __always_inline void ovs_ct_nat_args(struct ct_nat_args *nat, const struc
 		      (ct->flags & OVS_CT_PERSISTENT ? CT_NAT_PERSISTENT : 0);
 }
 
+/* Which helper a new connection gets: what does not speak its transport has none. */
+static __always_inline __u8 ovs_ct_helper(const struct ovs_ct *ct, __u8 proto)
+{
+	if (proto == IPPROTO_TCP)
+		return ct->alg == OVS_ALG_TFTP ? OVS_ALG_NONE : ct->alg;
+	return proto == IPPROTO_UDP && ct->alg != OVS_ALG_FTP ? ct->alg : OVS_ALG_NONE;
+}
+
+/* The label that the action's mask is put upon: the connection's; of what is expected, its
+ * master's. */
+static __always_inline void ovs_ct_label(struct ct_work *cw, __u32 *label)
+{
+	struct ct_expect_work *x = ct_expect_work();
+	const struct ct_label *l;
+
+	ovs_ct_read(&cw->res, label, 0);
+	if (cw->res.word || !cw->res.expected || !x || !(x->status & CT_S_LABEL))
+		return;
+	l = bpf_map_lookup_elem(&ct_label_v1, &x->x.master);
+	if (l)
+		__builtin_memcpy(label, l->bits, 16);
+}
+
 /* What ct_commit() is asked for: mark and label are those of now, but for the mask. */
 __noinline int ovs_ct_args(struct __sk_buff *skb)
 {
@@ -227,14 +256,16 @@ __noinline int ovs_ct_args(struct __sk_buff *skb)
 	if (ct->flags & OVS_CT_FORCE)
 		ovs_ct_force(w, cw);
 	args->policy = ct->timeout;
-	if (!cw->res.word)
+	if (!cw->res.word) {
 		ovs_ct_nat_args(&args->nat, ct);
+		args->helper = ovs_ct_helper(ct, cw->pkt.tuple.proto);
+	}
 	if (ct->flags & OVS_CT_MARK) {
 		args->mark = (cw->res.mark & ~ct->mark_mask) | (ct->mark & ct->mark_mask);
 		args->set_mark = !cw->res.word || args->mark != cw->res.mark;
 	}
 	if (ct->flags & OVS_CT_LABEL) {
-		ovs_ct_read(&cw->res, label, 0);
+		ovs_ct_label(cw, label);
 #pragma unroll
 		for (i = 0; i < 4; i++) {
 			args->label[i] = (label[i] & ~ct->label_mask[i]) |

@@ -39,6 +39,7 @@ struct ovs_work {
 	__u8 ct_done;  /* the packet has been translated in that zone */
 	__u8 asked;    /* ct_lookup() has been: ct and verdict hold what it found and said */
 	__u8 pad;
+	__u32 alg_zone; /* zone + 1 whose connection's helper has had the packet; 0: none yet */
 	/* behind this line nothing is cleared for a new packet */
 	struct ct_result ct;
 	__u32 token; /* mark of the packet while it is on its way there, and what to restore */

@@ -141,6 +141,14 @@ static void put_nat(struct ofpbuf *out, const struct ovs_ct *ct)
 	nl_msg_end_nested(out, at);
 }
 
+const char *dp_helper_name(uint8_t helper)
+{
+	static const char *const names[] = {
+		[OVS_ALG_FTP] = "ftp", [OVS_ALG_TFTP] = "tftp", [OVS_ALG_SIP] = "sip"};
+
+	return helper < ARRAY_SIZE(names) ? names[helper] : NULL;
+}
+
 static void put_ct(struct ofpbuf *out, const struct ovs_ct *ct)
 {
 	size_t at = nl_msg_start_nested(out, OVS_ACTION_ATTR_CT);
@@ -165,6 +173,8 @@ static void put_ct(struct ofpbuf *out, const struct ovs_ct *ct)
 		memcpy(label, ct->label, 16);
 		memcpy(label + 16, ct->label_mask, 16);
 	}
+	if (ct->alg)
+		nl_msg_put_string(out, OVS_CT_ATTR_HELPER, dp_helper_name(ct->alg));
 	if (ct->flags & OVS_CT_NAT)
 		put_nat(out, ct);
 	nl_msg_end_nested(out, at);

@@ -339,6 +339,16 @@ static int ct_timeout(const struct nlattr *attr, uint8_t *policy)
 	return 0;
 }
 
+static int ct_helper(const struct nlattr *attr, uint8_t *helper)
+{
+	if (!is_text(attr))
+		return EINVAL;
+	for (*helper = OVS_ALG_FTP; dp_helper_name(*helper); ++*helper)
+		if (!strcmp(nl_attr_get_string(attr), dp_helper_name(*helper)))
+			return 0;
+	return EINVAL;
+}
+
 static int ct_attr(struct ovs_ct *ct, const struct nlattr *attr)
 {
 	const uint32_t *word = nl_attr_get(attr);
@@ -373,9 +383,10 @@ static int ct_attr(struct ovs_ct *ct, const struct nlattr *attr)
 		return ct_timeout(attr, &ct->timeout);
 	case OVS_CT_ATTR_NAT:
 		return add_nat(ct, attr);
+	case OVS_CT_ATTR_HELPER:
+		return ct_helper(attr, &ct->alg);
 	}
-	/* EVENTMASK: whoever listens hears of all connections. HELPER: nobody reads payload here.
-	 */
+	/* EVENTMASK: whoever listens hears of all connections. */
 	return EINVAL;
 }
 
@@ -395,7 +406,8 @@ static int add_ct(struct build *b, const struct nlattr *nested)
 			return ret;
 	}
 	if (!(a->ct.flags & OVS_CT_COMMIT) &&
-	    (a->ct.flags & (OVS_CT_NAT_SRC | OVS_CT_NAT_DST | OVS_CT_MARK | OVS_CT_LABEL)))
+	    (a->ct.flags & (OVS_CT_NAT_SRC | OVS_CT_NAT_DST | OVS_CT_MARK | OVS_CT_LABEL) ||
+	     a->ct.alg))
 		return EINVAL;
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* ct-dpif of our tables: listing, flushing, limits. `ovs-appctl dpctl/...-conntrack`, `ct-*`. */
 #include "dpif-bpf.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <time.h>
 
@@ -120,9 +121,41 @@ static void fill_protoinfo(struct ct_dpif_protoinfo *info, const struct ct_view 
 	}
 }
 
-int dp_bpf_ct_dump_next(struct dpif *dpif OVS_UNUSED, struct ct_dpif_dump_state *state,
+/* As ct_label_key() makes it in the datapath. */
+static void fill_label_key(struct ct_label_key *k, const struct ct_flow *flow)
+{
+	memset(k, 0, sizeof(*k));
+	if (flow->family == 4) {
+		for (int i = 0; i < 2; i++) {
+			k->key.addr[i][0] = flow->key4.addr[i];
+			k->key.port[i] = flow->key4.port[i];
+		}
+		k->key.zone = flow->key4.zone;
+		k->key.proto = flow->key4.proto;
+	} else {
+		k->key = flow->key6;
+	}
+	k->key.pad = flow->family;
+	k->gen = ct_w_gen(flow->c.word);
+}
+
+static char *helper_of(const struct bpfct_pins *p, const struct ct_flow *flow)
+{
+	struct ct_label_key key;
+	struct ct_alg alg;
+
+	if (!(ct_w_status(flow->c.word) & CT_S_HELPER))
+		return NULL;
+	fill_label_key(&key, flow);
+	return bpf_map_lookup_elem(p->alg_fd, &key, &alg)
+		       ? NULL
+		       : nullable_xstrdup(dp_helper_name(alg.helper));
+}
+
+int dp_bpf_ct_dump_next(struct dpif *dpif, struct ct_dpif_dump_state *state,
 			struct ct_dpif_entry *e)
 {
+	const struct bpfct_pins *p = &dp_bpf_of(dpif)->core.pins;
 	struct ct_dump *d = CONTAINER_OF(state, struct ct_dump, up);
 	const struct ct_flow *flow;
 	struct ct_view v;
@@ -147,6 +180,7 @@ int dp_bpf_ct_dump_next(struct dpif *dpif OVS_UNUSED, struct ct_dpif_dump_state 
 	e->mark = v.mark;
 	memcpy(&e->labels, &v.label, sizeof(e->labels));
 	e->have_labels = true;
+	e->helper.name = helper_of(p, flow);
 	return 0;
 }
 

@@ -226,7 +226,8 @@ static void fill_key(struct ovs_key *key, const struct dpif_execute *e)
 	dp_key_from_flow(key, &flow);
 }
 
-static int run(struct dp_bpf *dp, struct dpif_execute *e, struct ovs_flow *now)
+int dp_bpf_execute_flow(struct dp_bpf *dp, struct dp_packet *packet, uint64_t hash,
+			const struct ovs_flow *now)
 {
 	uint32_t slot = take_slot(dp), token;
 	struct ovs_flow *f = &dp->flow[slot];
@@ -237,7 +238,7 @@ static int run(struct dp_bpf *dp, struct dpif_execute *e, struct ovs_flow *now)
 		token |= 1 << OVS_EXEC_BITS; /* 0 is no token */
 	memcpy(&f->mask, &now->mask, sizeof(*f) - offsetof(struct ovs_flow, mask));
 	__atomic_store_n(&f->live, token, __ATOMIC_RELEASE);
-	ret = send_packet(dp, e->packet, e->hash, token);
+	ret = send_packet(dp, packet, hash, token);
 	__atomic_store_n(&f->live, 0, __ATOMIC_RELEASE);
 	give_slot(dp, slot);
 	return ret;
@@ -298,7 +299,7 @@ int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
 		return ret;
 	if (now.n_actions) {
 		fill_key(&now.key, e);
-		ret = run(dp, e, &now);
+		ret = dp_bpf_execute_flow(dp, e->packet, e->hash, &now);
 	}
 	ovs_mutex_lock(&dp->flow_lock);
 	dp_bpf_actions_unref(dp, now.action, now.n_actions);

@@ -178,6 +178,33 @@ int dp_bpf_actions_ref(struct dp_bpf *dp, const struct nlattr *actions, size_t l
 	return ret;
 }
 
+/* The cookie is one's own from here on. */
+static int cookie_keep(struct dp_bpf *dp, const struct ovs_action *a)
+{
+	const void *cookie = dp_store_get(&dp->cookies, a->user.cookie);
+	uint32_t slot;
+	bool fresh;
+
+	return cookie ? dp_store_ref(&dp->cookies, cookie, &slot, &fresh) : ENOENT;
+}
+
+int dp_bpf_actions_keep(struct dp_bpf *dp, const struct ovs_action *a, uint32_t n,
+			uint32_t slot[OVS_FLOW_ACTIONS])
+{
+	int ret = 0;
+	uint32_t i;
+
+	for (i = 0; i < n && !ret; i++) {
+		if (a[i].type == OVS_ACT_USERSPACE && a[i].user.cookie)
+			ret = cookie_keep(dp, &a[i]);
+		if (!ret)
+			ret = action_ref(dp, &a[i], &slot[i]);
+	}
+	if (ret)
+		dp_bpf_actions_unref(dp, slot, i - 1);
+	return ret;
+}
+
 static int match_update(struct dp_bpf *dp, const struct ovs_flow *f, uint32_t slot, uint64_t how)
 {
 	struct ovs_match m = {.key = f->key, .mask = f->mask};
@@ -389,6 +416,7 @@ int dp_bpf_flow_flush(struct dpif *dpif)
 	ovs_mutex_lock(&dp->flow_lock);
 	HMAP_FOR_EACH_SAFE(flow, next, node, &dp->flows)
 	delete_flow(dp, flow);
+	dp->config->life++;
 	ovs_mutex_unlock(&dp->flow_lock);
 	return 0;
 }

@@ -92,9 +92,10 @@ static int map_arrays(struct dp_bpf *dp)
 	dp->match_fd = dp_bpf_map(dp, "ovs_match_v1");
 	dp->cookie_fd = dp_bpf_map(dp, "ovs_cookie_v1");
 	dp->stat_fd = dp_bpf_map(dp, "ovs_stat_v1");
+	dp->alg_fd = dp_bpf_map(dp, "ovs_alg_v1");
 	if (!dp->config || !dp->port || !dp->near || !dp->mask || !dp->flow || !dp->action ||
 	    !dp->meter || dp->far_fd < 0 || dp->match_fd < 0 || dp->cookie_fd < 0 ||
-	    dp->stat_fd < 0)
+	    dp->stat_fd < 0 || dp->alg_fd < 0)
 		return ENOMEM;
 	return 0;
 }
@@ -206,6 +207,8 @@ int dp_bpf_load(struct dp_bpf *dp)
 	ret = dp_bpf_exec_open(dp);
 	if (!ret)
 		ret = dp_bpf_keep_start(dp);
+	if (!ret)
+		ret = dp_bpf_alg_start(dp);
 	if (ret) {
 		VLOG_ERR("%s: cannot set up the datapath: %s", dp->name, ovs_strerror(ret));
 		return ret;
@@ -222,6 +225,7 @@ void dp_bpf_unload(struct dp_bpf *dp)
 	bool pinned = dp->core.pinned;
 	char err[256];
 
+	dp_bpf_alg_stop(dp);
 	dp_bpf_keep_stop(dp);
 	if (dp->gone && dp->port)
 		dp_bpf_ports_drop(dp);

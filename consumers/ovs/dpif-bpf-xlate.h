@@ -47,5 +47,7 @@ int dp_actions_from_nlattrs(const struct nlattr *actions, size_t len, const stru
 /* dpif-bpf-action-back.c: and as Open vSwitch would have written them. */
 void dp_actions_to_nlattrs(const struct ovs_action *const a[], unsigned int n,
 			   const struct dp_cookies *c, struct ofpbuf *out);
+/* What ct(alg=) calls it (OVS_ALG_*), NULL: none. */
+const char *dp_helper_name(uint8_t helper);
 
 #endif

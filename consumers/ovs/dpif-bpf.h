@@ -31,6 +31,11 @@ struct dp_bpf {
 	int keeper_stop[2];	/* a pipe: closing it ends the thread */
 	bool keeper_runs;
 
+	pthread_t alg; /* dpif-bpf-alg.c */
+	int alg_stop[2];
+	bool alg_runs;
+	int alg_fd; /* ovs_alg_v1 */
+
 	/* Maps, mapped into memory. */
 	struct ovs_config *config;
 	struct ovs_port *port;
@@ -142,6 +147,8 @@ int dp_bpf_flow_flush(struct dpif *);
 /* Slots of these actions, each with a reference; nothing is referred to after a failure. */
 int dp_bpf_actions_ref(struct dp_bpf *dp, const struct nlattr *actions, size_t len,
 		       uint32_t slot[OVS_FLOW_ACTIONS], uint32_t *n);
+int dp_bpf_actions_keep(struct dp_bpf *dp, const struct ovs_action *a, uint32_t n,
+			uint32_t slot[OVS_FLOW_ACTIONS]); /* as they stand in the maps */
 void dp_bpf_actions_unref(struct dp_bpf *dp, const uint32_t *slot, uint32_t n);
 
 /* dpif-bpf-dump.c */
@@ -168,6 +175,9 @@ void dp_bpf_recv_purge(struct dpif *);
 int dp_bpf_exec_open(struct dp_bpf *dp);
 void dp_bpf_exec_close(struct dp_bpf *dp);
 int dp_bpf_execute(struct dpif *, struct dpif_execute *);
+/* Metadata and actions are those of `flow`; hash: union dp_hash. */
+int dp_bpf_execute_flow(struct dp_bpf *dp, struct dp_packet *, uint64_t hash,
+			const struct ovs_flow *flow);
 
 /* dpif-bpf-meter.c */
 void dp_bpf_meter_features(const struct dpif *, struct ofputil_meter_features *);
@@ -179,6 +189,10 @@ int dp_bpf_meter_del(struct dpif *, ofproto_meter_id, struct ofputil_meter_stats
  */
 int dp_bpf_keep_start(struct dp_bpf *dp);
 void dp_bpf_keep_stop(struct dp_bpf *dp);
+
+/* dpif-bpf-alg.c: who reads the payload of connections that have a helper. */
+int dp_bpf_alg_start(struct dp_bpf *dp);
+void dp_bpf_alg_stop(struct dp_bpf *dp);
 
 /* dpif-bpf-ct.c */
 int dp_bpf_ct_dump_start(struct dpif *, struct ct_dpif_dump_state **, const uint16_t *zone, int *);

@@ -13,6 +13,7 @@
 #include <linux/pkt_cls.h>
 
 #include "dp_actions.h"
+#include "dp_alg.h"
 #include "dp_find.h"
 
 enum {
@@ -283,7 +284,8 @@ int ovs_ct_bulk(struct __sk_buff *skb)
 
 	if (!a || !cw)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
-	if (((w->key.ct_state & CT_STATE_TRK) && w->key.ct_zone == a->ct.zone) ||
+	if ((a->ct.flags & OVS_CT_RESUME) ||
+	    ((w->key.ct_state & CT_STATE_TRK) && w->key.ct_zone == a->ct.zone) ||
 	    !ovs_ct_packet(skb, w, &cw->pkt, a->ct.zone))
 		return ovs_tail(skb, w, OVS_PROG_CT);
 	w->ct_valid = w->ct_done = 0;
@@ -355,7 +357,9 @@ int ovs_ct(struct __sk_buff *skb)
 			v = ct_commit(skb, &cw->pkt, &cw->res, &cw->args);
 	}
 	if (v >= 0)
-		v = ovs_ct_key(skb, found);
+		v = ovs_alg_key(skb, found);
+	if (v == ALG_TAKEN)
+		return ovs_gone();
 	if (v >= 0 && found == OVS_CT_TRACKED && (a->ct.flags & OVS_CT_NAT) && !w->ct_done &&
 	    cw->res.translate) {
 		v = nat_apply(skb, &cw->pkt, &cw->res, CT_XLATE_SRC | CT_XLATE_DST);
