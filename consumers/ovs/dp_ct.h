@@ -334,7 +334,7 @@ __noinline int ovs_ct_key(struct __sk_buff *skb, int v)
 	if (cw->args.set_label && (a->ct.flags & OVS_CT_COMMIT)) {
 		__builtin_memcpy(w->key.ct_label, cw->args.label, 16);
 	} else {
-		ovs_ct_read(&cw->res, label, 0);
+		ovs_ct_label(cw, label);
 		__builtin_memcpy(w->key.ct_label, label, 16);
 	}
 	/* Committed by this packet it stays +new: only the other side's answer makes +est. */
