@@ -110,19 +110,20 @@ __noinline int ovs_alg_take(struct __sk_buff *skb)
 }
 
 /* The end of a ct(): payload leaves (ALG_TAKEN), or the key gets its ct fields. */
-__noinline int ovs_alg_key(struct __sk_buff *skb, int found)
+__noinline int ovs_alg_key(struct __sk_buff *skb)
 {
+	struct ovs_work *w = ovs_work();
 	struct ct_work *cw = ct_work();
 	int v;
 
-	if (!cw)
+	if (!w || !cw)
 		return -CT_DROP_OVS_PROGRAM;
-	if (found == OVS_CT_TRACKED && (cw->res.word & CT_W_STATUS(CT_S_HELPER))) {
+	if (w->found == OVS_CT_TRACKED && (cw->res.word & CT_W_STATUS(CT_S_HELPER))) {
 		v = ovs_alg_take(skb);
 		if (v)
 			return v;
 	}
-	return ovs_ct_key(skb, found);
+	return ovs_ct_key(skb, w->found);
 }
 
 /* A packet that comes back: OVS_CT_TRACKED, or a drop reason. */

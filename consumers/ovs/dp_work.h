@@ -32,13 +32,13 @@ struct ovs_work {
 	__u32 recircs;
 	__u32 tails;
 	__u32 resumes;
-	__u16 l4_len;  /* of the transport header and what follows, as the IP header has it */
-	__u8 stale;    /* the packet has changed since the key was taken */
-	__u8 resume;   /* the packet comes by the execute device and goes on here */
-	__u8 ct_valid; /* ct holds what the last ct() found, in key.ct_zone */
-	__u8 ct_done;  /* the packet has been translated in that zone */
-	__u8 asked;    /* ct_lookup() has been: ct and verdict hold what it found and said */
-	__u8 pad;
+	__u16 l4_len;	/* of the transport header and what follows, as the IP header has it */
+	__u8 stale;	/* the packet has changed since the key was taken */
+	__u8 resume;	/* the packet comes by the execute device and goes on here */
+	__u8 ct_valid;	/* ct holds what the last ct() found, in key.ct_zone */
+	__u8 ct_done;	/* the packet has been translated in that zone */
+	__u8 asked;	/* ct_lookup() has been: ct and verdict hold what it found and said */
+	__u8 found;	/* OVS_CT_* of the ct() in hand */
 	__u32 alg_zone; /* zone + 1 whose connection's helper has had the packet; 0: none yet */
 	/* behind this line nothing is cleared for a new packet */
 	struct ct_result ct;
@@ -60,13 +60,13 @@ struct ovs_cpu {
 	__u32 pad;
 	struct ovs_work work[OVS_LEVELS];
 };
-CT_MAP(ovs_cpu_v2, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ovs_cpu);
+CT_MAP(ovs_cpu_v3, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ovs_cpu);
 
 static __always_inline struct ovs_cpu *ovs_cpu(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&ovs_cpu_v2, &zero);
+	return bpf_map_lookup_elem(&ovs_cpu_v3, &zero);
 }
 
 static __always_inline struct ovs_work *ovs_work_at(struct ovs_cpu *cpu, __u32 level)

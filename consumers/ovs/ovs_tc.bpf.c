@@ -333,34 +333,35 @@ int ovs_ct(struct __sk_buff *skb)
 	struct ovs_work *w = ovs_work();
 	struct ct_work *cw = ct_work();
 	const struct ovs_action *a = w ? ovs_action(w) : NULL;
-	int found, v;
+	int v;
 
 	if (!a || !cw)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	if (w->asked) {
 		w->asked = 0;
 		cw->res = w->ct;
-		v = found = ovs_ct_judge(w->verdict);
+		v = ovs_ct_judge(w->verdict);
 	} else {
 		cw->pkt.flags = 0;
-		v = found = ovs_ct_find(skb);
+		v = ovs_ct_find(skb);
 	}
 	if (v == OVS_CT_HELD)
 		return ovs_gone();
 	if (v == OVS_CT_LOOKUP) {
 		w->ct_valid = w->ct_done = 0;
-		v = found = ovs_ct_judge(ct_lookup(skb, &cw->pkt, &cw->res));
+		v = ovs_ct_judge(ct_lookup(skb, &cw->pkt, &cw->res));
 	}
+	w->found = v;
 	if (v == OVS_CT_TRACKED && (a->ct.flags & OVS_CT_COMMIT)) {
 		v = ovs_ct_args(skb);
 		if (v >= 0)
 			v = ct_commit(skb, &cw->pkt, &cw->res, &cw->args);
 	}
 	if (v >= 0)
-		v = ovs_alg_key(skb, found);
+		v = ovs_alg_key(skb);
 	if (v == ALG_TAKEN)
 		return ovs_gone();
-	if (v >= 0 && found == OVS_CT_TRACKED && (a->ct.flags & OVS_CT_NAT) && !w->ct_done &&
+	if (v >= 0 && w->found == OVS_CT_TRACKED && (a->ct.flags & OVS_CT_NAT) && !w->ct_done &&
 	    cw->res.translate) {
 		v = nat_apply(skb, &cw->pkt, &cw->res, CT_XLATE_SRC | CT_XLATE_DST);
 		ovs_ct_patch(w, &cw->res);
