@@ -53,6 +53,27 @@ over_a_kill()
 	t download_outlives_both eval "[ $rc = 0 ] && cmp '$TMP/over' '$TMP/www/large'"
 }
 
+# over_a_move CONFIG FROM SERVER LANS COMMAND... : a download that began under nft's masquerade, out of all
+# interfaces but LANS, goes on when ctd has taken over and nft's rules are gone, and the command succeeds.
+over_a_move()
+{
+	local conf=$1 pid rc=0
+	stop_ctd
+	unload_ctd "$CTD_INSTANCE" "$R"
+	on "$R" nft -f - <<-END || exit 1
+		table inet moved { chain post { type nat hook postrouting priority 100; oifname != { $4 } masquerade; }; }
+	END
+	on "$2" curl -sS --max-time 60 --limit-rate 3M -o "$TMP/over" "http://$3/large" >"$TMP/over.err" 2>&1 &
+	pid=$!
+	shift 4
+	poll_until 10 test -s "$TMP/over"
+	start_ctd "$R" "$conf"
+	on "$R" nft delete table inet moved
+	t taken_over_from_nft "$@"
+	wait "$pid" || rc=$?
+	t download_outlives_the_move eval "[ $rc = 0 ] && cmp '$TMP/over' '$TMP/www/large'"
+}
+
 # path NAME FROM SERVER4 SERVER6 SEEN4 SEEN6
 path()
 {

@@ -572,4 +572,36 @@ explain_json()
 }
 t explain_in_json explain_json
 
+# ctd killed: what is in force stays in force, but that nobody answers for `block return`.
+held=$(rules 'set mss clamp' -- 'block return in on lan0 proto tcp port 7001' \
+	'pass in on lan0 proto tcp to self port 7010 limit 5/1h overload <blocked>')
+limited_still()
+{
+	for _ in 1 2 3 4 5; do
+		SOURCE=10.0.0.68 reach "$C" tcp "$RL4" 7010 || return
+	done
+	SOURCE=10.0.0.68 blocked "$C" tcp "$RL4" 7010
+}
+words_hold()
+{
+	blocked "$C" tcp "$S4" 7001 && SOURCE=10.0.0.66 blocked "$C" tcp "$S4" 7000 && SOURCE=10.0.0.67 reach "$C" tcp "$S4" 7000 &&
+		refuses 10.9.0.2 "$S4" && refuses fd00:9::2 "$S6" && passes 10.0.0.77 "$S4" &&
+		mss_is 1360 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000
+}
+on "$R" ip link set wan0 mtu 1400
+on "$C" ip addr add 10.0.0.66/24 dev c0
+on "$C" ip addr add 10.0.0.67/24 dev c0
+on "$C" ip addr add 10.0.0.68/24 dev c0
+words_load()
+{
+	ctctl fw load "$held" && ctctl fw table add blocked 10.0.0.66
+}
+t words_for_a_kill_load words_load
+t words_hold words_hold
+kill_ctd
+t words_hold_with_ctd_killed words_hold
+t limit_holds_with_ctd_killed limited_still
+start_ctd "$R" "$held"
+t words_hold_with_the_next_ctd words_hold
+t who_was_over_the_limit_stays_blocked table_is 10.0.0.66 10.0.0.68
 finish

@@ -307,6 +307,59 @@ t with_solicitations_blocked_no_slaac breaks '/^pass in on .lan/i block in on $l
 	house_1_slaac house_2_slaac
 t without_its_rule_private_addresses_are_let_in works_with '/^block in/d' ssh_from_a_private_address
 t with_default_pass_dns_is_open works_with 's/default deny/default pass/' dns_from_outside
+# What the `set` lines say. The provider's side counts SYNs that fit an uplink of 1400.
+on "$S" nft -f - <<-END || exit 1
+	table inet mss {
+		counter fit { }
+		chain in {
+			type filter hook prerouting priority 0;
+			ip version 4 tcp dport 80 tcp flags syn tcp option maxseg size 1360 counter name fit
+			ip6 version 6 tcp dport 80 tcp flags syn tcp option maxseg size 1340 counter name fit
+		}
+	}
+END
+fit()
+{
+	on "$S" nft list counter inet mss fit | sed -n 's/.*packets \([0-9]*\).*/\1/p'
+}
+# clamped HOUSE-TEST
+clamped()
+{
+	local before rc
+	before=$(fit)
+	on "$R" ip link set eth0 mtu 1400
+	"$1" && [ "$(fit)" -gt "$before" ]
+	rc=$?
+	on "$R" ip link set eth0 mtu 1500
+	return "$rc"
+}
+clamped_v4() { clamped house_1_v4; }
+clamped_v6() { clamped house_1_v6; }
+serve_echo "$S" 7000
+# A flow that is confirmed, both ways and older than 2 s, has that long.
+long_udp()
+{
+	local left
+	echo_from "$H1" udp "$S4" 7000 4444 && sleep 2.2 && echo_from "$H1" udp "$S4" 7000 4444 || return
+	left=$(ctctl -L -p udp 2>/dev/null | awk '/dport=7000 / && /sport=4444 / { print $3 }')
+	[ "${left:-0}" -gt 130 ] || { echo "$left seconds left"; return 1; }
+}
+# Lower, it holds: a page's connection, which rests in TIME_WAIT, is all that there is room for.
+limit_holds()
+{
+	local rc
+	changed 's/confirmed 262144/confirmed 1/' || return
+	house_1_v4 && PATIENCE=2 fails house_2_v4
+	rc=$?
+	load examples/home.conf && house_2_v4 && return "$rc"
+}
+t mss_is_clamped_v4 clamped_v4
+t mss_is_clamped_v6 clamped_v6
+t without_its_line_no_mss_is_clamped_v4 breaks '/mss clamp/d' clamped_v4
+t without_its_line_no_mss_is_clamped_v6 breaks '/mss clamp/d' clamped_v6
+t udp_has_its_time_out long_udp
+t without_its_line_udp_has_the_usual breaks '/udp_stream/d' long_udp
+t limit_of_connections_holds limit_holds
 t dhcpv6_again address_and_prefix
 for what in $ADDRESSES $WORKS; do
 	t "${what}_again" "$what"

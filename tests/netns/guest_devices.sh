@@ -91,6 +91,7 @@ every_way()
 }
 over_a_kill "$conf" "$B" "[$V6]" every_way
 t redirected_into_the_tunnel test "$(counter fast_forward)" -ge 1000
+over_a_move "$conf" "$B" "$V4" lan1,br0,vx0 every_way
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t no_checksum_failed test "$(counter csum_update)" = 0
 t table_is_consistent ctctl check

@@ -319,10 +319,10 @@ plain()
 	on "$S" nft list table inet seen | grep -o 'packets [0-9]*' | cut -d' ' -f2
 }
 # Datagrams all the time over one connection that is redirected; a policy is added; from
-# when ctd has said so not one arrives in the clear.
+# then on not one arrives in the clear, though ctd is stopped when it is added.
 no_plaintext()
 {
-	local first before after pid
+	local first before after late pid
 	first=$(plain)
 	on "$C" /usr/bin/python3 -c 'import socket, sys, time
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
@@ -337,13 +337,17 @@ while time.monotonic() < end:
 	pid=$!
 	sleep 1
 	before=$(plain)
+	kill -STOP "$CTD_PID"
 	policy "$1"
-	found_soon 1
 	after=$(plain)
 	sleep 1
+	late=$(($(plain) - after))
+	kill -CONT "$CTD_PID"
+	found_soon 1
+	sleep 0.5
 	kill "$pid"
 	wait "$pid" 2>/dev/null
-	echo "$((before - first)) packets before, $((after - before)) until ctd had said so, $(($(plain) - after)) afterwards"
+	echo "$((before - first)) packets before, $late with the policy and ctd stopped, $(($(plain) - after)) in all afterwards"
 	[ $((before - first)) -ge 100 ] && [ "$(plain)" = "$after" ]
 }
 no_policy()

@@ -102,6 +102,7 @@ every_way()
 	page "$C" "http://$V4/page" && page "$W" "http://[$S6]/page" && page "$W" "http://$V4/page"
 }
 over_a_kill "$conf" "$C" "[$V6]" every_way
+over_a_move "$conf" "$W" "$V4" lan0,wg0 every_way
 t no_checksum_failed test "$(counter csum_update)" = 0
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t table_is_consistent ctctl check

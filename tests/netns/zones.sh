@@ -93,6 +93,24 @@ listed()
 	in_zone 0 "$RW4" && in_zone 5 "$W5.1"
 }
 t each_is_listed_in_its_zone listed
+# The zone is that of the interface; the same packet by the other one is of another connection.
+explained()
+{
+	local ask=(proto udp from "$C4" port 5555 to "$BOTH4" port 7000)
+	ctctl fw explain in on lan5 "${ask[@]}" >"$TMP/said" || { cat "$TMP/said"; return 1; }
+	if ! grep -q '^zone: 5' "$TMP/said" || ! grep -q '^connection: udp, original' "$TMP/said" ||
+		! grep -q '^route: out wan5' "$TMP/said"; then
+		cat "$TMP/said"
+		return 1
+	fi
+	ctctl fw explain in on lan0 "${ask[@]}" >"$TMP/said" || { cat "$TMP/said"; return 1; }
+	if grep "^zone" "$TMP/said" || ! grep -q "^route: out wan0" "$TMP/said"; then
+		cat "$TMP/said"
+		return 1
+	fi
+	ctctl fw explain in on lan5 "${ask[@]/5555/5556}" | grep -q '^source: .*\(wan5\|198.51.100.1\)'
+}
+t explain_knows_the_zone explained
 zone_counts()
 {
 	ctctl zone show | awk '$1 == 5 && $2 > 0 && $3 == 1000 { found = 1 } END { exit !found }' || { ctctl zone show; return 1; }

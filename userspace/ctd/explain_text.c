@@ -107,6 +107,8 @@ static void tell_connection(struct tale *t)
 	const struct fw_question *q = t->q;
 	const char *state = ct_state_name(q->tuple.proto, ct_w_state(q->word));
 
+	if (q->tuple.zone)
+		say(t, "zone", "%u, that of the interface", q->tuple.zone);
 	if (q->word)
 		say(t, "connection", "%s%s%s, %s direction%s; its packets are not judged again",
 		    ct_proto_name(q->tuple.proto), state ? " " : "", state ? state : "",
