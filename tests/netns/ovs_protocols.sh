@@ -274,39 +274,49 @@ mirror_copies_into_a_vlan()
 	mirror select-src-port=@a output-vlan=99 && mirrored 'vlan 99 and icmp' && grep -q 'vlan 99' "$TMP/mirror" && vsctl clear bridge br0 mirrors
 }
 
-# Handlers (first packets of flows), monitor (BFD and CFM) and main thread (packet-out) execute packets
-# side by side: all arrive, BFD does not flap, no token is lost.
+# Handlers (first packets of flows, of two rings), monitor (BFD and CFM) and main thread (packet-out)
+# execute packets side by side: all arrive, BFD does not flap, no token is lost.
 three_threads_execute()
 {
-	local n flaps mac
+	local n flaps mac rc each='priority=9,udp,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],normal'
 	vsctl set interface k1 bfd:enable=true cfm_mpid=2 && poll_until 20 field k0 bfd_status:state up && poll_until 20 field k0 cfm_fault false || return
 	flaps=$(vsctl get interface k0 bfd_status:flap_count)
 	mac=$(on "$B" ip -j link show p0 | jq -r '.[0].address | gsub(":"; "")')
-	ofctl add-flow br0 'priority=9,udp,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],normal' &&
-		capture "$B" "$TMP/executed" 'ether proto 0x88b5 or udp port 9' || return
-	on "$A" /usr/bin/python3 -c '
-import socket, time
-for n in range(300):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind(("10.2.0.1", 20000 + n))
-    s.sendto(b"x", ("10.2.0.2", 9))
-    time.sleep(0.004)' &
+	ofctl add-flow br0 "$each" && ofctl add-flow br1 "$each" && capture "$B" "$TMP/executed" 'ether proto 0x88b5 or udp port 9' || return
+	first_packets "$A" 10.2.0.1 10.2.0.2 9 300 0.004 &
 	local sender=$!
+	first_packets "$B" 10.2.0.2 10.2.0.1 10 4000 0.0002 & # whether these arrive nobody asks
+	local noise=$!
 	for n in $(seq 40); do
 		ofctl packet-out br0 "in_port=controller packet=${mac}02000000000788b5$(printf '%092d' "$n") actions=normal" || return
 	done
-	wait "$sender"
+	wait "$sender" "$noise"
 	poll_until 10 executed
-	local rc=$?
+	rc=$?
 	captured
-	[ "$rc" = 0 ] && [ "$(vsctl get interface k0 bfd_status:flap_count)" = "$flaps" ] && ofctl del-flows br0 udp &&
+	[ "$rc" = 0 ] && [ "$(vsctl get interface k0 bfd_status:flap_count)" = "$flaps" ] && ofctl del-flows br0 udp && ofctl del-flows br1 udp &&
 		fails grep -E '^ovs_execute +[1-9]' <("$CTCTL" --instance ovs-bpf stats)
+}
+# first_packets NS FROM TO PORT N PAUSE : N flows of one datagram
+first_packets()
+{
+	on "$1" /usr/bin/python3 -c '
+import socket, sys, time
+for n in range(int(sys.argv[4])):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((sys.argv[1], 20000 + n))
+    try:
+        s.sendto(b"x", (sys.argv[2], int(sys.argv[3])))
+    except OSError:
+        pass  # the answer to one before it: nobody listens
+    time.sleep(float(sys.argv[5]))' "$2" "$3" "$4" "$5" "$6"
 }
 executed()
 {
 	local out datagrams
 	out=$(grep -c 0x88b5 "$TMP/executed") datagrams=$(grep -c '10.2.0.2.9: UDP' "$TMP/executed")
-	[ "$out" = 40 ] && [ "$datagrams" = 300 ] || { echo "$out of 40 packet-outs, $datagrams of 300 datagrams"; return 1; }
+	echo "$out of 40 packet-outs, $datagrams of 300 datagrams"
+	[ "$out" = 40 ] && [ "$datagrams" = 300 ]
 }
 
 # What is over its rate is dropped, counted by the meter and by the datapath.

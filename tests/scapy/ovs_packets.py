@@ -86,8 +86,8 @@ class Wire:
                 end = min(end, time.monotonic() + 0.1)
         return out
 
-    def one(self, what):
-        got = self.got()
+    def one(self, what, secs=5.0):
+        got = self.got(1, secs)
         check(len(got) == 1, "%s: %d packets came" % (what, len(got)))
         return got[0]
 
@@ -198,15 +198,15 @@ def segment(side, port, flags, seq, ack, data=b"", src=None, dst=None):
     return IP(src=src or ends[0], dst=dst or ends[1]) / TCP(sport=ends[2], dport=ends[3], flags=flags, seq=seq, ack=ack, window=4000) / Raw(data)
 
 
-def handshake(port):
+def handshake(port, secs=5.0):
     W0.send(segment(0, port, "S", 1000, 0))
-    p = W1.one("SYN of %d" % port)
+    p = W1.one("SYN of %d" % port, secs)
     check(p.src == N4, "SYN came from " + p.src)
     W1.send(segment(1, port, "SA", 5000, 1001))
-    p = W0.one("SYN-ACK of %d" % port)
+    p = W0.one("SYN-ACK of %d" % port, secs)
     check(p.dst == C4, "SYN-ACK came for " + p.dst)
     W0.send(segment(0, port, "A", 1001, 5001))
-    W1.one("ACK of %d" % port)
+    W1.one("ACK of %d" % port, secs)
 
 
 def answers(port):
@@ -246,7 +246,7 @@ def full_table_refuses_the_new_and_keeps_the_old():
         check(dpctl("ct-get-nconns").strip() == "3", "connections: " + dpctl("ct-get-nconns"))
         before = drops("table_full")
         try:
-            handshake(4104)
+            handshake(4104, 1.0)
         except Wrong as e:
             check("of 4104: 0 packets" in str(e), str(e))
         else:
@@ -267,7 +267,7 @@ def half_open_flood_evicts_nobody():
         frame[34:38] = (1024 + n % 60000).to_bytes(2, "big") + (7 + n // 60000).to_bytes(2, "big")
         W0.sock.send(frame)
     check(drops("prefix_share") > 0, "the flood's prefix had no more than its share")
-    W1.got(1 << 20, 1.0)
+    W1.got(1 << 20, 0.5)
     answers(4200)
     handshake(4201)
 
