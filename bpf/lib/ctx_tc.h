@@ -4,6 +4,7 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 
 /*
  * Context accessors, TC flavour. An entry program includes this or ctx_xdp.h
@@ -11,6 +12,16 @@
  * CHECKSUM_PARTIAL and CHECKSUM_COMPLETE true, which direct writes do not.
  */
 #define ct_ctx __sk_buff
+
+/* What __sk_buff does not show, by the kernel's own BTF. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct sk_buff___csum {
+	unsigned char ip_summed : 2;
+};
+#pragma clang attribute pop
+
+/* Linux 6.2; a call that no kernel function answers is not reached and not verified. */
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 
 static __always_inline void *ctx_data(struct ct_ctx *ctx)
 {
@@ -86,6 +97,18 @@ static __always_inline int ctx_csum_l4(struct ct_ctx *ctx, __u32 off, __s64 diff
 	return bpf_l4_csum_replace(ctx, off, 0, diff,
 				   (pseudo ? BPF_F_PSEUDO_HDR : 0) |
 					   (udp ? BPF_F_MARK_MANGLED_0 : 0));
+}
+
+/* Is the packet's checksum nothing but the field, so that writing there is all that a change
+ * takes? Then ctx_csum_l4() can be done without; its returns cost more than the sum. */
+static __always_inline int ctx_csum_plain(struct ct_ctx *ctx)
+{
+	struct sk_buff___csum *skb;
+
+	if (!bpf_cast_to_kern_ctx)
+		return 0;
+	skb = bpf_cast_to_kern_ctx(ctx);
+	return BPF_CORE_READ_BITFIELD(skb, ip_summed) < 2; /* NONE, UNNECESSARY */
 }
 
 /*

@@ -100,6 +100,11 @@ static __always_inline int ctx_csum_l4(struct ct_ctx *ctx, __u32 off, __s64 diff
 	return ctx_csum_add(ctx, off, diff, udp);
 }
 
+static __always_inline int ctx_csum_plain(struct ct_ctx *ctx)
+{
+	return 1;
+}
+
 /* Nor a sum of the whole: its skb is made later. */
 static __always_inline void ctx_csum_whole(struct ct_ctx *ctx, __u32 diff)
 {

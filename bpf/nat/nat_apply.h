@@ -114,14 +114,22 @@ static __always_inline int nat_write_csum(struct ct_ctx *ctx, const struct ct_pk
 	int udp = pkt->tuple.proto == IPPROTO_UDP || pkt->tuple.proto == IPPROTO_UDPLITE;
 	int six = pkt->tuple.family == 6, icmp = ct_is_icmp(&pkt->tuple);
 	__u32 at = nat_csum_off(&pkt->tuple), off = pkt->l4_off + at;
-	__be16 *field = udp ? ct_at(ctx, off, sizeof(*field)) : NULL;
+	__be16 *field = at ? ct_at(ctx, off, sizeof(*field)) : NULL;
 
-	if (!at || (field && !*field)) {
+	if (!at || (field && udp && !*field)) {
 		ctx_csum_whole(ctx, nat_fold((six ? diff : 0) + pdiff));
 		return 0;
 	}
 	/* ICMP over IPv4 has no pseudo header. */
-	if (diff && !(icmp && !six) && ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
+	if (icmp && !six)
+		diff = 0;
+	if (field && ctx_csum_plain(ctx)) {
+		*field = nat_csum_apply(*field, diff + pdiff);
+		if (udp && !*field)
+			*field = 0xffff;
+		return 0;
+	}
+	if (diff && ctx_csum_l4(ctx, off, nat_fold(diff), 1, udp))
 		return -CT_DROP_CSUM_UPDATE;
 	if (pdiff && ctx_csum_l4(ctx, off, nat_fold(pdiff), 0, udp))
 		return -CT_DROP_CSUM_UPDATE;

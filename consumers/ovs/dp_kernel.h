@@ -35,9 +35,6 @@ struct sk_buff {
 };
 #pragma clang attribute pop
 
-/* Linux 6.2; a call that no kernel function answers is not reached and not verified. */
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
-
 /* Cookie of the namespace in which the packet is now: its device's. (bpf_get_netns_cookie()
  * asks the packet's socket, and says the first namespace where there is none.) Before
  * Linux 6.2 the three reads take 120 ns. */

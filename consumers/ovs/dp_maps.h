@@ -95,10 +95,14 @@ static __always_inline __u32 ovs_port_number(__u32 ifindex)
 {
 	__u64 *n;
 
-	if (ifindex < OVS_NEAR)
+	/* Two calls, which the compiler is not to make one of: with two maps for it the kernel
+	 * would not inline the array's. */
+	if (ifindex < OVS_NEAR) {
 		n = bpf_map_lookup_elem(&ovs_near_v1, &ifindex);
-	else
+		asm volatile("" : "+r"(n));
+	} else {
 		n = bpf_map_lookup_elem(&ovs_far_v1, &ifindex);
+	}
 	return n && *n ? *n - 1 : OVS_PORT_NONE;
 }
 
