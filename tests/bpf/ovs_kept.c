@@ -93,7 +93,7 @@ static void every_packet(const struct ovs_action *a, unsigned int n, int six, in
 			struct packet p = plain(six, protos[i]);
 
 			p.vlans = vlans;
-			ovs_reset(NULL);
+			ovs_flush();
 			ovs_flow_all(1, 0, list, n + 1);
 			if (ovs_packet(1, &p).action != TC_ACT_SHOT)
 				fresh_key(ovs_upcall_next(), line);
@@ -251,7 +251,7 @@ static void what_nat_writes(void **state)
 {
 	(void)state;
 	for (unsigned int i = 0; i < sizeof(protos); i++)
-		for (int n = 0; n < 12; n++)
+		for (int n = 0; n < (protos[i] == IPPROTO_UDP ? 12 : 4); n++)
 			translation_both_ways(n & 1, n >> 1 & 1, protos[i], n / 4);
 }
 
