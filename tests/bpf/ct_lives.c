@@ -279,6 +279,32 @@ static void a_fixed_time_out_is_no_packets_business(void **state)
 	}
 }
 
+/* Its node stays for a second; who comes next may have the same external endpoint now. */
+static void what_is_deleted_frees_its_reply_tuple_at_once(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = numbered(six, 1), next = numbered(six, 2), x;
+		struct ct_flow f;
+
+		reset(NULL);
+		translate(CT_NAT_SRC, E[six], 40000);
+		x = p;
+		x.src = E[six];
+		x.sport = 40000;
+		THROUGH(&p, NEW, &x);
+		x = next;
+		x.src = E[six];
+		x.sport = 40000;
+		THROUGH(&next, -CT_DROP_NAT_EXHAUSTED, NULL); /* while it lives */
+		f = flow_of(six ? 6 : 4);
+		assert_int_equal(control(CT_CONTROL_DELETE, &f), 0);
+		assert_int_equal(core.pins.table[six].stubs, 0);
+		THROUGH(&next, NEW, &x);
+		assert_int_equal(core.pins.table[six].stubs, 1);
+	}
+}
+
 /* Under the key of what has ended, but not yet left, and of what nobody has swept. */
 static void a_record_may_be_entered_where_one_has_ended(void **state)
 {
@@ -396,6 +422,7 @@ int main(int argc, char **argv)
 		TEST(mark_and_label_stay_with_the_connection),
 		TEST(state_bits_are_those_of_ovs),
 		TEST(a_fixed_time_out_is_no_packets_business),
+		TEST(what_is_deleted_frees_its_reply_tuple_at_once),
 		TEST(a_record_may_be_entered_where_one_has_ended),
 		TEST(a_record_entered_claims_its_tuples),
 		TEST(a_walk_does_nothing_to_a_stranger),
