@@ -51,6 +51,7 @@ def dpctl(command, *args):
 def pipeline(text):
     tool("ovs-ofctl", "del-flows", "br0")
     tool("ovs-ofctl", "add-flows", "br0", "-", text=text)
+    appctl("revalidator/purge")  # no packet goes by a flow of former rules
     appctl("dpctl/flush-conntrack")
 
 
