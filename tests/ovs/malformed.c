@@ -27,6 +27,7 @@ static const char *const actions[] = {
 	"set(tunnel(tun_id=0x7,ipv6_dst=fd09::9,ttl=64,flags(key))),2",
 	"push_vlan(tpid=0x88a8,vid=7,pcp=3),pop_vlan,recirc(1)",
 	"ct(commit,zone=7,mark=0x1/0xff,label=0x102/0xffff,timeout=3)",
+	"ct(commit,helper=ftp),ct(commit,zone=3,helper=sip,nat)",
 	"ct(force_commit,nat(src=1.2.3.4-1.2.3.9:100-200,persistent,hash)),ct_clear",
 	"ct(commit,nat(dst=[fd00::1]:80,random)),ct(zone=3,nat)",
 	"sample(sample=12.5%,actions(set(skb_mark(0x1)),2,sample(sample=25.0%,actions(3)))),3",
