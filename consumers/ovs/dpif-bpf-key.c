@@ -103,7 +103,7 @@ bool dp_tun_is_sized(const struct nlattr *tunnel)
 		[OVS_TUNNEL_KEY_ATTR_IPV6_DST] = {true, 16},
 	};
 	const struct nlattr *a;
-	size_t left;
+	size_t left = 0;
 
 	NL_NESTED_FOR_EACH(a, left, tunnel)
 	{

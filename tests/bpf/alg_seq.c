@@ -91,7 +91,8 @@ static size_t frame_of(uint8_t *f, const struct packet *p, const uint8_t *opt, s
 	l4 = l3 + (is6(p) ? 40 + (p->ext & EXT_HOP ? 8 : 0) : 20 + p->options);
 	tcp = f + l4;
 	memmove(tcp + 20 + n, tcp + 20, len - l4 - 20);
-	memcpy(tcp + 20, opt, n);
+	if (opt)
+		memcpy(tcp + 20, opt, n);
 	len += n;
 	total = len - l4;
 	tcp[12] = (20 + n) / 4 << 4;
