@@ -59,6 +59,7 @@ int dp_bpf_alg_start(struct dp_bpf *dp)
 		atomic_flag_clear(&taken);
 		return errno;
 	}
+	dp->alg_life = dp->config->life;
 	dp->alg = ovs_thread_create("bpf_alg", run, dp);
 	dp->alg_runs = true;
 	return 0;
@@ -75,14 +76,15 @@ void dp_bpf_alg_stop(struct dp_bpf *dp)
 	atomic_flag_clear(&taken);
 }
 
-/* Does the rest of the actions still lead where it did? After a flush, and so in another
- * vswitchd, a recirc_id means something else, or nothing. */
+/* Does the rest of the actions still lead where it did? After a flush a recirc_id means
+ * something else, or nothing; before this vswitchd's first one they are the former's, whose flows
+ * forward. */
 static bool leads_on(struct dp_bpf *dp, const struct ovs_alg *way)
 {
 	if (way->life != dp->config->life || !way->n_actions || way->n_actions > OVS_FLOW_ACTIONS)
 		return false;
 	for (uint32_t i = 0; i < way->n_actions; i++)
-		if (way->action[i].type == OVS_ACT_RECIRC &&
+		if (way->action[i].type == OVS_ACT_RECIRC && way->life != dp->alg_life &&
 		    !recirc_id_node_find(way->action[i].id))
 			return false;
 	return way->action[0].type == OVS_ACT_CT;

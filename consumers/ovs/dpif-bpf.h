@@ -34,7 +34,8 @@ struct dp_bpf {
 	pthread_t alg; /* dpif-bpf-alg.c */
 	int alg_stop[2];
 	bool alg_runs;
-	int alg_fd; /* ovs_alg_v1 */
+	int alg_fd;	   /* ovs_alg_v1 */
+	uint32_t alg_life; /* ovs_config.life when this vswitchd came */
 
 	/* Maps, mapped into memory. */
 	struct ovs_config *config;

@@ -142,12 +142,13 @@ flush_takes_expectations()
 	return "$rc"
 }
 
-# One control connection from before to after; its numbers have been adjusted already.
+# One control connection from before to after; its numbers have been adjusted already. The old
+# flows forward until the new vswitchd has its own, helped payload too.
 control_goes_on_after()
 {
 	open_control && say "PORT 10,1,1,1,200,10" 200 || return
 	vsctl set open_vswitch . other_config:flow-restore-wait=true
-	"$1" && ovs_vswitchd && pipeline && vsctl remove open_vswitch . other_config flow-restore-wait || return
+	"$1" && ovs_vswitchd && say NOOP 200 && pipeline && vsctl remove open_vswitch . other_config flow-restore-wait || return
 	say NOOP 200 && say "PORT 10,1,1,1,200,12" 200 && poll_until 5 one_is_expected && say NOOP 200 && active_through_nat
 	local rc=$?
 	kill "$control" 2>/dev/null
