@@ -93,6 +93,9 @@ ct
 ct(commit)
 ct(commit,zone=7,mark=0x1/0xff,label=0x102/0xffff)
 ct(force_commit,zone=65535,timeout=3)
+ct(commit,helper=ftp)
+ct(commit,zone=3,helper=tftp,nat(src=1.2.3.4))
+ct(commit,helper=sip)
 ct(commit,nat(src=1.2.3.4))
 ct(commit,nat(src=1.2.3.4-1.2.3.9:100-200,persistent,hash))
 ct(commit,nat(dst=1.2.3.4:80,random))
@@ -147,7 +150,7 @@ lacking_actions()
 {
 	each refuse_action <<'END'
 trunc(13),2
-ct(commit,helper=ftp)
+ct(commit,helper=irc)
 ct(commit,timeout=256)
 ct(commit,timeout=nobody)
 ct(nat(src=1.2.3.4))
