@@ -36,103 +36,98 @@ static __always_inline void sweep_yield(struct bpf_iter_meta *meta)
 		bpf_seq_write(meta->seq, &byte, 1);
 }
 
-SEC("iter/bpf_map_elem")
-int ct_sweep4(struct bpf_iter__bpf_map_elem *ctx)
+/* The entry's key on the stack. 0: the walk is over. */
+static __always_inline int iter_key(const void *at, union ct_key *key, __u8 family)
+{
+	if (!at)
+		return 0;
+	__builtin_memset(key, 0, sizeof(*key));
+	if (family == 4)
+		key->k4 = *(const struct ct_key4 *)at;
+	else
+		key->k6 = *(const struct ct_key6 *)at;
+	return 1;
+}
+
+static __always_inline int sweep_conn(struct bpf_iter__bpf_map_elem *ctx, struct ct_conn *conn,
+				      __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_conn4 *conn = ctx->value;
-	struct ct_key4 *at = ctx->key;
+	const void *at = ctx->key;
 	union ct_key key;
 	__u32 now;
 
-	if (!at || !conn || !set)
+	if (!conn || !set)
 		return 0;
 	sweep_yield(ctx->meta);
 	ct_stat(CT_STAT_SWEEP_SEEN);
 	now = ct_now(set);
-	if (ct_alive(&conn->c, ct_word(&conn->c), now))
+	if (ct_alive(conn, ct_word(conn), now))
 		return 0;
-	__builtin_memset(&key, 0, sizeof(key));
-	key.k4 = *at;
-	ct_visit_entry(&conn->c, &key, now, 4);
+	if (iter_key(at, &key, family))
+		ct_visit_entry(conn, &key, now, family);
 	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int ct_sweep4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return sweep_conn(ctx, ctx->value, 4);
 }
 
 SEC("iter/bpf_map_elem")
 int ct_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_conn6 *conn = ctx->value;
-	struct ct_key6 *at = ctx->key;
-	union ct_key key;
-	__u32 now;
-
-	if (!at || !conn || !set)
-		return 0;
-	sweep_yield(ctx->meta);
-	ct_stat(CT_STAT_SWEEP_SEEN);
-	now = ct_now(set);
-	if (ct_alive(&conn->c, ct_word(&conn->c), now))
-		return 0;
-	__builtin_memset(&key, 0, sizeof(key));
-	key.k6 = *at;
-	ct_visit_entry(&conn->c, &key, now, 6);
-	return 0;
+	return sweep_conn(ctx, ctx->value, 6);
 }
 
 /* Stubs go with their records; these passes find what a lost race left behind:
  * a stub whose record is gone, or lives another life, for longer than a commit
  * could take. */
-SEC("iter/bpf_map_elem")
-int ct_stub_sweep4(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline int sweep_stub(struct bpf_iter__bpf_map_elem *ctx, const union ct_key *to,
+				      const struct ct_stub *stub, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_stub4 *stub = ctx->value;
-	struct ct_key4 *at = ctx->key;
-	union ct_key key = {}, skey = {};
-	struct ct_conn4 *conn;
+	union ct_key skey;
+	struct ct_conn *conn;
 	__u32 gen;
 
-	if (!at || !stub || !set)
+	if (!set || !iter_key(ctx->key, &skey, family))
 		return 0;
 	sweep_yield(ctx->meta);
-	skey.k4 = *at;
-	key.k4 = stub->conn;
 	gen = stub->gen;
-	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-	if (conn && ct_w_gen(ct_word(&conn->c)) == gen)
+	conn = ct_conn_at(to, family);
+	if (conn && ct_w_gen(ct_word(conn)) == gen)
 		return 0;
 	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
 		return 0;
-	if (ct_stub_drop(&skey, &key, gen, 4))
+	if (ct_stub_drop(&skey, to, gen, family))
 		ct_stat(CT_STAT_STUB_REPAIRED);
 	return 0;
 }
 
 SEC("iter/bpf_map_elem")
+int ct_stub_sweep4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct ct_stub4 *stub = ctx->value;
+	union ct_key to = {};
+
+	if (!stub)
+		return 0;
+	to.k4 = stub->conn;
+	return sweep_stub(ctx, &to, &stub->s, 4);
+}
+
+SEC("iter/bpf_map_elem")
 int ct_stub_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_stub6 *stub = ctx->value;
-	struct ct_key6 *at = ctx->key;
-	union ct_key key = {}, skey = {};
-	struct ct_conn6 *conn;
-	__u32 gen;
+	const struct ct_stub6 *stub = ctx->value;
+	union ct_key to = {};
 
-	if (!at || !stub || !set)
+	if (!stub)
 		return 0;
-	sweep_yield(ctx->meta);
-	skey.k6 = *at;
-	key.k6 = stub->conn;
-	gen = stub->gen;
-	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-	if (conn && ct_w_gen(ct_word(&conn->c)) == gen)
-		return 0;
-	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
-		return 0;
-	if (ct_stub_drop(&skey, &key, gen, 6))
-		ct_stat(CT_STAT_STUB_REPAIRED);
-	return 0;
+	to.k6 = stub->conn;
+	return sweep_stub(ctx, &to, &stub->s, 6);
 }
 
 SEC("iter/bpf_map_elem")
@@ -185,22 +180,20 @@ int frag_sweep(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-SEC("iter/bpf_map_elem")
-int ct_dump4(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline int dump_conn(struct bpf_iter__bpf_map_elem *ctx, const struct ct_conn *conn,
+				     __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_conn4 *conn = ctx->value;
-	struct ct_key4 *at = ctx->key;
+	const void *at = ctx->key;
 	struct ct_flow flow;
-	union ct_key key = {};
+	union ct_key key;
 	__u64 word;
 
-	if (!at || !conn || !set)
+	if (!conn || !set || !iter_key(at, &key, family))
 		return 0;
-	key.k4 = *at;
-	word = ct_word(&conn->c);
-	ct_flow_fill(&flow, &conn->c, &key, word, 4);
-	if (!ct_dump_whole(at, &key, &conn->c, word, 4))
+	word = ct_word(conn);
+	ct_flow_fill(&flow, conn, &key, word, family);
+	if (!ct_dump_whole(at, &key, conn, word, family))
 		return 0;
 	flow.type = 0;
 	flow.tick = ct_now(set);
@@ -209,26 +202,15 @@ int ct_dump4(struct bpf_iter__bpf_map_elem *ctx)
 }
 
 SEC("iter/bpf_map_elem")
+int ct_dump4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return dump_conn(ctx, ctx->value, 4);
+}
+
+SEC("iter/bpf_map_elem")
 int ct_dump6(struct bpf_iter__bpf_map_elem *ctx)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_conn6 *conn = ctx->value;
-	struct ct_key6 *at = ctx->key;
-	struct ct_flow flow;
-	union ct_key key = {};
-	__u64 word;
-
-	if (!at || !conn || !set)
-		return 0;
-	key.k6 = *at;
-	word = ct_word(&conn->c);
-	ct_flow_fill(&flow, &conn->c, &key, word, 6);
-	if (!ct_dump_whole(at, &key, &conn->c, word, 6))
-		return 0;
-	flow.type = 0;
-	flow.tick = ct_now(set);
-	bpf_seq_write(ctx->meta->seq, &flow, sizeof(flow));
-	return 0;
+	return dump_conn(ctx, ctx->value, 6);
 }
 
 SEC("syscall")

@@ -194,8 +194,7 @@ _Static_assert(sizeof(struct ct_conn6) == 152, "ct_conn6");
 
 /* A translated connection's second key leads to its record through a stub.
  * A stub counts only while the record exists, lives, and has this generation. */
-struct ct_stub4 {
-	struct ct_key4 conn;
+struct ct_stub {
 	__u32 gen;
 	__u32 born; /* ticks: a stub without record younger than a second may be a commit under way
 		     */
@@ -203,29 +202,34 @@ struct ct_stub4 {
 	__u32 nat;    /* the port of its source translation */
 	__u32 nat_in; /* the binding through which it was admitted */
 };
+
+struct ct_stub4 {
+	struct ct_key4 conn;
+	struct ct_stub s;
+};
 _Static_assert(sizeof(struct ct_stub4) == 32, "ct_stub4");
 
 struct ct_stub6 {
 	struct ct_key6 conn;
-	__u32 gen;
-	__u32 born;
-	__u32 nat;
-	__u32 nat_in;
+	struct ct_stub s;
 };
 _Static_assert(sizeof(struct ct_stub6) == 56, "ct_stub6");
 
 /* A slot of the half-open rings and of the clock over confirmed records. It
  * says where to look, never what is true: the record's word decides. */
-struct ct_slot4 {
-	struct ct_key4 key;
+struct ct_slot {
 	__u32 gen;  /* 0: empty */
 	__u32 born; /* tick of the entry; in the clock: not worth a look before */
 };
 #define CT_SLOT_BUSY 0xffffffffU /* gen of a slot of the clock while it is written */
+
+struct ct_slot4 {
+	struct ct_key4 key;
+	struct ct_slot s;
+};
 struct ct_slot6 {
 	struct ct_key6 key;
-	__u32 gen;
-	__u32 born;
+	struct ct_slot s;
 };
 _Static_assert(sizeof(struct ct_slot4) == 24 && sizeof(struct ct_slot6) == 48, "ct_slot");
 

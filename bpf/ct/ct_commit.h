@@ -225,13 +225,18 @@ __noinline int ct_meet6(struct ct_conn6 *conn, const struct ct_pkt *pkt, struct 
 	return ct_meet(&conn->c, pkt, res, word, 6);
 }
 
+static __always_inline int ct_meet_at(struct ct_conn *conn, const struct ct_pkt *pkt,
+				      struct ct_result *res, __u64 word, __u8 family)
+{
+	if (family == 4)
+		return ct_meet4((struct ct_conn4 *)conn, pkt, res, word);
+	return ct_meet6((struct ct_conn6 *)conn, pkt, res, word);
+}
+
 /* Is there a live stub under the key of the record in ct_build? */
 static __always_inline int ct_stub_live(const struct ct_build *b, __u32 now, __u8 family)
 {
-	if (family == 4)
-		return bpf_map_lookup_elem(&ct_stub4_v1, &b->key.k4) &&
-		       nat_stub_live4(&b->key.k4, now);
-	return bpf_map_lookup_elem(&ct_stub6_v1, &b->key.k6) && nat_stub_live6(&b->key.k6, now);
+	return ct_stub_at(&b->key, NULL, family) && nat_stub_live(&b->key, now, family);
 }
 
 /* Puts the built record under its key: 0 it is in, 1 the winner's is used, or a
@@ -239,30 +244,21 @@ static __always_inline int ct_stub_live(const struct ct_build *b, __u32 now, __u
 static __always_inline int ct_insert(const struct ct_pkt *pkt, struct ct_result *res,
 				     struct ct_build *b, __u64 word, int *took, __u8 family)
 {
+	struct ct_conn *c;
 	int i, v;
 
 	b->key = res->key;
 	*took = 0;
 	for (i = 0; i < CT_COMMIT_TRIES; i++) {
-		if (family == 4) {
-			struct ct_conn4 *c;
-
-			if (!bpf_map_update_elem(&ct_conn4_v1, &b->key.k4, &b->conn4, BPF_NOEXIST))
-				return 0;
-			c = bpf_map_lookup_elem(&ct_conn4_v1, &b->key.k4);
-			if (!c)
-				continue;
-			v = ct_meet4(c, pkt, res, word);
-		} else {
-			struct ct_conn6 *c;
-
-			if (!bpf_map_update_elem(&ct_conn6_v1, &b->key.k6, &b->conn6, BPF_NOEXIST))
-				return 0;
-			c = bpf_map_lookup_elem(&ct_conn6_v1, &b->key.k6);
-			if (!c)
-				continue;
-			v = ct_meet6(c, pkt, res, word);
-		}
+		if (!(family == 4 ? bpf_map_update_elem(&ct_conn4_v1, &b->key.k4, &b->conn4,
+							BPF_NOEXIST)
+				  : bpf_map_update_elem(&ct_conn6_v1, &b->key.k6, &b->conn6,
+							BPF_NOEXIST)))
+			return 0;
+		c = ct_conn_at(&b->key, family);
+		if (!c)
+			continue;
+		v = ct_meet_at(c, pkt, res, word, family);
 		*took = !v;
 		return v;
 	}
@@ -274,20 +270,18 @@ static __always_inline int ct_insert(const struct ct_pkt *pkt, struct ct_result 
  * by now. 1, or COMMIT_BUSY: the sender will repeat itself. */
 __noinline int ct_join(const struct ct_pkt *pkt, struct ct_result *res)
 {
+	struct ct_conn *c;
 	union ct_key key;
 
 	if (!pkt || !res)
 		return -CT_DROP_MAP_MISSING;
 	key = res->key;
 	if (pkt->tuple.family == 4) {
-		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-
-		return c ? ct_meet4(c, pkt, res, 0) : -CT_DROP_COMMIT_BUSY;
-	} else {
-		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-
-		return c ? ct_meet6(c, pkt, res, 0) : -CT_DROP_COMMIT_BUSY;
+		c = ct_conn_at(&key, 4);
+		return c ? ct_meet_at(c, pkt, res, 0, 4) : -CT_DROP_COMMIT_BUSY;
 	}
+	c = ct_conn_at(&key, 6);
+	return c ? ct_meet_at(c, pkt, res, 0, 6) : -CT_DROP_COMMIT_BUSY;
 }
 
 __noinline int ct_add_label(const union ct_key *key, const struct ct_commit_args *args, __u32 gen,
@@ -510,20 +504,18 @@ static __always_inline int ct_update(struct ct_conn *conn, struct ct_result *res
 __noinline int ct_update_existing(struct ct_result *res, const struct ct_commit_args *args)
 {
 	const struct ct_settings *set = ct_settings();
+	struct ct_conn *c;
 	union ct_key key;
 
 	if (!res || !args || !set || (!args->set_mark && !args->set_label))
 		return 0;
 	key = res->key;
 	if (res->family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-
-		return c4 ? ct_update(&c4->c, res, &key, set, args, 4) : 0;
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-
-		return c6 ? ct_update(&c6->c, res, &key, set, args, 6) : 0;
+		c = ct_conn_at(&key, 4);
+		return c ? ct_update(c, res, &key, set, args, 4) : 0;
 	}
+	c = ct_conn_at(&key, 6);
+	return c ? ct_update(c, res, &key, set, args, 6) : 0;
 }
 
 /*

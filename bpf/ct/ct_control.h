@@ -85,22 +85,11 @@ static __always_inline int ct_control_on(const struct ct_settings *set,
 					 const struct ct_control *req, const union ct_key *key,
 					 __u8 family)
 {
-	struct ct_conn *conn;
+	struct ct_conn *conn = ct_conn_at(key, family);
 	__u64 word;
 
-	if (family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
-
-		if (!c4)
-			return -ENOENT;
-		conn = &c4->c;
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
-
-		if (!c6)
-			return -ENOENT;
-		conn = &c6->c;
-	}
+	if (!conn)
+		return -ENOENT;
 	word = ct_word(conn);
 	if (!ct_control_live(req, word))
 		return -ENOENT;
@@ -119,45 +108,29 @@ static __always_inline void ct_control_barrier(struct ct_table *tab)
 	asm volatile("" : : "r"(n));
 }
 
-static __always_inline int ct_control_stub_live(const union ct_key *key, __u32 now, __u8 family)
-{
-	return family == 4 ? nat_stub_live4(&key->k4, now) : nat_stub_live6(&key->k6, now);
-}
-
 /* There is a stub under the reply tuple: this connection's former life's is taken over. */
 static __always_inline int ct_control_stub_take(const union ct_key *skey, const union ct_key *key,
 						__u32 gen, __u32 nat, __u32 now, __u8 family)
 {
-	const union ct_key *conn;
-	__u32 *at, was, held[2];
+	struct ct_stub *s;
+	union ct_key conn = {};
+	__u32 was, held[2];
 	__u16 zone = family == 4 ? key->k4.zone : key->k6.zone;
 
-	if (family == 4) {
-		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &skey->k4);
-
-		if (!s)
-			return -EAGAIN;
-		conn = (const union ct_key *)&s->conn;
-		at = &s->gen; /* and born, nat, nat_in behind it */
-	} else {
-		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &skey->k6);
-
-		if (!s)
-			return -EAGAIN;
-		conn = (const union ct_key *)&s->conn;
-		at = &s->gen;
-	}
-	was = *(volatile __u32 *)at;
-	if (!was || !ct_key_same(conn, key, family) || ct_control_stub_live(skey, now, family))
+	s = ct_stub_at(skey, &conn, family);
+	if (!s)
+		return -EAGAIN;
+	was = *(volatile __u32 *)&s->gen;
+	if (!was || !ct_key_same(&conn, key, family) || nat_stub_live(skey, now, family))
 		return -EEXIST;
-	*(volatile __u32 *)&at[1] = now;
-	if (__sync_val_compare_and_swap(at, was, gen) != was)
+	*(volatile __u32 *)&s->born = now;
+	if (__sync_val_compare_and_swap(&s->gen, was, gen) != was)
 		return -EAGAIN;
 	/* The former life's ports go back, ours is counted already. */
-	held[0] = at[2];
-	held[1] = at[3];
-	at[2] = nat;
-	at[3] = 0;
+	held[0] = s->nat;
+	held[1] = s->nat_in;
+	s->nat = nat;
+	s->nat_in = 0;
 	if (held[0])
 		nat_give_ref(held[0], zone);
 	if (held[1])
@@ -168,6 +141,7 @@ static __always_inline int ct_control_stub_take(const union ct_key *skey, const 
 static __always_inline int ct_control_claim(const union ct_key *at, const union ct_key *key,
 					    __u32 gen, __u32 nat, __u8 family)
 {
+	struct ct_conn *conn;
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
 	union ct_key skey = *at;
@@ -185,11 +159,13 @@ static __always_inline int ct_control_claim(const union ct_key *at, const union 
 		return -ENOSPC;
 	}
 	if (family == 4) {
-		struct ct_stub4 stub = {.conn = key->k4, .gen = gen, .born = now, .nat = nat};
+		struct ct_stub4 stub = {.conn = key->k4,
+					.s = {.gen = gen, .born = now, .nat = nat}};
 
 		v = bpf_map_update_elem(&ct_stub4_v1, &skey.k4, &stub, BPF_NOEXIST);
 	} else {
-		struct ct_stub6 stub = {.conn = key->k6, .gen = gen, .born = now, .nat = nat};
+		struct ct_stub6 stub = {.conn = key->k6,
+					.s = {.gen = gen, .born = now, .nat = nat}};
 
 		v = bpf_map_update_elem(&ct_stub6_v1, &skey.k6, &stub, BPF_NOEXIST);
 	}
@@ -202,17 +178,9 @@ static __always_inline int ct_control_claim(const union ct_key *at, const union 
 	if (v)
 		return v;
 	ct_control_barrier(tab);
-	if (family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &skey.k4);
-
-		live = c4 && (ct_w_life(ct_word(&c4->c)) == CT_LIFE_SETUP ||
-			      ct_alive(&c4->c, ct_word(&c4->c), now));
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &skey.k6);
-
-		live = c6 && (ct_w_life(ct_word(&c6->c)) == CT_LIFE_SETUP ||
-			      ct_alive(&c6->c, ct_word(&c6->c), now));
-	}
+	conn = ct_conn_at(&skey, family);
+	live = conn &&
+	       (ct_w_life(ct_word(conn)) == CT_LIFE_SETUP || ct_alive(conn, ct_word(conn), now));
 	if (live)
 		ct_stub_drop(&skey, key, gen, family);
 	return live ? -EEXIST : 0;
@@ -360,30 +328,22 @@ static __always_inline int ct_control_insert(const struct ct_settings *set,
 					     const struct ct_control *req, const union ct_key *key,
 					     __u64 word, __u8 family)
 {
+	struct ct_conn *conn;
 	__u64 old;
 	int v;
 
 	if (!ct_control_put(req, set, key, word, family))
 		return 0;
-	if (family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
-
-		old = c4 ? ct_word(&c4->c) : 0;
-		if (!c4 || !ct_still_under(key, c4, 4))
-			return -EAGAIN;
-		v = ct_control_over4(c4, key, word, old);
-		if (!v)
-			ct_control_fill(&c4->c, req, set, word, 4);
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
-
-		old = c6 ? ct_word(&c6->c) : 0;
-		if (!c6 || !ct_still_under(key, c6, 6))
-			return -EAGAIN;
-		v = ct_control_over6(c6, key, word, old);
-		if (!v)
-			ct_control_fill(&c6->c, req, set, word, 6);
-	}
+	conn = ct_conn_at(key, family);
+	old = conn ? ct_word(conn) : 0;
+	if (!conn || !ct_still_under(key, conn, family))
+		return -EAGAIN;
+	if (family == 4)
+		v = ct_control_over4((struct ct_conn4 *)conn, key, word, old);
+	else
+		v = ct_control_over6((struct ct_conn6 *)conn, key, word, old);
+	if (!v)
+		ct_control_fill(conn, req, set, word, family);
 	return v ? v : 1;
 }
 
@@ -391,17 +351,10 @@ static __always_inline int ct_control_insert(const struct ct_settings *set,
 static __always_inline void ct_control_new(const struct ct_settings *set, const union ct_key *key,
 					   __u64 word, __u8 family)
 {
-	if (family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+	struct ct_conn *conn = ct_conn_at(key, family);
 
-		if (c4)
-			ct_event(set, &c4->c, key, word, 4, CT_EVENT_NEW);
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
-
-		if (c6)
-			ct_event(set, &c6->c, key, word, 6, CT_EVENT_NEW);
-	}
+	if (conn)
+		ct_event(set, conn, key, word, family, CT_EVENT_NEW);
 }
 
 /* Room and counts of a record that user space enters. It counts as confirmed
@@ -436,15 +389,9 @@ static __always_inline void ct_control_unbook(struct ct_table *tab, __u32 zone)
 /* Does a record live under this very key? At a full table that is what has to be said. */
 static __always_inline int ct_control_there(const union ct_key *key, __u32 now, __u8 family)
 {
-	if (family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &key->k4);
+	struct ct_conn *conn = ct_conn_at(key, family);
 
-		return c4 && ct_alive(&c4->c, ct_word(&c4->c), now);
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &key->k6);
-
-		return c6 && ct_alive(&c6->c, ct_word(&c6->c), now);
-	}
+	return conn && ct_alive(conn, ct_word(conn), now);
 }
 
 /* ctctl -I, import: see CT_CONTROL_CREATE. Of the word generation and life are ours. */
@@ -468,7 +415,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 	nat = status & CT_S_NAT;
 	word = CT_W_GEN(gen) | CT_W_STATUS(status) |
 	       (req->flow.c.word & (CT_W_STATE_MASK | CT_W_ORIG_HI)) | CT_W_LIFE(CT_LIFE_CONFIRMED);
-	if (ct_control_stub_live(key, now, family))
+	if (nat_stub_live(key, now, family))
 		return -EEXIST;
 	v = ct_control_book(tab, zone);
 	if (v)
@@ -493,7 +440,7 @@ static __always_inline int ct_control_create(const struct ct_settings *set,
 	ct_control_new(set, key, word, family);
 	/* The second look: a packet may have claimed our tuple while we entered it. */
 	ct_control_barrier(tab);
-	if (!ct_control_stub_live(key, now, family))
+	if (!nat_stub_live(key, now, family))
 		return 0;
 	ct_withdraw(key, gen, family);
 	return -EEXIST;

@@ -4,17 +4,6 @@
 
 #include "ct_life.h"
 
-static __always_inline int ct_key_same(const union ct_key *a, const union ct_key *b, __u8 family)
-{
-	const __u32 *x = (const __u32 *)a, *y = (const __u32 *)b;
-	__u32 diff = 0, i;
-
-#pragma unroll
-	for (i = 0; i < (family == 4 ? sizeof(struct ct_key4) : sizeof(struct ct_key6)) / 4; i++)
-		diff |= x[i] ^ y[i];
-	return !diff;
-}
-
 /*
  * What is printed is one connection, never two halves. A walk may be preempted between
  * key and value for longer than a dead node rests: so after the copy the key is compared

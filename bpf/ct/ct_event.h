@@ -4,6 +4,7 @@
 
 #include "../lib/ct_clock.h"
 #include "../lib/ct_stats.h"
+#include "ct_entry.h"
 #include "ct_key.h"
 
 static __always_inline void ct_label_key(struct ct_label_key *lk, const union ct_key *key,
@@ -52,40 +53,34 @@ static __always_inline void ct_flow_fill(struct ct_flow *flow, const struct ct_c
 	}
 }
 
-__noinline int ct_emit4(const struct ct_conn4 *conn, const union ct_key *key, __u64 word,
-			__u32 type)
+static __always_inline int ct_emit_body(const struct ct_conn *conn, const union ct_key *key,
+					__u64 word, __u32 type, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_flow *flow;
 
-	if (!conn || !key || !set)
+	if (!key || !set)
 		return 0;
 	flow = bpf_ringbuf_reserve(&ct_event_v1, sizeof(*flow), 0);
 	if (!flow)
 		return ct_drop(CT_DROP_EVENT_LOST);
-	ct_flow_fill(flow, &conn->c, key, word, 4);
+	ct_flow_fill(flow, conn, key, word, family);
 	flow->type = type;
 	flow->tick = ct_now(set);
 	bpf_ringbuf_submit(flow, 0);
 	return 0;
 }
 
+__noinline int ct_emit4(const struct ct_conn4 *conn, const union ct_key *key, __u64 word,
+			__u32 type)
+{
+	return conn ? ct_emit_body(&conn->c, key, word, type, 4) : 0;
+}
+
 __noinline int ct_emit6(const struct ct_conn6 *conn, const union ct_key *key, __u64 word,
 			__u32 type)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_flow *flow;
-
-	if (!conn || !key || !set)
-		return 0;
-	flow = bpf_ringbuf_reserve(&ct_event_v1, sizeof(*flow), 0);
-	if (!flow)
-		return ct_drop(CT_DROP_EVENT_LOST);
-	ct_flow_fill(flow, &conn->c, key, word, 6);
-	flow->type = type;
-	flow->tick = ct_now(set);
-	bpf_ringbuf_submit(flow, 0);
-	return 0;
+	return conn ? ct_emit_body(&conn->c, key, word, type, 6) : 0;
 }
 
 /* No reader of a type costs one load and one test. A full ring loses the event

@@ -25,11 +25,13 @@
 #define CT_GRAVE_STEPS	 4
 
 /* Takes the next slot of a ring. The generation for the record, or 0: refused. */
-__noinline __u32 ct_half_take(const union ct_key *key, __u32 now, __u32 side, __u8 family)
+static __always_inline __u32 ct_half_take_body(const union ct_key *key, __u32 now, __u32 side,
+					       __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
 	__u32 size, at, gen;
+	struct ct_slot *s;
 
 	if (!set || !tab || !key)
 		return 0;
@@ -39,26 +41,18 @@ __noinline __u32 ct_half_take(const union ct_key *key, __u32 now, __u32 side, __
 	at = ct_half_ring(set, side, &size);
 	at += gen & (size - 1);
 	gen |= CT_GEN_RING | side << CT_GEN_SIDE_SHIFT;
-	if (family == 4) {
-		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
-
-		if (!s || (s->gen &&
-			   !ct_slot4_free(s, CT_LIFE_HALF_OPEN, ct_ticks(set, CT_HALF_MIN_SECS))))
-			return 0;
-		s->key = key->k4;
-		s->born = now;
-		*(volatile __u32 *)&s->gen = gen;
-	} else {
-		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
-
-		if (!s || (s->gen &&
-			   !ct_slot6_free(s, CT_LIFE_HALF_OPEN, ct_ticks(set, CT_HALF_MIN_SECS))))
-			return 0;
-		s->key = key->k6;
-		s->born = now;
-		*(volatile __u32 *)&s->gen = gen;
-	}
+	s = ct_half_at(&at, family);
+	if (!s || (s->gen &&
+		   !ct_slot_free(s, CT_LIFE_HALF_OPEN, ct_ticks(set, CT_HALF_MIN_SECS), family)))
+		return 0;
+	ct_slot_set(s, key, gen, now, family);
 	return gen;
+}
+
+__noinline __u32 ct_half_take(const union ct_key *key, __u32 now, __u32 side, __u8 family)
+{
+	return family == 4 ? ct_half_take_body(key, now, side, 4)
+			   : ct_half_take_body(key, now, side, 6);
 }
 
 /*
@@ -117,9 +111,10 @@ static __always_inline int ct_slot_claim(__u32 *gen)
  * 2^-24 at most. Such a record would be ended by ctd's sweep only.
  * (Few variables here and in ct_clock_reap(): both frames are part of the deepest stack.)
  */
-__noinline int ct_clock_enter(const union ct_key *key, __u32 gen, __u8 family)
+static __always_inline int ct_clock_enter_body(const union ct_key *key, __u32 gen, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
+	struct ct_slot *s;
 	__u32 i, at, was;
 
 	if (!set || !key)
@@ -127,36 +122,23 @@ __noinline int ct_clock_enter(const union ct_key *key, __u32 gen, __u8 family)
 	for (i = 0; i < CT_CLOCK_PROBES; i++) {
 		asm volatile("" : "+r"(gen)); /* no copy of what is made of it */
 		at = ct_mix(set->secret[0], (__u64)gen << 8 | i) & (set->clock_size - 1);
-		if (family == 4) {
-			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);
-
-			if (!s)
-				return 0;
-			was = *(volatile __u32 *)&s->gen;
-			if (was == CT_SLOT_BUSY ||
-			    (was && !ct_slot4_free(s, CT_LIFE_CONFIRMED, 0)) ||
-			    !ct_slot_claim(&s->gen))
-				continue;
-			s->key = key->k4;
-			s->born = ct_now(set);
-			*(volatile __u32 *)&s->gen = gen;
-		} else {
-			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_clock6_v1, &at);
-
-			if (!s)
-				return 0;
-			was = *(volatile __u32 *)&s->gen;
-			if (was == CT_SLOT_BUSY ||
-			    (was && !ct_slot6_free(s, CT_LIFE_CONFIRMED, 0)) ||
-			    !ct_slot_claim(&s->gen))
-				continue;
-			s->key = key->k6;
-			s->born = ct_now(set);
-			*(volatile __u32 *)&s->gen = gen;
-		}
+		s = ct_clock_at(&at, family);
+		if (!s)
+			return 0;
+		was = *(volatile __u32 *)&s->gen;
+		if (was == CT_SLOT_BUSY ||
+		    (was && !ct_slot_free(s, CT_LIFE_CONFIRMED, 0, family)) ||
+		    !ct_slot_claim(&s->gen))
+			continue;
+		ct_slot_set(s, key, gen, ct_now(set), family);
 		return 1;
 	}
 	return 0;
+}
+
+__noinline int ct_clock_enter(const union ct_key *key, __u32 gen, __u8 family)
+{
+	return family == 4 ? ct_clock_enter_body(key, gen, 4) : ct_clock_enter_body(key, gen, 6);
 }
 
 /*
@@ -164,11 +146,12 @@ __noinline int ct_clock_enter(const union ct_key *key, __u32 gen, __u8 family)
  * slots of the clock. Those of records that have long to live cost a glance: their slot says
  * when to look again. So a thousand commits a second pass 128,000 slots.
  */
-__noinline int ct_clock_reap(__u8 family)
+static __always_inline int ct_clock_reap_body(__u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
 	__u32 i, at, hand, now, was;
+	struct ct_slot *s;
 
 	if (!set || !tab ||
 	    (*(volatile __u32 *)&tab->confirmed < tab->confirmed_limit && ct_ctd_alive(set)))
@@ -177,27 +160,14 @@ __noinline int ct_clock_reap(__u8 family)
 	hand = *(volatile __u32 *)&tab->clock_hand;
 	for (i = 0; i < CT_REAP_STEPS; i++) {
 		at = hand++ & (set->clock_size - 1);
-		if (family == 4) {
-			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_clock4_v1, &at);
-
-			if (!s)
-				return 0;
-			was = *(volatile __u32 *)&s->gen;
-			if (!was || was == CT_SLOT_BUSY || ct_before(now, s->born))
-				continue;
-			i += CT_REAP_LOOK - 1;
-			ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
-		} else {
-			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_clock6_v1, &at);
-
-			if (!s)
-				return 0;
-			was = *(volatile __u32 *)&s->gen;
-			if (!was || was == CT_SLOT_BUSY || ct_before(now, s->born))
-				continue;
-			i += CT_REAP_LOOK - 1;
-			ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
-		}
+		s = ct_clock_at(&at, family);
+		if (!s)
+			return 0;
+		was = *(volatile __u32 *)&s->gen;
+		if (!was || was == CT_SLOT_BUSY || ct_before(now, s->born))
+			continue;
+		i += CT_REAP_LOOK - 1;
+		ct_slot_free(s, CT_LIFE_CONFIRMED, 0, family);
 	}
 	/* Of two CPUs that pass at a time one may set the other back: those are passed twice. */
 	tab = ct_table(family);
@@ -206,14 +176,20 @@ __noinline int ct_clock_reap(__u8 family)
 	return 0;
 }
 
+__noinline int ct_clock_reap(__u8 family)
+{
+	return family == 4 ? ct_clock_reap_body(4) : ct_clock_reap_body(6);
+}
+
 /*
  * As ct_clock_reap(), of the ring of those that were begun inside, from anywhere on: for a
  * subscriber at its limit while nobody sweeps, whose own may be among them.
  */
-__noinline int ct_half_reap(__u8 family)
+static __always_inline int ct_half_reap_body(__u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	__u32 i, at, first, size, hand, was;
+	struct ct_slot *s;
 
 	if (!set)
 		return 0;
@@ -221,25 +197,19 @@ __noinline int ct_half_reap(__u8 family)
 	hand = bpf_get_prandom_u32();
 	for (i = 0; i < CT_REAP_STEPS; i++) {
 		at = first + (hand++ & (size - 1));
-		if (family == 4) {
-			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
-
-			was = s ? *(volatile __u32 *)&s->gen : 0;
-			if (!was)
-				continue;
-			i += CT_REAP_LOOK - 1;
-			ct_slot4_free(s, CT_LIFE_HALF_OPEN, ~0U);
-		} else {
-			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
-
-			was = s ? *(volatile __u32 *)&s->gen : 0;
-			if (!was)
-				continue;
-			i += CT_REAP_LOOK - 1;
-			ct_slot6_free(s, CT_LIFE_HALF_OPEN, ~0U);
-		}
+		s = ct_half_at(&at, family);
+		was = s ? *(volatile __u32 *)&s->gen : 0;
+		if (!was)
+			continue;
+		i += CT_REAP_LOOK - 1;
+		ct_slot_free(s, CT_LIFE_HALF_OPEN, ~0U, family);
 	}
 	return 0;
+}
+
+__noinline int ct_half_reap(__u8 family)
+{
+	return family == 4 ? ct_half_reap_body(4) : ct_half_reap_body(6);
 }
 
 /* Is the grave a commit's business? While ctd lives its sweep frees nodes; a
@@ -254,10 +224,11 @@ static __always_inline int ct_grave_due(const struct ct_settings *set, struct ct
 }
 
 /* Frees nodes of records that died more than a second ago. */
-__noinline int ct_grave_sweep(__u32 now, __u8 family)
+static __always_inline int ct_grave_sweep_body(__u32 now, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
+	struct ct_slot *s;
 	__u32 i, at, tail;
 
 	if (!set || !tab)
@@ -273,32 +244,23 @@ __noinline int ct_grave_sweep(__u32 now, __u8 family)
 			return 0;
 		}
 		at = tail & (set->grave_size - 1);
-		if (family == 4) {
-			struct ct_slot4 *s = bpf_map_lookup_elem(&ct_grave4_v1, &at);
-
-			/* Empty: its writer has the number, but not written yet. */
-			if (!s || !*(volatile __u32 *)&s->gen ||
-			    ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
-				return 0;
-			/* The loser of the race for the tail leaves it to the winner. */
-			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail) {
-				ct_slot4_free(s, CT_LIFE_CONFIRMED, 0);
-				*(volatile __u32 *)&s->gen = 0;
-			}
-		} else {
-			struct ct_slot6 *s = bpf_map_lookup_elem(&ct_grave6_v1, &at);
-
-			/* Empty: its writer has the number, but not written yet. */
-			if (!s || !*(volatile __u32 *)&s->gen ||
-			    ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
-				return 0;
-			if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail) {
-				ct_slot6_free(s, CT_LIFE_CONFIRMED, 0);
-				*(volatile __u32 *)&s->gen = 0;
-			}
+		s = ct_grave_at(&at, family);
+		/* Empty: its writer has the number, but not written yet. */
+		if (!s || !*(volatile __u32 *)&s->gen ||
+		    ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
+			return 0;
+		/* The loser of the race for the tail leaves it to the winner. */
+		if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail) {
+			ct_slot_free(s, CT_LIFE_CONFIRMED, 0, family);
+			*(volatile __u32 *)&s->gen = 0;
 		}
 	}
 	return 0;
+}
+
+__noinline int ct_grave_sweep(__u32 now, __u8 family)
+{
+	return family == 4 ? ct_grave_sweep_body(now, 4) : ct_grave_sweep_body(now, 6);
 }
 
 #endif

@@ -71,23 +71,16 @@ static __always_inline __u32 ct_half_ring(const struct ct_settings *set, __u32 s
 __noinline int ct_half_leave(__u32 gen, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
+	struct ct_slot *s;
 	__u32 at, size;
 
 	if (!set || !(gen & CT_GEN_RING))
 		return 0;
 	at = ct_half_ring(set, gen >> CT_GEN_SIDE_SHIFT & 3, &size);
 	at += gen & CT_GEN_COUNT & (size - 1);
-	if (family == 4) {
-		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_half4_v1, &at);
-
-		if (s && *(volatile __u32 *)&s->gen == gen)
-			__sync_val_compare_and_swap(&s->gen, gen, 0);
-	} else {
-		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_half6_v1, &at);
-
-		if (s && *(volatile __u32 *)&s->gen == gen)
-			__sync_val_compare_and_swap(&s->gen, gen, 0);
-	}
+	s = ct_half_at(&at, family);
+	if (s && *(volatile __u32 *)&s->gen == gen)
+		__sync_val_compare_and_swap(&s->gen, gen, 0);
 	return 0;
 }
 
@@ -97,24 +90,10 @@ static __always_inline void ct_bury(const struct ct_settings *set, struct ct_tab
 				    const union ct_key *key, __u32 gen, __u8 family)
 {
 	__u32 at = __sync_fetch_and_add(&tab->grave_head, 1) & (set->grave_size - 1);
+	struct ct_slot *s = ct_grave_at(&at, family);
 
-	if (family == 4) {
-		struct ct_slot4 *s = bpf_map_lookup_elem(&ct_grave4_v1, &at);
-
-		if (s) {
-			s->key = key->k4;
-			s->born = ct_now(set);
-			*(volatile __u32 *)&s->gen = gen;
-		}
-	} else {
-		struct ct_slot6 *s = bpf_map_lookup_elem(&ct_grave6_v1, &at);
-
-		if (s) {
-			s->key = key->k6;
-			s->born = ct_now(set);
-			*(volatile __u32 *)&s->gen = gen;
-		}
-	}
+	if (s)
+		ct_slot_set(s, key, gen, ct_now(set), family);
 }
 
 /*
@@ -297,9 +276,7 @@ static __always_inline int ct_visit(struct ct_conn *conn, const union ct_key *ke
  */
 static __always_inline int ct_still_under(const union ct_key *key, const void *conn, __u8 family)
 {
-	if (family == 4)
-		return bpf_map_lookup_elem(&ct_conn4_v1, &key->k4) == conn;
-	return bpf_map_lookup_elem(&ct_conn6_v1, &key->k6) == conn;
+	return ct_conn_at(key, family) == conn;
 }
 
 /* One entry of a walk over the records. */
@@ -333,110 +310,79 @@ static __always_inline __u32 ct_look_again(const struct ct_settings *set,
  * never confirmed keeps the slot for its second: that bounds the dead as well.
  * A slot of the clock whose record lives on learns when to look again, another is empty then.
  */
-static __always_inline int ct_slot4_look(struct ct_slot4 *slot, __u32 gen, __u32 life,
-					 __u32 min_age)
+static __always_inline int ct_slot_look(struct ct_slot *slot, __u32 gen, __u32 life, __u32 min_age,
+					__u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_conn4 *conn;
 	union ct_key key = {};
+	struct ct_conn *conn;
 	__u32 now, was;
 	__u64 word;
 
 	if (!set)
 		return 0;
-	key.k4 = slot->key;
-	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
+	if (family == 4)
+		key.k4 = ct_slot4_of(slot)->key;
+	else
+		key.k6 = ct_slot6_of(slot)->key;
+	conn = ct_conn_at(&key, family);
+	if (!conn || ct_w_gen(ct_word(conn)) != gen)
 		return 1;
 	now = ct_now(set);
-	word = ct_word(&conn->c);
+	word = ct_word(conn);
 	was = ct_w_life(word);
-	if (ct_visit(&conn->c, &key, word, now, 4))
+	if (ct_visit(conn, &key, word, now, family))
 		return 1;
-	word = ct_word(&conn->c);
+	word = ct_word(conn);
 	if (ct_w_gen(word) != gen)
 		return 1;
 	if (life == CT_LIFE_CONFIRMED) {
 		if (ct_w_life(word) == life)
-			slot->born = ct_look_again(set, &conn->c, gen, now);
+			slot->born = ct_look_again(set, conn, gen, now);
 		return ct_w_life(word) != life;
 	}
 	if (ct_w_life(word) == CT_LIFE_DYING &&
 	    (was != CT_LIFE_DYING || (word & CT_W_STATUS(CT_S_ASSURED))))
 		return 1;
 	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
-		return ct_kill(&conn->c, &key, word, 4, CT_STAT_EARLY_DROP);
+		return ct_kill(conn, &key, word, family, CT_STAT_EARLY_DROP);
 	return ct_w_life(word) == CT_LIFE_CONFIRMED;
+}
+
+static __always_inline int ct_slot_free_body(struct ct_slot *slot, __u32 life, __u32 min_age,
+					     __u8 family)
+{
+	__u32 gen = *(volatile __u32 *)&slot->gen;
+	int v = gen ? ct_slot_look(slot, gen, life, min_age, family) : 1;
+
+	if (v && life == CT_LIFE_CONFIRMED)
+		__sync_val_compare_and_swap(&slot->gen, gen, 0);
+	return v;
 }
 
 __noinline int ct_slot4_free(struct ct_slot4 *slot, __u32 life, __u32 min_age)
 {
-	__u32 gen;
-	int v;
-
-	if (!slot)
-		return 0;
-	gen = *(volatile __u32 *)&slot->gen;
-	v = gen ? ct_slot4_look(slot, gen, life, min_age) : 1;
-	if (v && life == CT_LIFE_CONFIRMED)
-		__sync_val_compare_and_swap(&slot->gen, gen, 0);
-	return v;
-}
-
-static __always_inline int ct_slot6_look(struct ct_slot6 *slot, __u32 gen, __u32 life,
-					 __u32 min_age)
-{
-	const struct ct_settings *set = ct_settings();
-	struct ct_conn6 *conn;
-	union ct_key key = {};
-	__u32 now, was;
-	__u64 word;
-
-	if (!set)
-		return 0;
-	key.k6 = slot->key;
-	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-	if (!conn || ct_w_gen(ct_word(&conn->c)) != gen)
-		return 1;
-	now = ct_now(set);
-	word = ct_word(&conn->c);
-	was = ct_w_life(word);
-	if (ct_visit(&conn->c, &key, word, now, 6))
-		return 1;
-	word = ct_word(&conn->c);
-	if (ct_w_gen(word) != gen)
-		return 1;
-	if (life == CT_LIFE_CONFIRMED) {
-		if (ct_w_life(word) == life)
-			slot->born = ct_look_again(set, &conn->c, gen, now);
-		return ct_w_life(word) != life;
-	}
-	if (ct_w_life(word) == CT_LIFE_DYING &&
-	    (was != CT_LIFE_DYING || (word & CT_W_STATUS(CT_S_ASSURED))))
-		return 1;
-	if (ct_w_life(word) == CT_LIFE_HALF_OPEN && now - slot->born >= min_age)
-		return ct_kill(&conn->c, &key, word, 6, CT_STAT_EARLY_DROP);
-	return ct_w_life(word) == CT_LIFE_CONFIRMED;
+	return slot ? ct_slot_free_body(&slot->s, life, min_age, 4) : 0;
 }
 
 __noinline int ct_slot6_free(struct ct_slot6 *slot, __u32 life, __u32 min_age)
 {
-	__u32 gen;
-	int v;
+	return slot ? ct_slot_free_body(&slot->s, life, min_age, 6) : 0;
+}
 
-	if (!slot)
-		return 0;
-	gen = *(volatile __u32 *)&slot->gen;
-	v = gen ? ct_slot6_look(slot, gen, life, min_age) : 1;
-	if (v && life == CT_LIFE_CONFIRMED)
-		__sync_val_compare_and_swap(&slot->gen, gen, 0);
-	return v;
+static __always_inline int ct_slot_free(struct ct_slot *slot, __u32 life, __u32 min_age,
+					__u8 family)
+{
+	if (family == 4)
+		return ct_slot4_free(ct_slot4_of(slot), life, min_age);
+	return ct_slot6_free(ct_slot6_of(slot), life, min_age);
 }
 
 /* Our own insert lost against a live stub under the same key: undo it, also when
  * a packet has changed its word meanwhile. */
-__noinline int ct_withdraw(const union ct_key *at, __u32 gen, __u8 family)
+static __always_inline int ct_withdraw_body(const union ct_key *at, __u32 gen, __u8 family)
 {
+	struct ct_conn *c;
 	union ct_key key;
 	__u64 word;
 	int i;
@@ -445,23 +391,18 @@ __noinline int ct_withdraw(const union ct_key *at, __u32 gen, __u8 family)
 		return 0;
 	key = *at;
 	for (i = 0; i < CT_TOUCH_TRIES; i++) {
-		if (family == 4) {
-			struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-
-			word = c ? ct_word(&c->c) : 0;
-			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
-			    ct_kill4(c, &key, word, CT_STAT_INSERT_FAILED))
-				return 0;
-		} else {
-			struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-
-			word = c ? ct_word(&c->c) : 0;
-			if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
-			    ct_kill6(c, &key, word, CT_STAT_INSERT_FAILED))
-				return 0;
-		}
+		c = ct_conn_at(&key, family);
+		word = c ? ct_word(c) : 0;
+		if (!c || ct_w_gen(word) != gen || !ct_w_live(word) ||
+		    ct_kill(c, &key, word, family, CT_STAT_INSERT_FAILED))
+			return 0;
 	}
 	return 0;
+}
+
+__noinline int ct_withdraw(const union ct_key *at, __u32 gen, __u8 family)
+{
+	return family == 4 ? ct_withdraw_body(at, gen, 4) : ct_withdraw_body(at, gen, 6);
 }
 
 #endif

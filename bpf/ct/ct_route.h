@@ -4,6 +4,7 @@
 
 #include "../lib/ct_clock.h"
 #include "../lib/ct_hash.h"
+#include "ct_entry.h"
 #include "ct_result.h"
 
 /*
@@ -94,21 +95,14 @@ static __always_inline __u32 ct_route_put(const struct ct_nexthop *want, __u32 e
 __noinline int ct_route_keep(const struct ct_result *res, __u32 route)
 {
 	struct ct_build *b = ct_build();
+	struct ct_conn *c;
 
 	if (!res || !b || !res->word || res->related)
 		return 0;
 	b->key = res->key;
-	if (res->family == 4) {
-		struct ct_conn4 *c4 = bpf_map_lookup_elem(&ct_conn4_v1, &b->key.k4);
-
-		if (c4)
-			*(volatile __u32 *)&c4->c.route[res->dir & 1] = route;
-	} else {
-		struct ct_conn6 *c6 = bpf_map_lookup_elem(&ct_conn6_v1, &b->key.k6);
-
-		if (c6)
-			*(volatile __u32 *)&c6->c.route[res->dir & 1] = route;
-	}
+	c = ct_conn_at(&b->key, res->family);
+	if (c)
+		*(volatile __u32 *)&c->route[res->dir & 1] = route;
 	return 0;
 }
 

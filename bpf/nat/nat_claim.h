@@ -17,66 +17,50 @@
 
 /* Does the stub under this key lead to a live connection, or may its commit be
  * under way? Removes one that leads nowhere. */
-__noinline int nat_stub_live4(const struct ct_key4 *skey, __u32 now)
+static __always_inline int nat_stub_live_body(const union ct_key *skey, __u32 now, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_stub4 *s;
-	struct ct_conn4 *conn;
-	struct ct_key4 key;
+	struct ct_conn *conn;
+	union ct_key key = {};
+	struct ct_stub *s;
 	__u32 gen, born;
 	__u64 w;
 
-	if (!skey || !set)
+	if (!set)
 		return 0;
-	key = *skey;
-	s = bpf_map_lookup_elem(&ct_stub4_v1, &key);
+	if (family == 4)
+		key.k4 = skey->k4;
+	else
+		key.k6 = skey->k6;
+	s = ct_stub_at(&key, &key, family);
 	if (!s)
 		return 0;
-	key = s->conn;
 	gen = *(volatile __u32 *)&s->gen;
 	born = *(volatile __u32 *)&s->born;
 	if (!gen) /* somebody is removing it */
 		return 0;
-	conn = bpf_map_lookup_elem(&ct_conn4_v1, &key);
+	conn = ct_conn_at(&key, family);
 	if (conn) {
-		w = ct_word(&conn->c);
+		w = ct_word(conn);
 		if (ct_w_gen(w) == gen)
-			return ct_w_life(w) == CT_LIFE_SETUP || ct_alive(&conn->c, w, now);
+			return ct_w_life(w) == CT_LIFE_SETUP || ct_alive(conn, w, now);
 	}
-	if (ct_before(now, born + ct_ticks(set, NAT_STUB_GRACE_SECS) + 1))
-		return 1;
-	return 0;
+	return ct_before(now, born + ct_ticks(set, NAT_STUB_GRACE_SECS) + 1);
+}
+
+__noinline int nat_stub_live4(const struct ct_key4 *skey, __u32 now)
+{
+	return skey ? nat_stub_live_body((const union ct_key *)skey, now, 4) : 0;
 }
 
 __noinline int nat_stub_live6(const struct ct_key6 *skey, __u32 now)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_stub6 *s;
-	struct ct_conn6 *conn;
-	struct ct_key6 key;
-	__u32 gen, born;
-	__u64 w;
+	return skey ? nat_stub_live_body((const union ct_key *)skey, now, 6) : 0;
+}
 
-	if (!skey || !set)
-		return 0;
-	key = *skey;
-	s = bpf_map_lookup_elem(&ct_stub6_v1, &key);
-	if (!s)
-		return 0;
-	key = s->conn;
-	gen = *(volatile __u32 *)&s->gen;
-	born = *(volatile __u32 *)&s->born;
-	if (!gen) /* somebody is removing it */
-		return 0;
-	conn = bpf_map_lookup_elem(&ct_conn6_v1, &key);
-	if (conn) {
-		w = ct_word(&conn->c);
-		if (ct_w_gen(w) == gen)
-			return ct_w_life(w) == CT_LIFE_SETUP || ct_alive(&conn->c, w, now);
-	}
-	if (ct_before(now, born + ct_ticks(set, NAT_STUB_GRACE_SECS) + 1))
-		return 1;
-	return 0;
+static __always_inline int nat_stub_live(const union ct_key *skey, __u32 now, __u8 family)
+{
+	return family == 4 ? nat_stub_live4(&skey->k4, now) : nat_stub_live6(&skey->k6, now);
 }
 
 /* May a stub that leads nowhere be removed? One whose generation is 0 is about to be by another,
@@ -120,158 +104,112 @@ static __always_inline void nat_inherit(__u32 *nat, __u32 *nat_in, const struct 
 	nat_unhold(was, was_in, zone);
 }
 
+static __always_inline __u32 nat_zone(const union ct_key *key, __u8 family)
+{
+	return family == 4 ? key->k4.zone : key->k6.zone;
+}
+
+/* The value of the stub that is about to be inserted for the connection under *key. */
+static __always_inline void nat_claim_fill(struct ct_build *b, const union ct_key *key, __u32 gen,
+					   __u32 now, __u8 family)
+{
+	struct ct_stub *s = family == 4 ? &b->stub4.s : &b->stub6.s;
+
+	if (family == 4)
+		b->stub4.conn = key->k4;
+	else
+		b->stub6.conn = key->k6;
+	s->gen = gen;
+	s->born = now;
+	s->nat = b->nat;
+	s->nat_in = b->nat_in;
+}
+
+/* Another stub is under b->skey. 1: it is our own former life's and ours now; else as
+ * nat_claim4. */
+static __always_inline int nat_claim_meet(const struct ct_settings *set, struct ct_build *b,
+					  const union ct_key *key, __u32 gen, __u32 now,
+					  __u8 family)
+{
+	struct ct_stub *s = ct_stub_at(&b->skey, &b->key, family);
+	int live, left;
+	__u32 was;
+
+	if (!s)
+		return 0;
+	b->stale_gen = was = *(volatile __u32 *)&s->gen;
+	left = nat_stub_left(set, was, *(volatile __u32 *)&s->born, now);
+	live = nat_stub_live(&b->skey, now, family);
+	if (!ct_key_same(&b->key, key, family)) {
+		/* One that leads nowhere goes; its place is free for the next who asks. */
+		return !live && left && !ct_conn_at(&b->key, family) ? NAT_CLAIM_STALE : 0;
+	}
+	/* Our own former life's: the same client came back. Of two CPUs that enter it now
+	 * one goes on. */
+	if (!was && left)
+		return NAT_CLAIM_STALE;
+	if (live || !was)
+		return -CT_DROP_COMMIT_BUSY;
+	*(volatile __u32 *)&s->born = now;
+	if (__sync_val_compare_and_swap(&s->gen, was, gen) != was)
+		return -CT_DROP_COMMIT_BUSY;
+	nat_inherit(&s->nat, &s->nat_in, b, nat_zone(key, family));
+	return 1;
+}
+
+static __always_inline int nat_claim_body(const union ct_key *key, __u32 gen, __u8 family)
+{
+	const struct ct_settings *set = ct_settings();
+	struct ct_table *tab = ct_table(family);
+	struct ct_build *b = ct_build();
+	struct ct_conn *conn;
+	__u32 now;
+	int v;
+
+	if (!set || !tab || !b || !key)
+		return -CT_DROP_MAP_MISSING;
+	now = ct_now(set);
+	ct_reply_key(&b->skey, &b->c, key, family);
+	if (ct_add(&tab->stubs, 1) > tab->stub_limit) {
+		ct_add(&tab->stubs, -1);
+		return -CT_DROP_NODES_FULL;
+	}
+	if (!nat_hold(b, nat_zone(key, family))) {
+		ct_add(&tab->stubs, -1);
+		return -CT_DROP_NAT_EXPIRED;
+	}
+	nat_claim_fill(b, key, gen, now, family);
+	if (family == 4 ? bpf_map_update_elem(&ct_stub4_v1, &b->skey.k4, &b->stub4, BPF_NOEXIST)
+			: bpf_map_update_elem(&ct_stub6_v1, &b->skey.k6, &b->stub6, BPF_NOEXIST)) {
+		ct_add(&tab->stubs, -1);
+		v = nat_claim_meet(set, b, key, gen, now, family);
+		if (v != 1) {
+			nat_unhold(b->nat, b->nat_in, nat_zone(key, family));
+			return v;
+		}
+	}
+	ct_barrier(b);
+	conn = ct_conn_at(&b->skey, family);
+	if (conn &&
+	    (ct_w_life(ct_word(conn)) == CT_LIFE_SETUP || ct_alive(conn, ct_word(conn), now)))
+		return NAT_CLAIM_RECORD;
+	return 1;
+}
+
 /*
- * Claims the reply tuple of the record being built (ct_build, IPv4) for the
- * connection under *key. 1: ours, 0: taken, NAT_CLAIM_*: taken and something to do
+ * Claims the reply tuple of the record being built (ct_build) for the connection
+ * under *key. 1: ours, 0: taken, NAT_CLAIM_*: taken and something to do
  * (by the caller, whose stack has room), negative: drop reason, of which
  * COMMIT_BUSY says that another CPU enters the same connection.
  */
 __noinline int nat_claim4(const union ct_key *key, __u32 gen)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_table *tab = ct_table(4);
-	struct ct_build *b = ct_build();
-	struct ct_conn4 *conn;
-	struct ct_stub4 *s;
-	__u32 now, was, zone;
-	int live, left, v;
-
-	if (!set || !tab || !b || !key)
-		return -CT_DROP_MAP_MISSING;
-	now = ct_now(set);
-	zone = key->k4.zone;
-	ct_reply_key(&b->skey, &b->c, key, 4);
-	if (ct_add(&tab->stubs, 1) > tab->stub_limit) {
-		ct_add(&tab->stubs, -1);
-		return -CT_DROP_NODES_FULL;
-	}
-	if (!nat_hold(b, zone)) {
-		ct_add(&tab->stubs, -1);
-		return -CT_DROP_NAT_EXPIRED;
-	}
-	b->stub4.conn = key->k4;
-	b->stub4.gen = gen;
-	b->stub4.born = now;
-	b->stub4.nat = b->nat;
-	b->stub4.nat_in = b->nat_in;
-	if (bpf_map_update_elem(&ct_stub4_v1, &b->skey.k4, &b->stub4, BPF_NOEXIST)) {
-		ct_add(&tab->stubs, -1);
-		v = 0;
-		s = bpf_map_lookup_elem(&ct_stub4_v1, &b->skey.k4);
-		if (!s)
-			goto taken;
-		was = *(volatile __u32 *)&s->gen;
-		left = nat_stub_left(set, was, *(volatile __u32 *)&s->born, now);
-		b->key.k4 = s->conn;
-		live = nat_stub_live4(&b->skey.k4, now);
-		if (b->key.k4.addr[0] != key->k4.addr[0] || b->key.k4.addr[1] != key->k4.addr[1] ||
-		    b->key.k4.port[0] != key->k4.port[0] || b->key.k4.port[1] != key->k4.port[1] ||
-		    b->key.k4.zone != key->k4.zone || b->key.k4.proto != key->k4.proto) {
-			/* One that leads nowhere goes; its place is free for the next who asks. */
-			b->stale_gen = was;
-			if (!live && left && !bpf_map_lookup_elem(&ct_conn4_v1, &b->key.k4))
-				v = NAT_CLAIM_STALE;
-			goto taken;
-		}
-		/* Our own former life's: the same client came back. Of two CPUs that
-		 * enter it now one goes on. */
-		v = -CT_DROP_COMMIT_BUSY;
-		if (!was && left) {
-			b->stale_gen = 0;
-			v = NAT_CLAIM_STALE;
-		}
-		if (live || !was)
-			goto taken;
-		*(volatile __u32 *)&s->born = now;
-		if (__sync_val_compare_and_swap(&s->gen, was, gen) != was)
-			goto taken;
-		nat_inherit(&s->nat, &s->nat_in, b, zone);
-	}
-	ct_barrier(b);
-	conn = bpf_map_lookup_elem(&ct_conn4_v1, &b->skey.k4);
-	if (conn && (ct_w_life(ct_word(&conn->c)) == CT_LIFE_SETUP ||
-		     ct_alive(&conn->c, ct_word(&conn->c), now))) {
-		return NAT_CLAIM_RECORD;
-	}
-	return 1;
-taken:
-	nat_unhold(b->nat, b->nat_in, zone);
-	return v;
+	return nat_claim_body(key, gen, 4);
 }
 
-/* As nat_claim4. */
 __noinline int nat_claim6(const union ct_key *key, __u32 gen)
 {
-	const struct ct_settings *set = ct_settings();
-	struct ct_table *tab = ct_table(6);
-	struct ct_build *b = ct_build();
-	struct ct_conn6 *conn;
-	struct ct_stub6 *s;
-	__u32 now, was, zone;
-	int live, left, v;
-
-	if (!set || !tab || !b || !key)
-		return -CT_DROP_MAP_MISSING;
-	now = ct_now(set);
-	zone = key->k6.zone;
-	ct_reply_key(&b->skey, &b->c, key, 6);
-	if (ct_add(&tab->stubs, 1) > tab->stub_limit) {
-		ct_add(&tab->stubs, -1);
-		return -CT_DROP_NODES_FULL;
-	}
-	if (!nat_hold(b, zone)) {
-		ct_add(&tab->stubs, -1);
-		return -CT_DROP_NAT_EXPIRED;
-	}
-	b->stub6.conn = key->k6;
-	b->stub6.gen = gen;
-	b->stub6.born = now;
-	b->stub6.nat = b->nat;
-	b->stub6.nat_in = b->nat_in;
-	if (bpf_map_update_elem(&ct_stub6_v1, &b->skey.k6, &b->stub6, BPF_NOEXIST)) {
-		ct_add(&tab->stubs, -1);
-		v = 0;
-		s = bpf_map_lookup_elem(&ct_stub6_v1, &b->skey.k6);
-		if (!s)
-			goto taken;
-		was = *(volatile __u32 *)&s->gen;
-		left = nat_stub_left(set, was, *(volatile __u32 *)&s->born, now);
-		b->key.k6 = s->conn;
-		live = nat_stub_live6(&b->skey.k6, now);
-		if (ct_addr6_cmp(b->key.k6.addr[0], key->k6.addr[0]) ||
-		    ct_addr6_cmp(b->key.k6.addr[1], key->k6.addr[1]) ||
-		    b->key.k6.port[0] != key->k6.port[0] || b->key.k6.port[1] != key->k6.port[1] ||
-		    b->key.k6.zone != key->k6.zone || b->key.k6.proto != key->k6.proto) {
-			/* One that leads nowhere goes; its place is free for the next who asks. */
-			b->stale_gen = was;
-			if (!live && left && !bpf_map_lookup_elem(&ct_conn6_v1, &b->key.k6))
-				v = NAT_CLAIM_STALE;
-			goto taken;
-		}
-		/* Our own former life's: the same client came back. Of two CPUs that
-		 * enter it now one goes on. */
-		v = -CT_DROP_COMMIT_BUSY;
-		if (!was && left) {
-			b->stale_gen = 0;
-			v = NAT_CLAIM_STALE;
-		}
-		if (live || !was)
-			goto taken;
-		*(volatile __u32 *)&s->born = now;
-		if (__sync_val_compare_and_swap(&s->gen, was, gen) != was)
-			goto taken;
-		nat_inherit(&s->nat, &s->nat_in, b, zone);
-	}
-	ct_barrier(b);
-	conn = bpf_map_lookup_elem(&ct_conn6_v1, &b->skey.k6);
-	if (conn && (ct_w_life(ct_word(&conn->c)) == CT_LIFE_SETUP ||
-		     ct_alive(&conn->c, ct_word(&conn->c), now))) {
-		return NAT_CLAIM_RECORD;
-	}
-	return 1;
-taken:
-	nat_unhold(b->nat, b->nat_in, zone);
-	return v;
+	return nat_claim_body(key, gen, 6);
 }
 
 #endif

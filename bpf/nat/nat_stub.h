@@ -2,6 +2,7 @@
 #ifndef BPFCT_NAT_STUB_H
 #define BPFCT_NAT_STUB_H
 
+#include "../ct/ct_entry.h"
 #include "../ct/ct_word.h"
 #include "nat_use.h"
 
@@ -79,34 +80,33 @@ static __always_inline int ct_stub_out(const union ct_key *skey, const union ct_
 {
 	const struct ct_settings *set = ct_settings();
 	union ct_key k = *skey;
+	struct ct_stub *s;
 
 	if (!set)
 		return 0;
 	if (family == 4) {
-		struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &k.k4);
+		struct ct_stub4 *s4 = bpf_map_lookup_elem(&ct_stub4_v1, &k.k4);
 
-		if (!s || s->conn.addr[0] != key->k4.addr[0] ||
-		    s->conn.addr[1] != key->k4.addr[1] || *(volatile __u32 *)&s->gen != gen)
+		if (!s4 || s4->conn.addr[0] != key->k4.addr[0] ||
+		    s4->conn.addr[1] != key->k4.addr[1])
 			return 0;
-		*(volatile __u32 *)&s->born = ct_now(set);
-		if (__sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
-			return 0;
-		nat[0] = s->nat;
-		nat[1] = s->nat_in;
-		return !bpf_map_delete_elem(&ct_stub4_v1, &k.k4);
+		s = &s4->s;
 	} else {
-		struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &k.k6);
+		struct ct_stub6 *s6 = bpf_map_lookup_elem(&ct_stub6_v1, &k.k6);
 
-		if (!s || ct_addr6_cmp(s->conn.addr[0], key->k6.addr[0]) ||
-		    *(volatile __u32 *)&s->gen != gen)
+		if (!s6 || ct_addr6_cmp(s6->conn.addr[0], key->k6.addr[0]))
 			return 0;
-		*(volatile __u32 *)&s->born = ct_now(set);
-		if (__sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
-			return 0;
-		nat[0] = s->nat;
-		nat[1] = s->nat_in;
-		return !bpf_map_delete_elem(&ct_stub6_v1, &k.k6);
+		s = &s6->s;
 	}
+	if (*(volatile __u32 *)&s->gen != gen)
+		return 0;
+	*(volatile __u32 *)&s->born = ct_now(set);
+	if (__sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
+		return 0;
+	nat[0] = s->nat;
+	nat[1] = s->nat_in;
+	return !(family == 4 ? bpf_map_delete_elem(&ct_stub4_v1, &k.k4)
+			     : bpf_map_delete_elem(&ct_stub6_v1, &k.k6));
 }
 
 /* Removes the stub under skey if it leads to this life of this connection, and gives

@@ -18,7 +18,7 @@ static long take_one(__u32 i, struct alloc_run *r)
 static long claim_one(__u32 i, struct alloc_run *r)
 {
 	__u32 taken = nat_take(r->pool, 0), cpu = bpf_get_smp_processor_id();
-	struct ct_stub4 stub = {.gen = 1};
+	struct ct_stub4 stub = {.s.gen = 1};
 	struct ct_key4 key = {};
 
 	if (!taken)

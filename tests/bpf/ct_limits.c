@@ -119,7 +119,7 @@ static unsigned int listed(int six, uint32_t size)
 		uint32_t gen;
 
 		assert_int_equal(bpf_map_lookup_elem(core.pins.clock_fd[six], &i, &slot), 0);
-		gen = six ? slot.s6.gen : slot.s4.gen;
+		gen = six ? slot.s6.s.gen : slot.s4.s.gen;
 		if (gen && !bpf_map_lookup_elem(core.pins.conn_fd[six], &slot, &conn))
 			n += ct_w_gen(conn.c4.c.word) == gen &&
 			     ct_w_life(conn.c4.c.word) == CT_LIFE_CONFIRMED;

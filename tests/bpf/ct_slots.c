@@ -32,7 +32,7 @@ static uint32_t slot_of(int six, uint32_t gen)
 		at += set->half_size[i];
 	at += gen & CT_GEN_COUNT & (set->half_size[side] - 1);
 	assert_int_equal(bpf_map_lookup_elem(fd, &at, &slot), 0);
-	return six ? slot.s6.gen : slot.s4.gen;
+	return six ? slot.s6.s.gen : slot.s4.s.gen;
 }
 
 static void a_slot_is_empty_when_its_record_is_half_open_no_more(void **state)
@@ -142,8 +142,8 @@ static void going(int six, uint32_t ago)
 
 	assert_int_equal(bpf_map_get_next_key(fd, NULL, key), 0);
 	assert_int_equal(bpf_map_lookup_elem(fd, key, &stub), 0);
-	*(six ? &stub.s6.gen : &stub.s4.gen) = 0;
-	*(six ? &stub.s6.born : &stub.s4.born) = born;
+	*(six ? &stub.s6.s.gen : &stub.s4.s.gen) = 0;
+	*(six ? &stub.s6.s.born : &stub.s4.s.born) = born;
 	assert_int_equal(bpf_map_update_elem(fd, key, &stub, BPF_EXIST), 0);
 }
 

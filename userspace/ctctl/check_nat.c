@@ -28,22 +28,22 @@ static void count_port(struct walk *w, uint32_t pool, uint16_t port)
 		w->count[(size_t)area * NAT_AREA + port]++;
 }
 
-static void count_stub4(struct walk *w, const void *key, const void *value)
+static void count_stub(struct walk *w, const struct ct_stub *s)
 {
-	const struct ct_stub4 *s = value;
-
-	(void)key;
 	count_port(w, nat_ref_pool(s->nat), nat_ref_port(s->nat));
 	count_port(w, nat_ref_pool(s->nat_in), nat_ref_port(s->nat_in));
 }
 
+static void count_stub4(struct walk *w, const void *key, const void *value)
+{
+	(void)key;
+	count_stub(w, &((const struct ct_stub4 *)value)->s);
+}
+
 static void count_stub6(struct walk *w, const void *key, const void *value)
 {
-	const struct ct_stub6 *s = value;
-
 	(void)key;
-	count_port(w, nat_ref_pool(s->nat), nat_ref_port(s->nat));
-	count_port(w, nat_ref_pool(s->nat_in), nat_ref_port(s->nat_in));
+	count_stub(w, &((const struct ct_stub6 *)value)->s);
 }
 
 static void count_bound(struct walk *w, const void *key, const void *value)

@@ -71,8 +71,8 @@ static int add_stub(struct check_tables *t, const void *key, const void *value)
 	}
 	check_flow_key(&flow, &s->key);
 	check_flow_key(&conn, &s->conn);
-	s->gen = t->family == 6 ? s6->gen : s4->gen;
-	s->born = t->family == 6 ? s6->born : s4->born;
+	s->gen = t->family == 6 ? s6->s.gen : s4->s.gen;
+	s->born = t->family == 6 ? s6->s.born : s4->s.born;
 	return 0;
 }
 

@@ -93,12 +93,12 @@ static void count_entry(struct nat *n, uint32_t i)
 	case STUB4:
 		s4 = &((struct ct_stub4 *)r->values)[i];
 		r->stubs[0]++;
-		count_stub(n, s4->nat, s4->nat_in);
+		count_stub(n, s4->s.nat, s4->s.nat_in);
 		break;
 	case STUB6:
 		s6 = &((struct ct_stub6 *)r->values)[i];
 		r->stubs[1]++;
-		count_stub(n, s6->nat, s6->nat_in);
+		count_stub(n, s6->s.nat, s6->s.nat_in);
 		break;
 	default:
 		k = &((struct nat_bound_key *)r->keys)[i];
