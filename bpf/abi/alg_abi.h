@@ -55,6 +55,7 @@ _Static_assert(sizeof(struct ct_alg) == 120, "ct_alg");
 /* alg_packet.flags */
 #define ALG_P_L2    0x01 /* the frame begins with an Ethernet header */
 #define ALG_P_FRAGS 0x02 /* it came in fragments: their first header, all their payload */
+#define ALG_P_OUT   0x04 /* the host's own, taken where it leaves (by ifindex) */
 
 /* What is known of a packet when it is taken; its frame follows. */
 struct alg_packet {
@@ -90,8 +91,8 @@ struct alg_buf {
 /*
  * A packet that ctd sends back. It is written to the execute device in an Ethernet
  * header whose destination begins with the mark; the program there restores the header
- * and lets the packet in once more at ifindex, bearing the mark, by which the hook
- * knows it: it goes on behind tracking, and the entry is used up. The fragments of a datagram
+ * and lets the packet in (the host's own: out) once more at ifindex, bearing the mark, by which the
+ * hook knows it: it goes on behind tracking, and the entry is used up. The fragments of a datagram
  * share a mark.
  */
 struct alg_exec {
@@ -102,7 +103,8 @@ struct alg_exec {
 	__u8 dir;
 	__u8 adjusted; /* sequence numbers of the connection differ from now on */
 	__u8 mac[12];  /* destination, source */
-	__u8 pad[2];
+	__u8 out;      /* it was taken where it leaves, and leaves there */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct alg_exec) == 76, "alg_exec");
 

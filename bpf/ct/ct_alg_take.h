@@ -8,8 +8,8 @@
 #include "ct_lookup.h"
 
 /*
- * Payload of helped connections, at a TC hook. After tracking (and commit), before
- * translation:
+ * Payload of helped connections, at a TC hook: ingress, or egress for the host's own. After
+ * tracking (and commit), before translation:
  *
  *   v = alg_take(skb, &w->pkt, &w->res)
  *       ALG_TAKEN  it is on its way to ctd, its fragments too if it was gathered from
@@ -68,6 +68,8 @@ static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *
 	p->tcp_flags = pkt->tcp_flags;
 	p->helper = alg->helper;
 	p->flags = pkt->l3_off ? ALG_P_L2 : 0;
+	if (!ctx->ingress_ifindex)
+		p->flags |= ALG_P_OUT;
 	if (pkt->flags & CT_PKT_GATHERED) {
 		p->flags |= ALG_P_FRAGS;
 		p->gso_size = pkt->frag_max;
@@ -220,7 +222,7 @@ static __always_inline int alg_execute(struct ct_ctx *ctx)
 	if (bpf_skb_store_bytes(ctx, 0, e->mac, sizeof(e->mac), 0))
 		return -CT_DROP_PKT_ACCESS;
 	ctx->mark = token;
-	return bpf_redirect(e->ifindex, BPF_F_INGRESS);
+	return bpf_redirect(e->ifindex, e->out ? 0 : BPF_F_INGRESS);
 }
 
 #endif

@@ -56,6 +56,8 @@ __noinline int fw_fragment_out(struct __sk_buff *skb, __u32 mark)
 
 	if (!w || !set)
 		return -CT_DROP_MAP_MISSING;
+	if (alg_is_ours(skb))
+		return frag_hold(skb, &w->pkt, FW_SIDE_HELPED | FW_SIDE_EGRESS);
 	if (!mark && set->fragments[w->pkt.tuple.family == 6] != FRAG_MODE_REASSEMBLE)
 		return FRAG_PASS;
 	if (mark & FW_MARK_PENDING)

@@ -6,6 +6,9 @@
 
 #include "fw_policy.h"
 
+#define FW_LOOPBACK                                                                                \
+	1 /* ifindex of lo in any namespace: `alg NAME on lo` is about the router's own */
+
 static __always_inline __u32 fw_helper_at(const struct ct_pkt *pkt, __be16 port, __u32 in)
 {
 	struct fw_alg_key key = {.ifindex = in, .port = port, .proto = pkt->tuple.proto};

@@ -181,7 +181,8 @@ void fw_rules_iface(const struct fw_rules *rules, const struct fw_if *iface, boo
 		memcpy(out->masq6, addr, sizeof(addr));
 		out->flags |= FW_IF_MASQ6;
 	}
-	if (fw_is_skipped(rules, iface->ifindex))
+	/* What comes from ctd's execute device at an egress hook is the router's own. */
+	if (fw_is_skipped(rules, iface->ifindex) || !strncmp(iface->name, "ctalg", 5))
 		out->flags |= FW_IF_SKIP;
 	for (unsigned int i = 0; i < rules->n_nets; i++)
 		if (rules->nets[i] == iface->ifindex)

@@ -224,8 +224,7 @@ static __always_inline int fw_decide(struct __sk_buff *skb, struct ct_work *w, s
 			return v;
 	}
 	w->args.route = f->hop.route;
-	if (!to_self)
-		w->args.helper = fw_helper(&w->pkt, f->arrived.dport, in);
+	w->args.helper = fw_helper(&w->pkt, f->arrived.dport, in);
 	return FW_COMMIT;
 }
 
@@ -395,7 +394,7 @@ __noinline int fw_admit_out(struct __sk_buff *skb)
 	iface = in ? fw_iface(in) : NULL;
 	w->args.inside = !in || (iface && (iface->flags & FW_IF_INSIDE));
 	w->args.local = !in;
-	w->args.helper = in ? fw_helper(&w->pkt, w->pkt.tuple.dport, in) : 0;
+	w->args.helper = fw_helper(&w->pkt, w->pkt.tuple.dport, in ? in : FW_LOOPBACK);
 	return FW_COMMIT;
 }
 
@@ -505,11 +504,35 @@ static __always_inline int fw_out_tagged(struct __sk_buff *skb)
 	       skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
 }
 
+/* Payload of the router's own, which ctd has read: tracked, to be translated. */
+__noinline int fw_out_again(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	int v;
+
+	if (!w)
+		return -CT_DROP_MAP_MISSING;
+	v = alg_again(skb, &w->pkt, &w->res);
+	if (v > 0)
+		v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_SRC | CT_XLATE_DST);
+	return v;
+}
+
+/* What came in is of the zone that it came in by, wherever it leaves; not so what comes from
+ * the execute device. */
+static __always_inline __u16 fw_zone_out(struct __sk_buff *skb, int again)
+{
+	__u32 in = skb->ingress_ifindex, out = skb->ifindex;
+
+	asm volatile("" : "+r"(in), "+r"(out)); /* or one load of two places, which is refused */
+	return fw_zone(in && !again ? in : out);
+}
+
 static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 {
 	struct ct_work *w = ct_work();
 	__u16 mark = skb->tc_index, want;
-	int v;
+	int v, own = !skb->ingress_ifindex, again = 0;
 
 	if (!w)
 		return fw_drop(-CT_DROP_MAP_MISSING);
@@ -520,11 +543,12 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	want = mark ? fw_mark_here(skb, fw_l3(l2)) : 0;
 	if (mark && mark == want && fw_from_ours(skb))
 		return FW_NEXT;
-	/* What came in is of the zone that it came in by, wherever it leaves. */
-	v = ct_parse(skb, &w->pkt, fw_zone(skb->ingress_ifindex ?: skb->ifindex), l2);
+	if (skb->mark)
+		again = alg_is_ours(skb);
+	v = ct_parse(skb, &w->pkt, fw_zone_out(skb, again), l2);
 	if (v == CT_PARSE_OTHER)
 		return FW_NEXT;
-	if (!fw_from_ours(skb))
+	if (!again && !fw_from_ours(skb))
 		return fw_drop(-CT_DROP_FW_UNTRACKED_IF);
 	if (v >= 0 && (w->pkt.flags & CT_PKT_FRAGMENT)) {
 		v = fw_fragment_out(skb, mark);
@@ -538,6 +562,8 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		ct_stat(CT_STAT_UNTRACKED);
 		return FW_NEXT;
 	}
+	if (again)
+		return fw_done(skb, fw_out_again(skb));
 	v = fw_marked(skb, mark);
 	if (v == FW_CUT || (v == FW_OWN && mark && fw_translated(skb)))
 		return fw_done(skb, 0);
@@ -549,8 +575,9 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		v = fw_admit_out(skb);
 		if (v == FW_COMMIT)
 			v = ct_commit(skb, &w->pkt, &w->res, &w->args);
-		/* Payload is taken at ingress: the sender's next try will be. */
-		if (v >= 0 && (w->res.word & CT_W_STATUS(CT_S_HELPER)) && w->pkt.payload_len)
+		/* Of others payload is taken at ingress: the sender's next try will be. */
+		if (v >= 0 && !own && (w->res.word & CT_W_STATUS(CT_S_HELPER)) &&
+		    w->pkt.payload_len)
 			v = -CT_DROP_ALG_SHAPE;
 		if (v < 0)
 			return fw_done(skb, v);
@@ -559,9 +586,11 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		ct_stat(CT_STAT_INVALID);
 		return fw_done(skb, 0);
 	}
-	/* The stack's own error about a packet that went up with its numbers adjusted. */
-	if (v == CT_RELATED && (w->res.word & CT_W_STATUS(CT_S_HELPER))) {
-		v = nat_seq_quote(skb, &w->pkt, &w->res);
+	/* Errors of the stack's own too, about packets that went up with their numbers adjusted. */
+	if (own && (w->res.word & CT_W_STATUS(CT_S_HELPER))) {
+		v = alg_take(skb, &w->pkt, &w->res);
+		if (v == ALG_TAKEN)
+			return frag_stolen();
 		if (v < 0)
 			return fw_done(skb, v);
 	}

@@ -50,6 +50,7 @@ void alg_io_send(struct alg_conn *c, int dir, const struct alg_headers *h, const
 		.mark = h->mark,
 		.hash = h->hash,
 		.dir = dir,
+		.out = h->out,
 		.adjusted = c->map.fixes[0] || c->map.fixes[1],
 	};
 	uint8_t copy[ALG_DATA + 64];

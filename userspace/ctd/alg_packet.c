@@ -158,6 +158,7 @@ int alg_packet_headers(const struct alg_taken *t, struct alg_headers *h)
 	h->hash = p->hash;
 	h->family = p->from.family;
 	h->proto = p->from.proto;
+	h->out = !!(p->flags & ALG_P_OUT);
 	memset(h->bytes, 0, link);
 	memcpy(h->bytes + link, t->frame, t->headers);
 	if (link)

@@ -20,7 +20,8 @@ struct alg_headers {
 	uint32_t ifindex; /* 0: none seen yet */
 	uint32_t mark;
 	uint32_t hash;
-	uint16_t l3_off;
+	uint8_t l3_off;
+	uint8_t out; /* taken where it leaves, and goes out there */
 	uint16_t l4_off;
 	uint16_t len;	/* of bytes */
 	uint8_t family; /* 4, 6 */

@@ -88,7 +88,7 @@ int run(const struct step *s, uint8_t *out, size_t *len)
 {
 	uint8_t in[ROOM];
 	size_t n = frame_of(in, s, 0);
-	struct __sk_buff is = {.ifindex = twin, .mark = mark};
+	struct __sk_buff is = {.ifindex = twin, .ingress_ifindex = twin, .mark = mark};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = n, .data_out = out,
 		    .data_size_out = ROOM, .repeat = 1, .ctx_in = &is, .ctx_size_in = sizeof(is),
 		    .ctx_out = &is, .ctx_size_out = sizeof(is));
