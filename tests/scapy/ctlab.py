@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = os.environ.get("O", os.path.join(ROOT, "build"))
@@ -542,3 +543,22 @@ class BpfctSide(Side):
         import json
         j = json.loads(self.ctctl("-j", "stats").stdout)
         return j
+
+
+def suite(name, main):
+    """The suite's program: main()'s status; root and what is built are asked for first."""
+    if os.geteuid():
+        print("skip %s: needs root" % name)
+        sys.exit(0)
+    for program in ("ctd", "ctctl"):
+        if not os.access(os.path.join(BUILD, program), os.X_OK):
+            print("FAIL %s: no %s in %s" % (name, program, BUILD))
+            sys.exit(1)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as e:
+        traceback.print_exc()
+        print("FAIL %s: %s" % (name, e))
+        sys.exit(1)

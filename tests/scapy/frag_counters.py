@@ -11,10 +11,9 @@ import os
 import random
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from ctlab import BUILD, BpfctSide, Lab
+from ctlab import BpfctSide, Lab, suite
 from ctpkt import ICMP, ICMP6, SCTP, TCP, UDP, Flow
 from fragpkt import L4, Datagram
 from pktlab import Drops, Wrong, check, quiet
@@ -372,9 +371,6 @@ def main():
     pat = sys.argv[1] if len(sys.argv) > 1 else "*"
     failed = passed = 0
     t0 = time.monotonic()
-    if not (os.access(os.path.join(BUILD, "ctd"), os.X_OK) and os.access(os.path.join(BUILD, "ctctl"), os.X_OK)):
-        print("FAIL frag_counters: no ctd and ctctl in " + BUILD)
-        return 1
     with Lab() as lab:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
         for conf, tests in ("set default pass\nset antispoof off\nset fragments timeout 60\nset fragments source datagrams 1024\n", TESTS), (Limits.CONF, LIMITED):
@@ -395,14 +391,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip frag_counters: needs root")
-        sys.exit(0)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as e:
-        traceback.print_exc()
-        print("FAIL frag_counters: %s" % e)
-        sys.exit(1)
+    suite("frag_counters", main)

@@ -17,11 +17,10 @@ import os
 import random
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fragkinds
-from ctlab import BUILD, BpfctSide, Lab, NftSide, InNs, put
+from ctlab import BpfctSide, Lab, NftSide, InNs, put, suite
 from ctpkt import TCP, UDP, UDPLITE, SCTP, ICMP, ICMP6
 from fragkinds import KINDS, NOTHING, ODD, WHOLE
 from fragmodel import BREAKS, Model
@@ -360,10 +359,6 @@ def run(a, seed):
     if not a.only:
         failed += self_test("8", 120)  # whether a sample notices each must not be left to chance
         print("# self-test: %.1f s" % (time.monotonic() - t0))
-    have = os.access(os.path.join(BUILD, "ctd"), os.X_OK)
-    if not have and not a.self:
-        print("FAIL frag_properties: no ctd in " + BUILD)
-        return 1
     for label, nat, count in (("plain", False, a.count), ("nat", True, a.count)):
         t1 = time.monotonic()
         with Lab() as lab:
@@ -401,14 +396,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip frag_properties: needs root")
-        sys.exit(0)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as e:
-        traceback.print_exc()
-        print("FAIL frag_properties: %s" % e)
-        sys.exit(1)
+    suite("frag_properties", main)

@@ -7,11 +7,10 @@ ctlab.py. Ports are kept in all of it, as two machines draw differently.
 import os
 import sys
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "rfc"), HERE]
-from ctlab import BUILD, BpfctSide, Lab, NftSide, run
+from ctlab import BpfctSide, Lab, NftSide, run, suite
 from natlab import ACK, FIN, RST, SYN, P, addr, error, ping, tcp, text, udp
 
 CONF = """
@@ -158,17 +157,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip nat_differential: needs root")
-        sys.exit(0)
-    if not os.access(os.path.join(BUILD, "ctd"), os.X_OK):
-        print("FAIL nat_differential: no ctd in " + BUILD)
-        sys.exit(1)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as e:
-        traceback.print_exc()
-        print("FAIL nat_differential: %s" % e)
-        sys.exit(1)
+    suite("nat_differential", main)

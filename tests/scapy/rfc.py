@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import time
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "rfc"), HERE]
@@ -17,7 +16,7 @@ import rfc5382  # noqa: F401
 import rfc5508  # noqa: F401
 import rfc6888  # noqa: F401
 import rfc7857  # noqa: F401
-from ctlab import BUILD, ROOT, Lab
+from ctlab import ROOT, Lab, suite
 
 
 def table():
@@ -36,9 +35,6 @@ def main():
         for rfc, number, words, f in natlab.REQS:
             print("%-60s %s" % (natlab.name_of(rfc, number, f), words))
         return 0
-    if not os.access(os.path.join(BUILD, "ctd"), os.X_OK):
-        print("FAIL rfc: no ctd in " + BUILD)
-        return 1
     with Lab() as lab:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
         passed, failed = natlab.run_all(lab.add(natlab.Nat()), sys.argv[1:])
@@ -48,14 +44,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip rfc: needs root")
-        sys.exit(0)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as e:
-        traceback.print_exc()
-        print("FAIL rfc: %s" % e)
-        sys.exit(1)
+    suite("rfc", main)

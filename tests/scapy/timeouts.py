@@ -8,12 +8,11 @@ import os
 import struct
 import sys
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import hand_other as O
 import hand_tcp as T
-from ctlab import BUILD, DEFAULT_TIMEOUTS, BpfctSide, Lab
+from ctlab import DEFAULT_TIMEOUTS, BpfctSide, Lab, suite
 from ctpkt import Flow, Gre, IcmpErr, Raw, Sctp, Tcp, Udp, echo, echo_reply
 
 DEF = DEFAULT_TIMEOUTS
@@ -240,9 +239,6 @@ def reuse(side, idx, clock, counts):
 def main():
     counts = {False: 0, True: 0}
     t0 = time.monotonic()
-    if not (os.access(os.path.join(BUILD, "ctd"), os.X_OK) and os.access(os.path.join(BUILD, "ctctl"), os.X_OK)):
-        print("FAIL timeouts: no ctd and ctctl in " + BUILD)
-        return 1
     with Lab() as lab:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
         side = lab.add(BpfctSide("t"))
@@ -264,14 +260,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if os.geteuid():
-        print("skip timeouts: needs root")
-        sys.exit(0)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as e:
-        traceback.print_exc()
-        print("FAIL timeouts: %s" % e)
-        sys.exit(1)
+    suite("timeouts", main)
