@@ -112,16 +112,15 @@ static __always_inline void ct_control_barrier(struct ct_table *tab)
 static __always_inline int ct_control_stub_take(const union ct_key *skey, const union ct_key *key,
 						__u32 gen, __u32 nat, __u32 now, __u8 family)
 {
-	struct ct_stub *s;
-	union ct_key conn = {};
+	struct ct_stub *s = ct_stub_at(skey, NULL, family);
 	__u32 was, held[2];
 	__u16 zone = family == 4 ? key->k4.zone : key->k6.zone;
 
-	s = ct_stub_at(skey, &conn, family);
 	if (!s)
 		return -EAGAIN;
 	was = *(volatile __u32 *)&s->gen;
-	if (!was || !ct_key_same(&conn, key, family) || nat_stub_live(skey, now, family))
+	if (!was || !ct_key_same(ct_stub_conn(s, family), key, family) ||
+	    nat_stub_live(skey, now, family))
 		return -EEXIST;
 	*(volatile __u32 *)&s->born = now;
 	if (__sync_val_compare_and_swap(&s->gen, was, gen) != was)

@@ -56,6 +56,14 @@ static __always_inline struct ct_stub *ct_stub_at(const union ct_key *skey, unio
 	}
 }
 
+/* The key that a stub which lies in a ct_stub4 or ct_stub6 leads to. */
+static __always_inline const union ct_key *ct_stub_conn(const struct ct_stub *s, __u8 family)
+{
+	if (family == 4)
+		return (const void *)s - offsetof(struct ct_stub4, s);
+	return (const void *)s - offsetof(struct ct_stub6, s);
+}
+
 /* A slot that lies in a ct_slot4 or ct_slot6. */
 static __always_inline struct ct_slot4 *ct_slot4_of(struct ct_slot *s)
 {

@@ -9,6 +9,8 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need tcpdump
 
 OTHER=$T-o
@@ -604,4 +606,11 @@ t limit_holds_with_ctd_killed limited_still
 start_ctd "$R" "$held"
 t words_hold_with_the_next_ctd words_hold
 t who_was_over_the_limit_stays_blocked table_is 10.0.0.66 10.0.0.68
+# taken over from the kernel's NAT, whose connection no rule of ours would translate
+words_for_the_new()
+{
+	ctctl fw table add blocked 10.0.0.66 && words_hold
+}
+serve_http "$S" 80
+over_a_move "$held" "$C" "$S4" lan0,dmz0 words_for_the_new
 finish

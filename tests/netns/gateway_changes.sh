@@ -11,6 +11,8 @@
 # IPv6: 2001:db8:3::1, ::2, 2001:db8:77::9. The server counts by interface what comes for it.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need jq
 
 D4=198.51.100.9 D6=2001:db8:77::9
@@ -264,4 +266,17 @@ t nothing_leaves_untranslated_while_rules_are_old halted new_network
 t the_new_network_is_translated poll_until 20 from_new_network
 t is_counted counted
 t table_is_consistent ctctl check
+
+# with ctd killed a route is what it was for the 5 s in which ctd may be just late (docs/gateway.md)
+both_pass()
+{
+	packet 4 && packet 6
+}
+route_changes()
+{
+	halted next_by s1 4 route 4 192.0.2.2 && halted next_by s0 4 route 4 "$S4"
+}
+serve_http "$S" 80
+over_a_kill "$CONF" "$C" $S4 both_pass
+over_a_move "$CONF" "$C" $S4 lan0 route_changes
 finish

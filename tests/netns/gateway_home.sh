@@ -14,6 +14,8 @@
 . "$(dirname "$0")/../lib/netns.sh"
 # shellcheck source=tests/lib/servers.sh
 . tests/lib/servers.sh
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need curl dig nft ping
 
 H1=$T-h1 H2=$T-h2
@@ -234,6 +236,8 @@ t all_works_with_ctd_killed all_of $SOME
 start_ctd "$R" examples/home.conf
 # shellcheck disable=SC2086
 t all_works_with_the_next_ctd all_of $SOME
+# shellcheck disable=SC2086
+over_a_move examples/home.conf "$H1" "$S4" eth1,eth2 all_of $SOME
 # none_of TEST... : each fails; all at once, as each takes its patience
 none_of()
 {
@@ -353,6 +357,8 @@ limit_holds()
 	rc=$?
 	load examples/home.conf && house_2_v4 && return "$rc"
 }
+# solicited every four seconds since the test with solicitations blocked
+t the_house_has_its_addresses_again poll_until 20 has_address "$H1" 1
 t mss_is_clamped_v4 clamped_v4
 t mss_is_clamped_v6 clamped_v6
 t without_its_line_no_mss_is_clamped_v4 breaks '/mss clamp/d' clamped_v4

@@ -11,6 +11,8 @@
 # The router says 1400, mid says 1280: to the router's address, about a packet of the router's.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need iperf3 nft ping tcpdump
 
 M=$T-m N=$T-n
@@ -75,6 +77,7 @@ for port in 5201 5203; do
 	serve "$S" iperf3 -s -p $port
 done
 serve "$C" iperf3 -s -p 5202
+serve_http "$S" 80
 poll_until 10 listening "$S" 5201
 poll_until 10 listening "$C" 5202
 start_ctd "$R" "$TMP/plain.conf"
@@ -170,6 +173,7 @@ kill_ctd
 t with_ctd_killed hops_and_transfer
 start_ctd "$R" "$TMP/plain.conf"
 t with_the_next_ctd hops_and_transfer
+over_a_move "$TMP/plain.conf" "$C" $E4 lan0 hops_and_transfer
 
 # --- a server inside, published: the link that is too small is the router's own, lan0
 links 1500 1500

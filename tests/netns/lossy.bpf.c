@@ -45,10 +45,22 @@ static int helped_payload(struct __sk_buff *skb)
 	return bpf_ntohs(ip.tot_len) > sizeof(ip) + tcp.doff * 4;
 }
 
+/* A frame's length as Linux 6.1's verifier believes it: 1 to FRAME_MAX, or 0. */
+static __always_inline __u64 frame_len(__u64 len)
+{
+	__u64 last = len - 1;
+
+	if (last >= FRAME_MAX)
+		return 0;
+	asm volatile("" : "+r"(last));
+	return last + 1;
+}
+
 SEC("tc")
 int lossy(struct __sk_buff *skb)
 {
-	__u32 zero = 0, len = skb->len;
+	__u64 len = frame_len(skb->len);
+	__u32 zero = 0;
 	struct lossy *s = bpf_map_lookup_elem(&lossy_state, &zero);
 
 	if (!s || skb->mark == GOES_FIRST || !helped_payload(skb))
@@ -56,7 +68,7 @@ int lossy(struct __sk_buff *skb)
 	if (__sync_fetch_and_add(&s->seen, 1) % 4 == 3)
 		return TC_ACT_STOLEN;
 	if (!s->len) {
-		if (__sync_fetch_and_add(&s->kept, 1) % 3 != 1 || !len || len > FRAME_MAX ||
+		if (__sync_fetch_and_add(&s->kept, 1) % 3 != 1 || !len ||
 		    bpf_skb_load_bytes(skb, 0, s->frame, len))
 			return TC_ACT_OK;
 		s->len = len;
@@ -64,9 +76,9 @@ int lossy(struct __sk_buff *skb)
 	}
 	skb->mark = GOES_FIRST;
 	bpf_clone_redirect(skb, skb->ifindex, 0);
-	len = s->len;
+	len = frame_len(s->len);
 	s->len = 0;
-	if (!len || len > FRAME_MAX || bpf_skb_change_tail(skb, len, 0) ||
+	if (!len || bpf_skb_change_tail(skb, len, 0) ||
 	    bpf_skb_store_bytes(skb, 0, s->frame, len, 0))
 		return TC_ACT_STOLEN;
 	return TC_ACT_OK;

@@ -88,6 +88,7 @@ def line(name, problem, counts):
 def lives(side, cases, clock, counts):
     """All entries side by side; the clock visits each end in turn."""
     for k in range(max(len(c.first) for c in cases)):
+        began = clock.now()
         for c in cases:
             # short ones last, as SCTP gives 3 s: start each so that all end their set-up together
             at = k - (max(len(x.first) for x in cases) - len(c.first))
@@ -109,8 +110,10 @@ def lives(side, cases, clock, counts):
         group = [c for c in ordered if c.end == end]
         clock.to(end - 2)
         t = side.table()
+        # On a machine so busy that the look itself took the 2 s, it says nothing.
+        timely = clock.now() < end - (start - began)
         for c in group:
-            if not t.get(c.flow.idx) and not c.problems:
+            if timely and not t.get(c.flow.idx) and not c.problems:
                 c.problems.append("gone 2 s early")
         clock.to(end + 2)
         t = side.table()
@@ -135,6 +138,7 @@ def streams(side, cases, clock, counts):
             side.send(p.d, p.build(c.flow))
     side.barrier()
     clock.to(clock.now() + 3)
+    began = clock.now()
     for c in cases:
         for p in c.later:
             side.send(p.d, p.build(c.flow))
@@ -147,8 +151,9 @@ def streams(side, cases, clock, counts):
     end = clock.now() + cases[0].secs
     clock.to(end - 2)
     t = side.table()
+    timely = clock.now() < began + cases[0].secs
     for c in cases:
-        if not t.get(c.flow.idx):
+        if timely and not t.get(c.flow.idx):
             c.problems.append("gone 2 s early")
     clock.to(end + 2)
     t = side.table()
