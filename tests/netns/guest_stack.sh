@@ -13,6 +13,8 @@
 # anything that arrives has gone around it.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need curl nft ping
 
 X=$T-x D=$T-d
@@ -396,4 +398,5 @@ t redirected_after_all by redirect talk $BOTH4 7000
 
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t table_is_consistent ctctl check
+over_a_move "$conf" "$C" "$S4" lan0,docker0 talk "$BOTH4" 7000
 finish
