@@ -611,6 +611,8 @@ words_for_the_new()
 {
 	ctctl fw table add blocked 10.0.0.66 && words_hold
 }
+# What the server sends before MSS is clamped must fit the uplink too.
+on "$S" ip link set s0 mtu 1400
 serve_http "$S" 80
 over_a_move "$held" "$C" "$S4" lan0,dmz0 words_for_the_new
 finish
