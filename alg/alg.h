@@ -186,6 +186,12 @@ struct alg_ops {
 	 */
 	bool (*known)(void *ctx, const __be32 addr[4], uint8_t family, uint8_t proto, uint16_t port,
 		      __be32 inside[4], uint16_t *inside_port);
+	/*
+	 * FTP: what a client that is logged in announces by PORT or EPRT is expected when it is
+	 * passed on, and withdrawn if the server refuses it. For servers that connect before
+	 * they answer, as OVS's own tests have one. Else nothing is before the server's 2xx.
+	 */
+	bool port_at_once;
 };
 
 /* FTP: the commands whose replies are to come, oldest first. */

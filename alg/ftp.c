@@ -3,10 +3,9 @@
  * FTP control channel (RFC 959, 2428, 4217).
  *
  * Commands are queued and each final reply takes one from the queue, so it is known
- * what a reply answers: a 227 counts only after a PASV. Some servers connect before they
- * say 200 to a PORT, so that of a client that is logged in is expected at once and withdrawn if
- * it is refused; any other opens nothing before the server has agreed. Only lines that may matter
- * are held until they are whole; of all others the first bytes decide and the rest flows.
+ * what a reply answers: a 227 counts only after a PASV, and a PORT opens nothing before the server
+ * has agreed (but for alg_ops.port_at_once). Only lines that may matter are held until they are
+ * whole; of all others the first bytes decide and the rest flows.
  */
 #include "ftp_text.h"
 
@@ -145,7 +144,7 @@ static enum alg_reason command_port(struct alg_run *r, size_t off, struct alg_te
 	f->port = (uint16_t)p.port;
 	f->ext = ext;
 	f->reserved = reserved;
-	if (f->login) {
+	if (f->login && r->ops->port_at_once) {
 		port_agreed(r);
 		f->early = 1;
 	}

@@ -124,7 +124,8 @@ void lab_begin(struct lab *l, enum alg_helper helper, uint8_t proto, const struc
 
 	memset(l, 0, offsetof(struct lab, log));
 	l->log[0] = 0;
-	l->ops = (struct alg_ops){l, lab_port, lab_unport, lab_known};
+	l->ops = (struct alg_ops){
+		.ctx = l, .port = lab_port, .unport = lab_unport, .known = lab_known};
 	l->now = 1000;
 	l->next_port = 40000;
 	lab_tuple(&t[CT_ORIG], orig, proto);

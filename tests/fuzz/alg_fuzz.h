@@ -83,12 +83,14 @@ static int fuzz_one(const uint8_t *data, size_t size, enum alg_helper helper, ui
 	lab_begin(whole, helper, proto, &t[0], &t[1]);
 	whole->keep = data[0] & 4;
 	whole->exhausted = data[0] == 0xff;
+	whole->ops.port_at_once = data[0] & 8;
 	fuzz_play(whole, data + 1, size - 1, flags, 0);
 	if (flags & ALG_F_DATAGRAM)
 		return 0;
 	lab_begin(cut, helper, proto, &t[0], &t[1]);
 	cut->keep = data[0] & 4;
 	cut->exhausted = data[0] == 0xff;
+	cut->ops.port_at_once = data[0] & 8;
 	fuzz_play(cut, data + 1, size - 1, flags, 1 + (data[0] >> 4));
 	fuzz_same(whole, cut);
 	return 0;

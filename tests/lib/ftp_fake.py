@@ -3,9 +3,11 @@ ftp_fake.py client ADDRESS PORT STEP... : speaks to it (or to another), step by 
 
 The server writes every line that it receives to LOG. It answers PORT, EPRT and NOOP with
 200, AUTH with 234, and `SITE TEXT` with TEXT; after AUTH it sends back what comes. PASV is
-answered with the last `SITE PASV=TEXT`, or 227 with its own port.
+answered with the last `SITE PASV=TEXT`, or 227 with its own port. After `SITE CONNECT=before` it connects
+to what a PORT names before it answers, with 200 or 425; after `SITE CONNECT=after` it says 200 first,
+then 150 or 425.
 Steps of the client: `send:TEXT` (\\r \\n \\0 \\xNN understood; no line end of its own), `line:TEXT`
-(with one), `read` (prints a line), `wait:SECONDS`, `until:FILE` (until it exists), `end` (FIN).
+(with one), `read` (prints a line), `wait:SECONDS`, `until:FILE` (until it exists), `listen:PORT`, `end` (FIN).
 Who does not answer within 90 s ends the client with status 1. Nagle's algorithm is on."""
 import codecs
 import os
@@ -15,8 +17,18 @@ import threading
 import time
 
 
+def data_reply(yes, port):
+    """What is said of the connection that a PORT asks for: yes, or 425."""
+    n = port.split(" ")[1].split(",")
+    try:
+        socket.create_connection((".".join(n[:4]), int(n[4]) * 256 + int(n[5])), 1.5).close()
+        return yes
+    except OSError:
+        return "425 no connection"
+
+
 def serve_one(conn, log):
-    pasv, raw = "227 Entering Passive Mode (203,0,113,2,195,80)", False
+    pasv, raw, connect = "227 Entering Passive Mode (203,0,113,2,195,80)", False, None
     conn.sendall(b"220 fake\r\n")
     f = conn.makefile("rb")
     while True:
@@ -32,10 +44,17 @@ def serve_one(conn, log):
         word = text.upper().split(" ")[0]
         if word == "SITE" and text[5:].startswith("PASV="):
             pasv, answer = text[10:], "200 ok"
+        elif word == "SITE" and text[5:].startswith("CONNECT="):
+            connect, answer = text[13:], "200 ok"
         elif word == "SITE":
             answer = text[5:]
         elif word == "PASV":
             answer = pasv
+        elif word == "PORT" and connect == "before":
+            answer = data_reply("200 connected", text)
+        elif word == "PORT" and connect == "after":
+            conn.sendall(b"200 ok\r\n")
+            answer = data_reply("150 connected", text)
         elif word == "AUTH":
             answer, raw = "234 go on", True
         else:
@@ -56,7 +75,7 @@ def server(port, path):
 
 def client(address, port, steps):
     s = socket.create_connection((address, port), 90)
-    f = s.makefile("rb")
+    f, listeners = s.makefile("rb"), []
     for step in steps:
         what, _, arg = step.partition(":")
         text = codecs.decode(arg, "unicode_escape").encode("latin-1")
@@ -74,6 +93,8 @@ def client(address, port, steps):
         elif what == "until":
             while not os.path.exists(arg):
                 time.sleep(0.05)
+        elif what == "listen":
+            listeners.append(socket.create_server((s.getsockname()[0], int(arg))))
         elif what == "end":
             s.shutdown(socket.SHUT_WR)
             while f.readline():

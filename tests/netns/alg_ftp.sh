@@ -174,6 +174,16 @@ a_227_that_nobody_asked_for()
 	nothing_granted unasked line:NOOP read 'line:SITE 227 Entering Passive Mode (203,0,113,2,195,80)' read line:NOOP read
 }
 
+# A client that is logged in; the server connects to what PORT names before it has said 200, which
+# opens nothing, and another time behind it.
+only_when_the_server_has_agreed()
+{
+	fake 'line:SITE 230 in' read 'line:SITE CONNECT=before' read listen:51240 'line:PORT 10,0,0,2,200,40' read \
+		'line:SITE CONNECT=after' read listen:51241 'line:PORT 10,0,0,2,200,41' read read >"$TMP/said"
+	cat "$TMP/said"
+	[ "$(sed -n '4p;6,7p' "$TMP/said" | cut -c 1-3 | tr '\n' ' ')" = "425 200 150 " ]
+}
+
 # NAT slipstreaming: a browser is made to post text to port 21
 http_loses_the_helper()
 {
@@ -277,7 +287,7 @@ t server_behind_nat server_behind_nat
 t server_behind_nat_over_ipv6 server_behind_nat_over_ipv6
 t a_real_tls_session a_real_tls_session
 for name in a_line_in_pieces_is_put_together several_commands_in_a_segment announcements_go_on another_host_is_not_announced \
-	a_privileged_port_is_not_announced a_bounce_in_227_is_not_followed a_227_that_nobody_asked_for http_loses_the_helper \
+	a_privileged_port_is_not_announced a_bounce_in_227_is_not_followed a_227_that_nobody_asked_for only_when_the_server_has_agreed http_loses_the_helper \
 	numbers_out_of_range nul_in_a_line an_oversized_line_passes tls_is_left_alone the_end_of_a_held_line_passes a_large_file_is_whole \
 	an_upload_is_whole over_a_bad_path two_hundred_at_once; do
 	t $name $name

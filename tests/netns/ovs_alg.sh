@@ -32,6 +32,7 @@ pipeline()
 		table=0,priority=100,arp,action=normal
 		table=0,priority=50,ip,action=ct(nat,table=1)
 		table=1,priority=90,tcp,in_port=1,tp_dst=21,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240),exec(set_field:7->ct_mark)),2
+		table=1,priority=90,tcp,in_port=1,tp_dst=2100,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240)),2
 		table=1,priority=90,udp,in_port=1,tp_dst=69,ct_state=+new-rel,action=ct(commit,alg=tftp,nat(src=10.1.1.240)),2
 		table=1,priority=80,ip,in_port=1,ct_state=+new+rel,action=ct(commit,nat),2
 		table=1,priority=80,ip,in_port=2,ct_state=+new+rel,action=ct(commit,nat),1
@@ -47,6 +48,7 @@ draw()
 	on "$B" ip neigh replace 10.1.1.240 lladdr "$(on "$A" ip -j link show p0 | jq -r '.[0].address')" dev p0 &&
 		ethtool -K "$A" tx off >/dev/null && ethtool -K "$B" tx off >/dev/null || return
 	serve_vsftpd "$B"
+	serve "$B" /usr/bin/python3 tests/lib/ftp_fake.py server 2100 "$TMP/fake.log"
 	mkdir -p "$TMP/tftp" && chmod 755 "$TMP" "$TMP/tftp" && cp "$FTP_ROOT/large" "$TMP/tftp/file" && chmod 644 "$TMP/tftp/file"
 	serve_program "$B" tftpd-hpa in.tftpd -L -u nobody -s "$TMP/tftp"
 	poll_until 20 listening "$B" 69 u
@@ -68,6 +70,15 @@ active_through_nat()
 passive_through_nat()
 {
 	fetches ftp://10.1.1.2/large --disable-epsv && fetches ftp://10.1.1.2/large
+}
+
+# A server that connects to what PORT names before it answers, as that of OVS's own tests does
+server_connects_before_it_answers()
+{
+	on "$A" timeout 30 /usr/bin/python3 tests/lib/ftp_fake.py client 10.1.1.2 2100 read 'line:SITE 230 in' read \
+		'line:SITE CONNECT=before' read listen:51240 'line:PORT 10,1,1,1,200,40' read >"$TMP/said"
+	cat "$TMP/said"
+	grep -qx "200 connected" "$TMP/said"
 }
 
 tftp_through_nat()
@@ -165,6 +176,7 @@ ovs_host
 t bridge_and_servers draw
 t active_through_nat active_through_nat
 t passive_through_nat passive_through_nat
+t server_connects_before_it_answers server_connects_before_it_answers
 t tftp_through_nat tftp_through_nat
 t helper_and_mark_are_shown helper_and_mark_are_shown
 t strangers_do_not_pass strangers_do_not_pass

@@ -124,6 +124,13 @@ bool alg_way_wanted(const struct ctd *d)
 	return rules_compiled(d)->n_algs;
 }
 
+/* On a gateway nothing is open before the peer has agreed. */
+bool alg_way_port_at_once(const struct ctd *d)
+{
+	(void)d;
+	return false;
+}
+
 int alg_way_enter(struct ctd *d, uint32_t mark, struct alg_exec *e)
 {
 	return bpf_map_update_elem(d->core.pins.algexec_fd, &mark, e, BPF_ANY) ? -errno : 0;

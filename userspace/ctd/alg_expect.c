@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* What the parsers ask of expectations and ports (expect.h), for one connection. */
 #include "alg_conn.h"
+#include "alg_way.h"
 
 #include <string.h>
 
@@ -16,6 +17,7 @@ void alg_ops_of(struct alg_conn *c, struct alg_ops *ops)
 {
 	memset(ops, 0, sizeof(*ops));
 	expect_ops(&c->ops, ops);
+	ops->port_at_once = alg_way_port_at_once(c->d);
 }
 
 /* In their order, and before the bytes that announce them leave. Text with a port of ours is safe:

@@ -13,6 +13,9 @@
 /* Is somebody to be given a helper? */
 bool alg_way_wanted(const struct ctd *d);
 
+/* alg_ops.port_at_once of its connections: the consumer's choice, too. */
+bool alg_way_port_at_once(const struct ctd *d);
+
 int alg_way_open(struct ctd *d);
 void alg_way_close(struct ctd *d);
 
