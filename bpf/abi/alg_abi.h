@@ -73,13 +73,11 @@ struct alg_packet {
 	__u32 mark;
 	__u32 hash;
 	__u32 gso_size; /* ALG_P_FRAGS: size of the largest, IP header included */
-	__u16 vlan_tci;
-	__u8 vlan_present;
+	__u32 priority; /* skb->priority: queueing disciplines and VLAN devices look at it */
 	__u8 dir;
 	__u8 tcp_flags;
 	__u8 helper;
 	__u8 flags; /* ALG_P_* */
-	__u8 pad;
 };
 _Static_assert(sizeof(struct alg_packet) == 184, "alg_packet");
 
@@ -98,7 +96,8 @@ struct alg_buf {
 struct alg_exec {
 	struct ct_label_key conn;
 	__u32 ifindex;
-	__u32 mark; /* what skb->mark was */
+	__u32 mark;	/* what skb->mark was */
+	__u32 priority; /* and skb->priority, which BPF_F_INGRESS clears */
 	__u32 hash;
 	__u8 dir;
 	__u8 adjusted; /* sequence numbers of the connection differ from now on */
@@ -106,7 +105,7 @@ struct alg_exec {
 	__u8 out;      /* it was taken where it leaves, and leaves there */
 	__u8 pad;
 };
-_Static_assert(sizeof(struct alg_exec) == 76, "alg_exec");
+_Static_assert(sizeof(struct alg_exec) == 80, "alg_exec");
 
 /* Of ctd alone: struct alg_conn's pinned part (userspace/ctd/alg_conn.h). */
 struct alg_keep {

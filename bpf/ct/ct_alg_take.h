@@ -62,8 +62,7 @@ static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *
 	p->mark = ctx->mark;
 	p->hash = ctx->hash;
 	p->gso_size = ctx->gso_size;
-	p->vlan_tci = ctx->vlan_tci;
-	p->vlan_present = !!ctx->vlan_present;
+	p->priority = ctx->priority;
 	p->dir = res->dir;
 	p->tcp_flags = pkt->tcp_flags;
 	p->helper = alg->helper;
@@ -74,7 +73,6 @@ static __always_inline void alg_describe(struct ct_ctx *ctx, struct alg_packet *
 		p->flags |= ALG_P_FRAGS;
 		p->gso_size = pkt->frag_max;
 	}
-	p->pad = 0;
 }
 
 /* Frame and context into the ring. */
@@ -197,6 +195,7 @@ __noinline int alg_again(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	adjusted = e->adjusted;
 	dir = e->dir;
 	ctx->mark = e->mark;
+	ctx->priority = e->priority;
 	bpf_set_hash(ctx, e->hash);
 	bpf_map_delete_elem(&ct_algexec_v1, &token);
 	ct_peek(ctx, pkt, res);

@@ -178,10 +178,10 @@ a_227_that_nobody_asked_for()
 # opens nothing, and another time behind it.
 only_when_the_server_has_agreed()
 {
-	fake 'line:SITE 230 in' read 'line:SITE CONNECT=before' read listen:51240 'line:PORT 10,0,0,2,200,40' read \
+	fake line:NOOP read 'line:SITE 230 in' read 'line:SITE CONNECT=before' read listen:51240 'line:PORT 10,0,0,2,200,40' read \
 		'line:SITE CONNECT=after' read listen:51241 'line:PORT 10,0,0,2,200,41' read read >"$TMP/said"
 	cat "$TMP/said"
-	[ "$(sed -n '4p;6,7p' "$TMP/said" | cut -c 1-3 | tr '\n' ' ')" = "425 200 150 " ]
+	[ "$(sed -n '5p;7,8p' "$TMP/said" | cut -c 1-3 | tr '\n' ' ')" = "425 200 150 " ]
 }
 
 # NAT slipstreaming: a browser is made to post text to port 21

@@ -75,7 +75,7 @@ passive_through_nat()
 # A server that connects to what PORT names before it answers, as that of OVS's own tests does
 server_connects_before_it_answers()
 {
-	on "$A" timeout 30 /usr/bin/python3 tests/lib/ftp_fake.py client 10.1.1.2 2100 read 'line:SITE 230 in' read \
+	on "$A" timeout 30 /usr/bin/python3 tests/lib/ftp_fake.py client 10.1.1.2 2100 read line:NOOP read 'line:SITE 230 in' read \
 		'line:SITE CONNECT=before' read listen:51240 'line:PORT 10,1,1,1,200,40' read >"$TMP/said"
 	cat "$TMP/said"
 	grep -qx "200 connected" "$TMP/said"

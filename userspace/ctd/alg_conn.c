@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 
-#define KEPT_VERSION 1
+#define KEPT_VERSION 2
 #define SWEEP	     (ALG_CHAINS / 4) /* chains a turn: all in a second */
 
 /* What is pinned: this, the session, then of each direction n_held and n_out bytes. */

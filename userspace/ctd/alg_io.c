@@ -48,6 +48,7 @@ void alg_io_send(struct alg_conn *c, int dir, const struct alg_headers *h, const
 		.conn = c->key,
 		.ifindex = h->ifindex,
 		.mark = h->mark,
+		.priority = h->priority,
 		.hash = h->hash,
 		.dir = dir,
 		.out = h->out,

@@ -155,6 +155,7 @@ int alg_packet_headers(const struct alg_taken *t, struct alg_headers *h)
 		return -EMSGSIZE;
 	h->ifindex = p->ifindex;
 	h->mark = p->mark;
+	h->priority = p->priority;
 	h->hash = p->hash;
 	h->family = p->from.family;
 	h->proto = p->from.proto;

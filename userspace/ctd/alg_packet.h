@@ -19,6 +19,7 @@
 struct alg_headers {
 	uint32_t ifindex; /* 0: none seen yet */
 	uint32_t mark;
+	uint32_t priority;
 	uint32_t hash;
 	uint8_t l3_off;
 	uint8_t out; /* taken where it leaves, and goes out there */

@@ -20,8 +20,9 @@
 #define RETRY_FIRST_MS 300
 #define RETRY_MAX_MS   4000
 #define AHEAD_BYTES    65536 /* how far before its turn a segment may be */
-#define MSS_MIN4       536   /* RFC 9293 3.7.1 */
-#define MSS_MIN6       1220
+#define PATH_MIN4      576   /* what any path is taken to carry: RFC 9293 3.7.1, */
+#define PATH_MIN6      1280  /* RFC 8200 5 */
+#define SMALL_AFTER    2     /* tries of ours, then segments are no longer than that */
 #define AGAIN	       8     /* turns after a restart in which we repeat what senders would */
 #define EDIT_ROOM      4096u /* of out[], for text that grows */
 
@@ -99,10 +100,13 @@ static void trim(struct alg_conn *c, int dir, const struct ct_tcp *tcp)
 	}
 }
 
+/* As long as the speaker makes them, who knows the path; he hears of it also when ours are too
+ * long for it, and then repeats in shorter ones. */
 static size_t mss_of(const struct alg_stream *s)
 {
-	size_t least = s->like.family == 4 ? MSS_MIN4 : MSS_MIN6;
+	size_t least = s->like.family == 4 ? PATH_MIN4 : PATH_MIN6;
 
+	least -= s->like.len - s->like.l3_off;
 	return s->like.mss > least ? s->like.mss : least;
 }
 
@@ -206,6 +210,9 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 		if (!c->dir[dir].owned && !(c->dir[dir].n_out && c->again))
 			continue;
 		owned = true;
+		/* What the speaker has been told to have arrived he does not repeat. */
+		if (c->tries >= SMALL_AFTER)
+			c->dir[dir].like.mss = 0;
 		if (c->dir[dir].n_out) {
 			c->d->alg->stats.resent++;
 			pass_on(c, dir, 0, false);
@@ -416,6 +423,8 @@ void alg_tcp_take(struct alg_conn *c, const struct alg_taken *t)
 
 	if (!alg_conn_word(c, &tcp))
 		return;
+	if (s->begun && before(seq, s->next))
+		s->like.mss = 0; /* that of what he says again */
 	if (alg_packet_headers(t, &s->like)) {
 		c->d->alg->stats.bad++;
 		return;
