@@ -118,8 +118,7 @@
 	X(ALG_FULL, "alg_full", REFUSED, "table of helped connections is full")                    \
 	X(ALG_LOST, "alg_lost", REFUSED, "of a helped connection of which nothing is known")       \
 	X(ALG_SHAPE, "alg_shape", POLICY,                                                          \
-	  "payload for a helper in a SYN, above 64 KiB, or first where only the stack knew the "   \
-	  "way")                                                                                   \
+	  "payload for a helper in a SYN, above 64 KiB, or committed at egress")                   \
 	X(ALG_STRAY, "alg_stray", POLICY, "on the execute device, and not sent by ctd")            \
 	X(FW_LATE, "fw_late", REFUSED,                                                             \
 	  "rules wait to be compiled: a network that they name changed")
