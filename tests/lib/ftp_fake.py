@@ -7,7 +7,8 @@ answered with the last `SITE PASV=TEXT`, or 227 with its own port. After `SITE C
 to what a PORT names before it answers, with 200 or 425; after `SITE CONNECT=after` it says 200 first,
 then 150 or 425.
 Steps of the client: `send:TEXT` (\\r \\n \\0 \\xNN understood; no line end of its own), `line:TEXT`
-(with one), `read` (prints a line), `wait:SECONDS`, `until:FILE` (until it exists), `listen:PORT`, `end` (FIN).
+(with one), `read` (prints a line), `wait:SECONDS`, `until:FILE` (until it exists), `listen:PORT`, `priority:N` (of
+packets), `end` (FIN).
 Who does not answer within 90 s ends the client with status 1. Nagle's algorithm is on."""
 import codecs
 import os
@@ -93,6 +94,8 @@ def client(address, port, steps):
         elif what == "until":
             while not os.path.exists(arg):
                 time.sleep(0.05)
+        elif what == "priority":
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, int(arg))
         elif what == "listen":
             listeners.append(socket.create_server((s.getsockname()[0], int(arg))))
         elif what == "end":
