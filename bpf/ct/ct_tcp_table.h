@@ -37,153 +37,35 @@ enum ct_tcp_class {
 #define ig CT_TCP_IGNORE
 #define iv CT_TCP_INVALID
 
-static const __u8 ct_tcp_next[2][CT_TCP_CLASSES]
-			     [16] =
-				     {
-					     [CT_ORIG] =
-						     {
-							     /* An open connection cannot be told
-							      * from an out-of-date record, so a SYN
-							      * passes: the server's answer shows
-							      * which it was (RFC 5961). */
-							     [CT_TCP_SYN] = {[NO] = SS,
-									     [SS] = SS,
-									     [SR] = ig,
-									     [ES] = ig,
-									     [FW] = ig,
-									     [CW] = ig,
-									     [LA] = ig,
-									     [TW] = SS,
-									     [CL] = SS,
-									     [S2] = S2},
-							     /* Only as the second half of a
-								simultaneous open. */
-							     [CT_TCP_SYNACK] = {[NO] = iv,
-										[SS] = iv,
-										[SR] = SR,
-										[ES] = iv,
-										[FW] = iv,
-										[CW] = iv,
-										[LA] = iv,
-										[TW] = iv,
-										[CL] = iv,
-										[S2] = SR},
-							     [CT_TCP_FIN] = {[NO] = iv,
-									     [SS] = iv,
-									     [SR] = FW,
-									     [ES] = FW,
-									     [FW] = LA,
-									     [CW] = LA,
-									     [LA] = LA,
-									     [TW] = TW,
-									     [CL] = CL,
-									     [S2] = iv},
-							     /* From nothing: mid-stream pick-up. */
-							     [CT_TCP_ACK] = {[NO] = ES,
-									     [SS] = iv,
-									     [SR] = ES,
-									     [ES] = ES,
-									     [FW] = CW,
-									     [CW] = CW,
-									     [LA] = TW,
-									     [TW] = TW,
-									     [CL] = CL,
-									     [S2] = iv},
-							     [CT_TCP_RST] = {[NO] = iv,
-									     [SS] = CL,
-									     [SR] = CL,
-									     [ES] = CL,
-									     [FW] = CL,
-									     [CW] = CL,
-									     [LA] = CL,
-									     [TW] = CL,
-									     [CL] = CL,
-									     [S2] = CL},
-							     [CT_TCP_FLAGLESS] = {[NO] = iv,
-										  [SS] = iv,
-										  [SR] = iv,
-										  [ES] = iv,
-										  [FW] = iv,
-										  [CW] = iv,
-										  [LA] = iv,
-										  [TW] = iv,
-										  [CL] = iv,
-										  [S2] = iv},
-						     },
-					     [CT_REPLY] =
-						     {
-							     /* In SYN_SENT a simultaneous open; in
-								TIME_WAIT the server's side opens
-								anew. */
-							     [CT_TCP_SYN] = {[NO] = iv,
-									     [SS] = S2,
-									     [SR] = iv,
-									     [ES] = iv,
-									     [FW] = iv,
-									     [CW] = iv,
-									     [LA] = iv,
-									     [TW] = SS,
-									     [CL] = iv,
-									     [S2] = S2},
-							     /* Late or answering an ignored SYN:
-								ct_tcp_ignored() looks closer. */
-							     [CT_TCP_SYNACK] =
-								     {
-									     [NO] = iv,
-									     [SS] = SR,
-									     [SR] = ig,
-									     [ES] = ig,
-									     [FW] = ig,
-									     [CW] = ig,
-									     [LA] = ig,
-									     [TW] = ig,
-									     [CL] = ig,
-									     [S2] = SR},
-							     [CT_TCP_FIN] = {[NO] = iv,
-									     [SS] = iv,
-									     [SR] = FW,
-									     [ES] = FW,
-									     [FW] = LA,
-									     [CW] = LA,
-									     [LA] = LA,
-									     [TW] = TW,
-									     [CL] = CL,
-									     [S2] = iv},
-							     /* In SYN_SENT perhaps a challenge ACK:
-								the peer still has the old
-								connection. */
-							     [CT_TCP_ACK] = {[NO] = iv,
-									     [SS] = ig,
-									     [SR] = SR,
-									     [ES] = ES,
-									     [FW] = CW,
-									     [CW] = CW,
-									     [LA] = TW,
-									     [TW] = TW,
-									     [CL] = CL,
-									     [S2] = ig},
-							     [CT_TCP_RST] = {[NO] = iv,
-									     [SS] = CL,
-									     [SR] = CL,
-									     [ES] = CL,
-									     [FW] = CL,
-									     [CW] = CL,
-									     [LA] = CL,
-									     [TW] = CL,
-									     [CL] = CL,
-									     [S2] = CL},
-							     [CT_TCP_FLAGLESS] = {[NO] = iv,
-										  [SS] = iv,
-										  [SR] = iv,
-										  [ES] = iv,
-										  [FW] = iv,
-										  [CW] = iv,
-										  [LA] = iv,
-										  [TW] = iv,
-										  [CL] = iv,
-										  [S2] = iv},
-						     },
+/* A table, a row a class. */
+/* clang-format off */
+#define ROW(no, ss, sr, es, fw, cw, la, tw, cl, s2) \
+	{[NO] = no, [SS] = ss, [SR] = sr, [ES] = es, [FW] = fw, [CW] = cw, [LA] = la, [TW] = tw, [CL] = cl, [S2] = s2}
+static const __u8 ct_tcp_next[2][CT_TCP_CLASSES][16] = {
+	/* from                           NO  SS  SR  ES  FW  CW  LA  TW  CL  S2 */
+	/* An open connection cannot be told from an out-of-date record, so a SYN
+	 * passes: the server's answer shows which it was (RFC 5961). */
+	[CT_ORIG][CT_TCP_SYN]       = ROW(SS, SS, ig, ig, ig, ig, ig, SS, SS, S2),
+	/* Only as the second half of a simultaneous open. */
+	[CT_ORIG][CT_TCP_SYNACK]    = ROW(iv, iv, SR, iv, iv, iv, iv, iv, iv, SR),
+	[CT_ORIG][CT_TCP_FIN]       = ROW(iv, iv, FW, FW, LA, LA, LA, TW, CL, iv),
+	/* From nothing: mid-stream pick-up. */
+	[CT_ORIG][CT_TCP_ACK]       = ROW(ES, iv, ES, ES, CW, CW, TW, TW, CL, iv),
+	[CT_ORIG][CT_TCP_RST]       = ROW(iv, CL, CL, CL, CL, CL, CL, CL, CL, CL),
+	[CT_ORIG][CT_TCP_FLAGLESS]  = ROW(iv, iv, iv, iv, iv, iv, iv, iv, iv, iv),
+	/* from                           NO  SS  SR  ES  FW  CW  LA  TW  CL  S2 */
+	/* In SYN_SENT a simultaneous open; in TIME_WAIT the server's side opens anew. */
+	[CT_REPLY][CT_TCP_SYN]      = ROW(iv, S2, iv, iv, iv, iv, iv, SS, iv, S2),
+	/* Late or answering an ignored SYN: ct_tcp_ignored() looks closer. */
+	[CT_REPLY][CT_TCP_SYNACK]   = ROW(iv, SR, ig, ig, ig, ig, ig, ig, ig, SR),
+	[CT_REPLY][CT_TCP_FIN]      = ROW(iv, iv, FW, FW, LA, LA, LA, TW, CL, iv),
+	/* In SYN_SENT perhaps a challenge ACK: the peer still has the old connection. */
+	[CT_REPLY][CT_TCP_ACK]      = ROW(iv, ig, SR, ES, CW, CW, TW, TW, CL, ig),
+	[CT_REPLY][CT_TCP_RST]      = ROW(iv, CL, CL, CL, CL, CL, CL, CL, CL, CL),
+	[CT_REPLY][CT_TCP_FLAGLESS] = ROW(iv, iv, iv, iv, iv, iv, iv, iv, iv, iv),
 };
+#undef ROW
+/* clang-format on */
 
 #undef NO
 #undef SS
