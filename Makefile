@@ -196,7 +196,7 @@ $(O)/tests/bpf/%: tests/bpf/%.c $(O)/libbpftest.a $(O)/libfw.a $(O)/libbpfct.a
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(O)/libbpftest.a $(filter %.o,$^) $(O)/libfw.a $(O)/libbpfct.a $(LIBS) -lcmocka -lpthread
 
 $(O)/tests/bench/path $(O)/tests/bench/ovs: $(O)/tests/bench/lib/side.o
-$(O)/tests/bench/%: tests/bench/%.c $(O)/libbpfct.a
+$(O)/tests/bench/%: tests/bench/%.c $(O)/tests/bench/lib/figure.o $(O)/libbpfct.a
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(filter %.o,$^) $(O)/libbpfct.a $(LIBS) -lpthread

@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 
 #include "alloc.h"
+#include "lib/figure.h"
 #include "userspace/lib/loader.h"
 #include "userspace/lib/nat_alloc.h"
 
@@ -133,19 +134,6 @@ static int space_with(unsigned int used)
 	}
 	nat_alloc_scan(&space, use_of(LOW), now & 0xfff);
 	return 0;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, unsigned int n)
-{
-	qsort(v, n, sizeof(*v), by_value);
-	return v[n / 2];
 }
 
 /* ns a take with this many ports used: the median of RUNS batches. */

@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 
 #include "keys.h"
+#include "lib/figure.h"
 
 #define ROUNDS_MAX 21
 #define CHUNK	   65536 /* steps a call: some 20 ms, not interruptible */
@@ -32,35 +33,6 @@ static const struct {
 
 static double find_ns[SIZES][KINDS][ROUNDS_MAX], add_ns[SIZES][KINDS][ROUNDS_MAX];
 static double bytes[KINDS];
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, n, sizeof(*v), by_value);
-	return v[n / 2];
-}
-
-/* memlock of a map, as the kernel accounts it, from /proc. */
-static double memlock(int fd)
-{
-	char path[64], line[128];
-	double value = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "memlock: %lf", &value);
-	if (f)
-		fclose(f);
-	return value;
-}
 
 /* Nanoseconds a step over `steps` steps of a program; < 0 when one missed. */
 static double run(struct bpf_object *obj, struct keys_state *state, const char *prog,

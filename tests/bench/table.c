@@ -17,6 +17,7 @@
 #include <bpf/libbpf.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 
+#include "lib/figure.h"
 #include "userspace/lib/pins.h"
 
 #define PASSES_MAX 21
@@ -125,13 +126,6 @@ static int walk(struct bpf_link *link)
 	return got < 0 ? -errno : 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 #define ITERS 4
 static const char *const iters[ITERS][3] = {
 	{"ct_sweep4", "ct_conn4_v1", "sweep_1m_cpu_s"},
@@ -176,29 +170,12 @@ static int sweep(const char *instance, const char *path, int passes)
 			took[pass] = cpu_s() - took[pass];
 		}
 		bpf_link__destroy(link);
-		qsort(took, passes, sizeof(*took), by_value);
-		printf("%s %.3f s\n", iters[i][2], took[passes / 2]);
+		printf("%s %.3f s\n", iters[i][2], median(took, passes));
 	}
 	err = 0;
 out:
 	bpf_object__close(obj);
 	return err;
-}
-
-/* memlock of a map, as the kernel accounts it. */
-static double memlock(int fd)
-{
-	char path[64], line[128];
-	double value = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	while (f && fgets(line, sizeof(line), f))
-		sscanf(line, "memlock: %lf", &value);
-	if (f)
-		fclose(f);
-	return value;
 }
 
 struct size {

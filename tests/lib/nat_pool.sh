@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# For suites about ports; after netns.sh.
+# For suites about ports; after net_router of netns.sh.
 #
+#   HOSTS                       10.0.0.10 to .29, the client's beside its own and .3
 #   rules NAME NAT-RULE...      a rule file with these nat rules; prints its path
 #   pool ADDRESS CLASS FIELD    of `ctctl -j nat`
 #   at_least N ADDRESS CLASS FIELD... ; at_most: the fields' sum
@@ -8,6 +9,14 @@
 #   said NAME LINE              its next answer is this line
 #   ask NAME COMMAND LINE       ... after this command
 #   done_with NAME
+
+ulimit -n "$(ulimit -H -n)"
+HOSTS=()
+for ((i = 10; i < 30; i++)); do
+	on "$C" ip addr add 10.0.0.$i/24 dev c0
+	HOSTS+=("10.0.0.$i")
+done
+on "$C" ip addr add 10.0.0.3/24 dev c0
 
 rules()
 {

@@ -321,8 +321,25 @@ echo_from()
 	on "$ns" /usr/bin/python3 tests/lib/echo_client.py "$@"
 }
 
+# unanswered, as echo_from: a time-out of a second, not an answer
+unanswered()
+{
+	WAIT=1 fails echo_from "$@"
+}
+
 # counter NAME : a figure of `ctctl stats` by its name, 0 when it is not shown
 counter()
 {
 	ctctl stats | awk -v n="$1" '$1 == n || $1 == n ":" { print $2; found = 1 } END { if (!found) print 0 }'
+}
+
+# grows NAME COMMAND... : the command succeeds, and the figure is larger then
+grows()
+{
+	local name=$1 before after
+	shift
+	before=$(counter "$name")
+	"$@" || return
+	after=$(counter "$name")
+	[ "$after" -gt "$before" ] || { echo "counter $name did not grow: $before, $after"; return 1; }
 }

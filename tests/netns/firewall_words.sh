@@ -58,32 +58,14 @@ serve_echo "$S" 7000 7001
 serve_echo "$R" 7010
 serve_echo "$C" 7020
 
-reach()
-{
-	echo_from "$@"
-}
-blocked()
-{
-	WAIT=1 fails echo_from "$@"
-}
-grows()
-{
-	local name=$1 before after
-	shift
-	before=$(counter "$name")
-	"$@" || return
-	after=$(counter "$name")
-	[ "$after" -gt "$before" ] || { echo "counter $name did not grow: $before, $after"; return 1; }
-}
-
 # Tables: ctctl changes them, and the next connection sees it.
 table_blocks()
 {
-	reach "$C" "$1" "$2" 7000 || return
+	echo_from "$C" "$1" "$2" 7000 || return
 	ctctl fw table add blocked "$3" || return
-	grows fw_block blocked "$C" "$1" "$2" 7000 || return
+	grows fw_block unanswered "$C" "$1" "$2" 7000 || return
 	ctctl fw table del blocked "$3" || return
-	reach "$C" "$1" "$2" 7000
+	echo_from "$C" "$1" "$2" 7000
 }
 t table_blocks_an_address_v4 table_blocks tcp "$S4" "$C4"
 t table_blocks_an_address_v6 table_blocks tcp "$S6" "$C6"
@@ -144,12 +126,12 @@ limited()
 	local good=0
 	load -- 'pass in on lan0 proto tcp to self port 7010 limit 5/1h overload <blocked>' || return
 	for _ in 1 2 3 4 5; do
-		reach "$C" tcp "$1" 7010 && good=$((good + 1))
+		echo_from "$C" tcp "$1" 7010 && good=$((good + 1))
 	done
 	[ "$good" = 5 ] || { echo "$good of the first five got through"; return 1; }
-	grows fw_limit blocked "$C" tcp "$1" 7010 || return
+	grows fw_limit unanswered "$C" tcp "$1" 7010 || return
 	table_is "$2" && ctctl fw table show blocked | grep -q limit || return
-	grows fw_block blocked "$C" tcp "$S4" 7000 || [ "$2" = "$C6" ] || return
+	grows fw_block unanswered "$C" tcp "$S4" 7000 || [ "$2" = "$C6" ] || return
 	ctctl fw table flush blocked && table_is
 }
 t limit_puts_the_source_into_the_table_v4 limited "$RL4" "$C4"
@@ -297,7 +279,7 @@ t loose_wants_a_route grows fw_spoof refuses 198.51.100.1 "$S4"
 antispoof_rule()
 {
 	load 'set antispoof loose' -- 'antispoof for dmz0' && grows fw_block refuses 10.9.0.2 "$S4" &&
-		grows fw_block refuses fd00:9::2 "$S6" && passes 10.0.0.77 "$S4" && reach "$C" tcp "$S4" 7000
+		grows fw_block refuses fd00:9::2 "$S6" && passes 10.0.0.77 "$S4" && echo_from "$C" tcp "$S4" 7000
 }
 t antispoof_for_guards_an_interface antispoof_rule
 off()
@@ -335,17 +317,17 @@ SYNACK='tcp[tcpflags] & (tcp-syn|tcp-ack) == (tcp-syn|tcp-ack) and src port 7000
 SYN6='ip6[6] == 6 and ip6[53] & 18 == 2 and dst port 7000'
 SYNACK6='ip6[6] == 6 and ip6[53] & 18 == 18 and src port 7000'
 t mss_loads load
-t mss_is_kept_without_the_setting mss_is 1460 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000
+t mss_is_kept_without_the_setting mss_is 1460 "$S" s0 "$SYN" echo_from "$C" tcp "$S4" 7000
 t mss_clamp_loads load 'set mss clamp'
-t syn_is_clamped_v4 mss_is 1360 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000
-t syn_is_clamped_v6 mss_is 1340 "$S" s0 "$SYN6" reach "$C" tcp "$S6" 7000
-t syn_ack_is_clamped_v4 mss_is 1360 "$C" c0 "$SYNACK" reach "$C" tcp "$S4" 7000
-t syn_ack_is_clamped_v6 mss_is 1340 "$C" c0 "$SYNACK6" reach "$C" tcp "$S6" 7000
+t syn_is_clamped_v4 mss_is 1360 "$S" s0 "$SYN" echo_from "$C" tcp "$S4" 7000
+t syn_is_clamped_v6 mss_is 1340 "$S" s0 "$SYN6" echo_from "$C" tcp "$S6" 7000
+t syn_ack_is_clamped_v4 mss_is 1360 "$C" c0 "$SYNACK" echo_from "$C" tcp "$S4" 7000
+t syn_ack_is_clamped_v6 mss_is 1340 "$C" c0 "$SYNACK6" echo_from "$C" tcp "$S6" 7000
 route_mtu()
 {
 	on "$R" ip route add "$S4/32" dev wan0 mtu lock 1300 || return
 	poll_until 5 bash -c "nsenter --net=/run/netns/$R ip route get $S4 | grep -q 'mtu lock 1300'" || return
-	mss_is 1260 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000 && mss_is 1260 "$C" c0 "$SYNACK" reach "$C" tcp "$S4" 7000
+	mss_is 1260 "$S" s0 "$SYN" echo_from "$C" tcp "$S4" 7000 && mss_is 1260 "$C" c0 "$SYNACK" echo_from "$C" tcp "$S4" 7000
 	local rc=$?
 	on "$R" ip route del "$S4/32" dev wan0
 	return "$rc"
@@ -354,7 +336,7 @@ t route_s_mtu_counts route_mtu
 not_raised()
 {
 	on "$C" ip link set c0 mtu 1300 || return
-	mss_is 1260 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000
+	mss_is 1260 "$S" s0 "$SYN" echo_from "$C" tcp "$S4" 7000
 	local rc=$?
 	on "$C" ip link set c0 mtu 1500
 	return "$rc"
@@ -363,7 +345,7 @@ t mss_is_never_raised not_raised
 nat_and_mss()
 {
 	load 'set mss clamp' -- 'nat out on wan0 from 10.0.0.0/24 -> (wan0)' || return
-	mss_is 1360 "$S" s0 "$SYN and src $RW4" reach "$C" tcp "$S4" 7000
+	mss_is 1360 "$S" s0 "$SYN and src $RW4" echo_from "$C" tcp "$S4" 7000
 }
 t syn_is_clamped_and_translated nat_and_mss
 # Options at an odd place, and one that is cut short: the checksum stays right.
@@ -394,18 +376,18 @@ on "$R" ip link set wan0 mtu 1500
 # set skip on: dmz0 is not filtered, what leaves by wan0 is tracked and translated there.
 unskipped()
 {
-	load && blocked "$OTHER" tcp 10.9.0.1 7010 && blocked "$OTHER" tcp "$S4" 7000
+	load && unanswered "$OTHER" tcp 10.9.0.1 7010 && unanswered "$OTHER" tcp "$S4" 7000
 }
 t interface_without_rules_is_denied unskipped
 skipped()
 {
 	load 'set skip on dmz0' -- 'nat out on wan0 from 10.9.0.0/24 -> (wan0)' || return
-	reach "$OTHER" tcp 10.9.0.1 7010 && reach "$OTHER" tcp "$S4" 7000 && reach "$OTHER" udp "$S4" 7000 || return
+	echo_from "$OTHER" tcp 10.9.0.1 7010 && echo_from "$OTHER" tcp "$S4" 7000 && echo_from "$OTHER" udp "$S4" 7000 || return
 	ctctl -L -p tcp --dport 7000 2>/dev/null | grep -q "src=10.9.0.2 .*dst=$RW4"
 }
 t skipped_interface_passes_and_is_translated skipped
 t skipped_interface_has_no_program bash -c "! nsenter --net=/run/netns/$R bpftool net show dev dmz0 2>/dev/null | grep -q fw_"
-t others_are_judged_as_before blocked "$S" tcp "$C4" 7021
+t others_are_judged_as_before unanswered "$S" tcp "$C4" 7021
 t skip_ends_with_its_line unskipped
 
 # ctctl fw explain: what it says is what a packet then meets, and asking leaves no trace.
@@ -432,7 +414,7 @@ t explain_rules_load explain_rules
 explained_pass()
 {
 	says 0 '^rule: line 10: pass in on' in on lan0 proto tcp from "$1" port 4000 to "$2" port 7000 &&
-		reach "$C" tcp "$2" 7000 &&
+		echo_from "$C" tcp "$2" 7000 &&
 		says 0 "^route: out wan0 to $2, redirected" in on lan0 proto tcp from "$1" port 4000 to "$2" port 7000
 }
 t explain_pass_v4 explained_pass "$C4" "$S4"
@@ -440,13 +422,13 @@ t explain_pass_v6 explained_pass "$C6" "$S6"
 explained_default()
 {
 	says 3 '^rule: .*the default denies' in on dmz0 proto tcp from 10.9.0.2 port 4000 to "$S4" port 7000 &&
-		blocked "$OTHER" tcp "$S4" 7000
+		unanswered "$OTHER" tcp "$S4" 7000
 }
 t explain_default explained_default
 explained_block()
 {
 	says 3 '^rule: line 8: block in on lan0 proto tcp' in on lan0 proto tcp from "$1" port 4000 to "$2" port 7001 &&
-		blocked "$C" tcp "$2" 7001
+		unanswered "$C" tcp "$2" 7001
 }
 t explain_block_v4 explained_block "$C4" "$S4"
 t explain_block_v6 explained_block "$C6" "$S6"
@@ -454,8 +436,8 @@ explained_table()
 {
 	ctctl fw table add blocked "$C4" &&
 		says 3 '^rule: line 5: block in from <blocked>' in on lan0 proto udp from "$C4" port 4000 to "$S4" port 7000 &&
-		blocked "$C" udp "$S4" 7000 && ctctl fw table del blocked "$C4" &&
-		says 0 '^rule: line 10' in on lan0 proto udp from "$C4" port 4000 to "$S4" port 7000 && reach "$C" udp "$S4" 7000
+		unanswered "$C" udp "$S4" 7000 && ctctl fw table del blocked "$C4" &&
+		says 0 '^rule: line 10' in on lan0 proto udp from "$C4" port 4000 to "$S4" port 7000 && echo_from "$C" udp "$S4" 7000
 }
 t explain_table explained_table
 explained_nat()
@@ -463,7 +445,7 @@ explained_nat()
 	local ask=(in on lan0 proto udp from "$C4" port 47001 to "$S4" port) seen
 	says 0 "^source: line 7: nat out .*: address $RW4, port from 50000-59999" "${ask[@]}" 7001 &&
 		says 0 '^binding: none yet' "${ask[@]}" 7001 || return
-	seen=$(reach "$C" udp "$S4" 7001 47001) || return
+	seen=$(echo_from "$C" udp "$S4" 7001 47001) || return
 	seen=${seen% *}
 	echo "the server saw $seen"
 	says 0 "^connection: udp, original" "${ask[@]}" 7001 || return
@@ -475,7 +457,7 @@ explained_forward()
 {
 	local ask=(in on wan0 proto tcp from "$S4" port 4000 to "$RW4" port 8080)
 	says 0 '^destination: line 6: forward in .*: becomes 10.0.0.2 port 7020' "${ask[@]}" &&
-		says 0 '^route: out lan0 to 10.0.0.2,' "${ask[@]}" && reach "$S" tcp "$RW4" 8080
+		says 0 '^route: out lan0 to 10.0.0.2,' "${ask[@]}" && echo_from "$S" tcp "$RW4" 8080
 }
 t explain_forward explained_forward
 explained_self()
@@ -497,16 +479,16 @@ t explain_without_a_way explained_no_way
 explained_skip()
 {
 	local ask=(in on dmz0 proto tcp from 10.9.0.2 port 4000 to "$S4" port 7000)
-	load 'set skip on dmz0' && says 0 "none is asked: .set skip on." "${ask[@]}" && reach "$OTHER" tcp "$S4" 7000 &&
+	load 'set skip on dmz0' && says 0 "none is asked: .set skip on." "${ask[@]}" && echo_from "$OTHER" tcp "$S4" 7000 &&
 		explain_rules && says 3 'the default denies' "${ask[@]}"
 }
 t explain_skipped_interface explained_skip
 explained_limit()
 {
 	local ask=(in on lan0 proto tcp from "$C4" port 4000 to "$RL4" port 7010)
-	says 0 '^rule: line 9: .* limit 2/3600s' "${ask[@]}" && reach "$C" tcp "$RL4" 7010 &&
-		says 0 '^rule: line 9' "${ask[@]}" && reach "$C" tcp "$RL4" 7010 &&
-		says 3 '^refused: fw_limit' "${ask[@]}" && blocked "$C" tcp "$RL4" 7010
+	says 0 '^rule: line 9: .* limit 2/3600s' "${ask[@]}" && echo_from "$C" tcp "$RL4" 7010 &&
+		says 0 '^rule: line 9' "${ask[@]}" && echo_from "$C" tcp "$RL4" 7010 &&
+		says 3 '^refused: fw_limit' "${ask[@]}" && unanswered "$C" tcp "$RL4" 7010
 }
 t explain_limit explained_limit
 explained_spoof()
@@ -520,11 +502,11 @@ t explain_martian explained_spoof fw_martian 127.0.0.1 "$S4"
 explained_established()
 {
 	local ask=(in on lan0 proto udp from "$C4" port 47002 to "$S4" port 7000)
-	reach "$C" udp "$S4" 7000 47002 && explain_rules 'block in on lan0 proto udp' || return
+	echo_from "$C" udp "$S4" 7000 47002 && explain_rules 'block in on lan0 proto udp' || return
 	says 0 '^connection: udp, original direction; its packets are not judged again' "${ask[@]}" &&
-		reach "$C" udp "$S4" 7000 47002 &&
+		echo_from "$C" udp "$S4" 7000 47002 &&
 		says 3 '^rule: line 10: block in on lan0 proto udp' "${ask[@]/47002/47003}" &&
-		blocked "$C" udp "$S4" 7000 47003
+		unanswered "$C" udp "$S4" 7000 47003
 }
 t explain_established explained_established
 # Of a binding all but the seconds that it has left.
@@ -580,15 +562,15 @@ held=$(rules 'set mss clamp' -- 'block return in on lan0 proto tcp port 7001' \
 limited_still()
 {
 	for _ in 1 2 3 4 5; do
-		SOURCE=10.0.0.68 reach "$C" tcp "$RL4" 7010 || return
+		SOURCE=10.0.0.68 echo_from "$C" tcp "$RL4" 7010 || return
 	done
-	SOURCE=10.0.0.68 blocked "$C" tcp "$RL4" 7010
+	SOURCE=10.0.0.68 unanswered "$C" tcp "$RL4" 7010
 }
 words_hold()
 {
-	blocked "$C" tcp "$S4" 7001 && SOURCE=10.0.0.66 blocked "$C" tcp "$S4" 7000 && SOURCE=10.0.0.67 reach "$C" tcp "$S4" 7000 &&
+	unanswered "$C" tcp "$S4" 7001 && SOURCE=10.0.0.66 unanswered "$C" tcp "$S4" 7000 && SOURCE=10.0.0.67 echo_from "$C" tcp "$S4" 7000 &&
 		refuses 10.9.0.2 "$S4" && refuses fd00:9::2 "$S6" && passes 10.0.0.77 "$S4" &&
-		mss_is 1360 "$S" s0 "$SYN" reach "$C" tcp "$S4" 7000
+		mss_is 1360 "$S" s0 "$SYN" echo_from "$C" tcp "$S4" 7000
 }
 on "$R" ip link set wan0 mtu 1400
 on "$C" ip addr add 10.0.0.66/24 dev c0

@@ -11,13 +11,6 @@
 . "$(dirname "$0")/../lib/netns.sh"
 
 net_router
-ulimit -n "$(ulimit -H -n)"
-HOSTS=()
-for ((i = 10; i < 30; i++)); do
-	on "$C" ip addr add 10.0.0.$i/24 dev c0
-	HOSTS+=("10.0.0.$i")
-done
-on "$C" ip addr add 10.0.0.3/24 dev c0
 on "$S" ip route add 192.0.2.0/24 via "$RW4"
 on "$R" ip neigh replace 203.0.113.99 lladdr 02:00:00:00:00:99 dev wan0 # nobody
 lan_mac=$(on "$R" ip -o link show lan0 | grep -oE 'ether [0-9a-f:]+' | cut -d' ' -f2)

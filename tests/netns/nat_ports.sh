@@ -10,13 +10,6 @@
 . "$(dirname "$0")/../lib/netns.sh"
 
 net_router
-ulimit -n "$(ulimit -H -n)"
-HOSTS=()
-for ((i = 10; i < 30; i++)); do
-	on "$C" ip addr add 10.0.0.$i/24 dev c0
-	HOSTS+=("10.0.0.$i")
-done
-on "$C" ip addr add 10.0.0.3/24 dev c0
 
 . tests/lib/nat_pool.sh
 

@@ -30,22 +30,6 @@ int fail(const char *what, const char *which)
 	return err;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-double median(const double *v, int n)
-{
-	double sorted[ROUNDS_MAX];
-
-	memcpy(sorted, v, n * sizeof(*v));
-	qsort(sorted, n, sizeof(*sorted), by_value);
-	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
 static int netns_fd(const char *prefix, const char *role)
 {
 	char path[128];

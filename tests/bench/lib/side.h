@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "figure.h"
 #include "tests/bench/path.h"
 
 /*
@@ -36,9 +37,6 @@ extern int nsides;
 
 /* Says what failed on stderr. Returns -errno, -EIO if there is none. */
 int fail(const char *what, const char *which);
-
-/* Of 1 .. ROUNDS_MAX values. */
-double median(const double *v, int n);
 
 /* NAME:PREFIX[:FLUSH] becomes the next of `sides`. 0 or -1. */
 int parse_side(char *arg);
