@@ -75,6 +75,7 @@
 #define OVS_RING_BYTES (2 * 1024 * 1024)
 #define OVS_EXEC_BITS  6
 #define OVS_EXECS      (1 << OVS_EXEC_BITS)
+#define OVS_SIP_PORTS  8
 #define OVS_RECIRC_MAX 32 /* recirculations of one packet; beyond: ovs_recirc */
 
 /* The exact-match cache: a region a port (by its number modulo OVS_CACHE_PORTS), two words a
@@ -92,7 +93,9 @@ struct ovs_config {
 	__u32 upcall_quota; /* bytes of a port that may wait in its ring */
 	__u32 restore_wait; /* not used by the datapath */
 	__u32 life;	    /* changes when flows are flushed: recirc_ids of before mean nothing */
-	__u32 pad[9];
+	__be16 sip_port[OVS_SIP_PORTS]; /* a connection to one of these whose ct() names a helper
+					   has SIP's; 0: none */
+	__u32 pad[5];
 };
 _Static_assert(sizeof(struct ovs_config) == 64, "ovs_config");
 

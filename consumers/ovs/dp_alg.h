@@ -2,7 +2,6 @@
 #ifndef BPFCT_OVS_DP_ALG_H
 #define BPFCT_OVS_DP_ALG_H
 
-#include "../../bpf/ct/ct_alg_take.h"
 #include "dp_ct.h"
 
 /*
@@ -97,9 +96,6 @@ __noinline int ovs_alg_take(struct __sk_buff *skb)
 		return 0;
 	w->alg_zone = zone + 1;
 	alg = ct_alg_of(&cw->res);
-	/* It would come back in fragments, which EXECUTE cannot say. */
-	if (alg && !alg->off && (cw->pkt.flags & CT_PKT_GATHERED))
-		return -CT_DROP_ALG_SHAPE;
 	/* Before the ring has it: who reads that looks here. */
 	if (alg && (cw->pkt.payload_len || alg->hold)) {
 		v = ovs_alg_note(skb);
@@ -126,20 +122,16 @@ __noinline int ovs_alg_key(struct __sk_buff *skb)
 	return ovs_ct_key(skb, w->found);
 }
 
-/* A packet that comes back: OVS_CT_TRACKED, or a drop reason. */
+/* A packet that comes back, of its fragments the whole: OVS_CT_TRACKED, or a drop reason. */
 __noinline int ovs_alg_resume(struct __sk_buff *skb)
 {
 	struct ovs_work *w = ovs_work();
 	struct ct_work *cw = ct_work();
 	const struct ovs_action *a = w ? ovs_action(w) : NULL;
-	__u32 label[4];
 	int v;
 
 	if (!a || !cw)
 		return -CT_DROP_OVS_ACTION;
-	v = ct_parse(skb, &cw->pkt, a->ct.zone, 1);
-	if (v < 0)
-		return v;
 	v = alg_again(skb, &cw->pkt, &cw->res);
 	if (v <= 0)
 		return v ? v : -CT_DROP_ALG_LOST;
@@ -148,7 +140,7 @@ __noinline int ovs_alg_resume(struct __sk_buff *skb)
 	w->ct_valid = w->ct_done = 0;
 	cw->args.set_label = 0;
 	cw->res.state = ct_state_bits(&cw->res);
-	ovs_ct_read(&cw->res, label, 1);
+	ovs_ct_read_mark(&cw->res);
 	return OVS_CT_TRACKED;
 }
 

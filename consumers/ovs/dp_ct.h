@@ -2,8 +2,10 @@
 #ifndef BPFCT_OVS_DP_CT_H
 #define BPFCT_OVS_DP_CT_H
 
+#include "../../bpf/ct/ct_alg_take.h"
 #include "../../bpf/ct_path.h"
 #include "../../bpf/frag/frag_hold.h"
+#include "dp_ct_again.h"
 #include "dp_extract.h"
 
 /*
@@ -11,10 +13,6 @@
  * ct() found is kept in ovs_work.ct for the next, and after a way through user space, which
  * keeps ct_state and ct_zone alone, the record is looked up without being changed.
  */
-#define OVS_CT_TRACKED 0 /* ct_work()->res says what it is */
-#define OVS_CT_HELD    1 /* a fragment, held: the packet is gone */
-#define OVS_CT_INVALID 2 /* +inv+trk: nothing to commit or translate */
-#define OVS_CT_LOOKUP  3 /* for ct_lookup(), which the entry program calls: its stack is deep */
 
 static __always_inline int ovs_is_invalid(int v)
 {
@@ -46,22 +44,13 @@ static __always_inline __u32 ovs_frag_side(const struct ovs_work *w)
 	return w->key.in_port ^ (__u32)(h >> 32);
 }
 
-/* Mark of the record in res; the label into label[]. */
-static __always_inline void ovs_ct_read(struct ct_result *res, __u32 *label, int with_mark)
+/* The label of the record in res. */
+static __always_inline void ovs_ct_read_label(const struct ct_result *res, __u32 *label)
 {
 	union ct_key key = res->key;
 	struct ct_label_key lk;
 	struct ct_label *l;
 
-	if (with_mark && res->family == 4) {
-		struct ct_conn4 *c = bpf_map_lookup_elem(&ct_conn4_v1, &key.k4);
-
-		res->mark = c ? c->c.mark : 0;
-	} else if (with_mark) {
-		struct ct_conn6 *c = bpf_map_lookup_elem(&ct_conn6_v1, &key.k6);
-
-		res->mark = c ? c->c.mark : 0;
-	}
 	label[0] = label[1] = label[2] = label[3] = 0;
 	if (!(res->word & CT_W_STATUS(CT_S_LABEL)))
 		return;
@@ -69,52 +58,6 @@ static __always_inline void ovs_ct_read(struct ct_result *res, __u32 *label, int
 	l = bpf_map_lookup_elem(&ct_label_v1, &lk);
 	if (l)
 		__builtin_memcpy(label, l->bits, 16);
-}
-
-/* What an earlier ct() in this zone found: 1, res is filled; 0: there was none. */
-__noinline int ovs_ct_again(struct __sk_buff *skb)
-{
-	struct ovs_work *w = ovs_work();
-	struct ct_work *cw = ct_work();
-	__u32 label[4], error;
-	struct ct_tuple was;
-	__u8 flags;
-
-	if (!w || !cw || !(w->key.ct_state & CT_STATE_TRK) || w->key.ct_zone != cw->pkt.tuple.zone)
-		return 0;
-	if (w->ct_valid) {
-		cw->res = w->ct;
-		return 1;
-	}
-	ct_peek(skb, &cw->pkt, &cw->res);
-	if (!cw->res.word && (w->key.ct_state & (CT_STATE_SNAT | CT_STATE_DNAT))) {
-		/* Translated before it went up: the other direction has this tuple, and what an
-		 * error quotes is found as a packet by itself. */
-		error = cw->pkt.flags & CT_PKT_ICMP_ERROR;
-		flags = cw->pkt.flags;
-		was = cw->pkt.tuple;
-		if (error) {
-			cw->pkt.tuple = cw->pkt.inner;
-			cw->pkt.tuple.zone = was.zone;
-			cw->pkt.flags = cw->pkt.inner_icmp_reply ? CT_PKT_ICMP_REPLY : 0;
-		} else {
-			ct_tuple_invert(&cw->pkt.tuple, &was);
-			cw->pkt.flags ^= CT_PKT_ICMP_REPLY;
-		}
-		ct_peek(skb, &cw->pkt, &cw->res);
-		cw->pkt.flags = flags;
-		cw->pkt.tuple = was;
-		cw->res.dir = !cw->res.dir;
-		cw->res.related = !!error;
-		cw->res.translate = 0;
-		w->ct_done = 1;
-	}
-	if (!cw->res.word)
-		return 0;
-	cw->res.state = ct_state_bits(&cw->res);
-	ovs_ct_read(&cw->res, label, 1);
-	w->alg_zone = (__u32)w->key.ct_zone + 1; /* its helper has had it before it went up */
-	return 1;
 }
 
 /* What ct_lookup() or ct_parse() said: OVS_CT_TRACKED or INVALID, or a drop reason. */
@@ -133,37 +76,55 @@ static __always_inline int ovs_ct_judge(int v)
 /* dp_alg.h */
 int ovs_alg_resume(struct __sk_buff *skb);
 
+/* A fragment: as frag_admit() and frag_hold(). Of what a helper's reader sends the whole was
+ * admitted, and its mark, which no other datagram has, is its side. */
+static __always_inline int ovs_ct_gather(struct __sk_buff *skb, const struct ovs_work *w,
+					 struct ct_pkt *pkt, int resume)
+{
+	__u32 side;
+	int v;
+
+	if (resume) {
+		if (!alg_is_ours(skb))
+			return -CT_DROP_ALG_LOST;
+		side = skb->mark;
+	} else {
+		v = frag_admit(pkt);
+		if (v != FRAG_HOLD)
+			return v;
+		side = ovs_frag_side(w);
+	}
+	return frag_hold(skb, pkt, side);
+}
+
 /* Parse, fragments, what is known already. OVS_CT_*, or a drop reason. */
 __noinline int ovs_ct_find(struct __sk_buff *skb)
 {
 	struct ovs_work *w = ovs_work();
 	struct ct_work *cw = ct_work();
 	const struct ovs_action *a = w ? ovs_action(w) : NULL;
-	int v;
+	int v, resume;
 
 	if (!a || !cw)
 		return -CT_DROP_OVS_ACTION;
-	if (a->ct.flags & OVS_CT_RESUME)
-		return ovs_alg_resume(skb);
+	resume = a->ct.flags & OVS_CT_RESUME;
 	v = ct_parse(skb, &cw->pkt, a->ct.zone, 1);
 	if (v == CT_PARSE_OTHER)
 		return OVS_CT_INVALID;
 	if (v == -CT_DROP_FRAG_TINY)
 		frag_stat(cw->pkt.tuple.family, FRAG_STAT_TOO_SMALL, 1);
 	if (v >= 0 && (cw->pkt.flags & CT_PKT_FRAGMENT)) {
-		v = frag_admit(&cw->pkt);
+		v = ovs_ct_gather(skb, w, &cw->pkt, resume);
 		if (v == FRAG_PASS)
 			return OVS_CT_INVALID;
-		if (v == FRAG_HOLD)
-			v = frag_hold(skb, &cw->pkt, ovs_frag_side(w));
 		if (v < 0)
 			return v;
 		if (v != FRAG_WHOLE)
 			return OVS_CT_HELD;
 	}
-	if (v >= 0 && ovs_ct_again(skb))
-		return OVS_CT_TRACKED;
-	return v < 0 ? ovs_ct_judge(v) : OVS_CT_LOOKUP;
+	if (resume)
+		return v < 0 ? v : ovs_alg_resume(skb);
+	return v < 0 ? ovs_ct_judge(v) : ovs_ct_again(skb);
 }
 
 /* ct(force,commit): a connection that the other side has begun ends, this packet opens one. */
@@ -215,12 +176,31 @@ static __always_inline void ovs_ct_nat_args(struct ct_nat_args *nat, const struc
 		      (ct->flags & OVS_CT_PERSISTENT ? CT_NAT_PERSISTENT : 0);
 }
 
-/* Which helper a new connection gets: what does not speak its transport has none. */
-static __always_inline __u8 ovs_ct_helper(const struct ovs_ct *ct, __u8 proto)
+/* A port of SIP's, as the user has it? OpenFlow's alg= has no word for SIP. */
+static __always_inline int ovs_is_sip(__be16 port)
 {
-	if (proto == IPPROTO_TCP)
+	const struct ovs_config *cfg = ovs_config();
+	__u32 i;
+
+	if (!cfg || !port)
+		return 0;
+#pragma unroll
+	for (i = 0; i < OVS_SIP_PORTS; i++)
+		if (cfg->sip_port[i] == port)
+			return 1;
+	return 0;
+}
+
+/* Which helper a new connection gets: what does not speak its transport has none. */
+static __always_inline __u8 ovs_ct_helper(const struct ovs_ct *ct, const struct ct_tuple *t)
+{
+	if (!ct->alg || (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP))
+		return OVS_ALG_NONE;
+	if (ovs_is_sip(t->dport))
+		return OVS_ALG_SIP;
+	if (t->proto == IPPROTO_TCP)
 		return ct->alg == OVS_ALG_TFTP ? OVS_ALG_NONE : ct->alg;
-	return proto == IPPROTO_UDP && ct->alg != OVS_ALG_FTP ? ct->alg : OVS_ALG_NONE;
+	return ct->alg == OVS_ALG_FTP ? OVS_ALG_NONE : ct->alg;
 }
 
 /* The label that the action's mask is put upon: the connection's; of what is expected, its
@@ -230,7 +210,7 @@ static __always_inline void ovs_ct_label(struct ct_work *cw, __u32 *label)
 	struct ct_expect_work *x = ct_expect_work();
 	const struct ct_label *l;
 
-	ovs_ct_read(&cw->res, label, 0);
+	ovs_ct_read_label(&cw->res, label);
 	if (cw->res.word || !cw->res.expected || !x || !(x->status & CT_S_LABEL))
 		return;
 	l = bpf_map_lookup_elem(&ct_label_v1, &x->x.master);
@@ -258,7 +238,7 @@ __noinline int ovs_ct_args(struct __sk_buff *skb)
 	args->policy = ct->timeout;
 	if (!cw->res.word) {
 		ovs_ct_nat_args(&args->nat, ct);
-		args->helper = ovs_ct_helper(ct, cw->pkt.tuple.proto);
+		args->helper = ovs_ct_helper(ct, &cw->pkt.tuple);
 	}
 	if (ct->flags & OVS_CT_MARK) {
 		args->mark = (cw->res.mark & ~ct->mark_mask) | (ct->mark & ct->mark_mask);
@@ -282,36 +262,15 @@ static __always_inline void ovs_ct_orig_is(struct ovs_work *w, const struct ct_t
 	__builtin_memcpy(w->key.ct_src, t->saddr, 16);
 	__builtin_memcpy(w->key.ct_dst, t->daddr, 16);
 	w->key.ct_proto = t->proto;
-	if (ct_is_icmp(t)) {
-		w->key.ct_sport = bpf_htons(bpf_ntohs(t->dport) >> 8);
-		w->key.ct_dport = bpf_htons(bpf_ntohs(t->dport) & 0xff);
-	} else {
-		w->key.ct_sport = t->sport;
-		w->key.ct_dport = t->dport;
-	}
+	w->key.ct_sport = ovs_ct_sport(t);
+	w->key.ct_dport = ovs_ct_dport(t);
 }
 
-/* ct_orig_tuple: of the connection's first packet, of the parent's for what is related; of
- * a packet without a connection its own. */
 static __always_inline void ovs_ct_orig(struct ovs_work *w, const struct ct_work *cw)
 {
-	struct ct_expect_work *x = ct_expect_work();
-	const struct ct_master *m = NULL;
-	struct ct_label_key lk;
 	struct ct_tuple t;
 
-	if (cw->res.word & CT_W_STATUS(CT_S_EXPECTED)) {
-		ct_label_key(&lk, &cw->res.key, ct_w_gen(cw->res.word), cw->res.family);
-		m = bpf_map_lookup_elem(&ct_master_v1, &lk);
-	}
-	if (m)
-		t = m->orig;
-	else if (!cw->res.word && cw->res.expected && x)
-		t = x->x.orig;
-	else if (cw->res.word)
-		ct_tuple_orig(&t, &cw->res.key, cw->res.word, cw->res.family);
-	else
-		t = cw->pkt.tuple;
+	ovs_ct_first(&t, cw);
 	ovs_ct_orig_is(w, &t);
 }
 

@@ -192,6 +192,33 @@ static int queue_to_priority(const struct dpif *dpif OVS_UNUSED, uint32_t queue,
 	return 0;
 }
 
+/* other_config:bpf-sip-ports="5060,5080": what of ct(alg=) is SIP's (dp_abi.h). */
+static int set_config(struct dpif *dpif, const struct smap *other_config)
+{
+	struct ovs_config *config = dp_bpf_of(dpif)->config;
+	const char *text = smap_get_def(other_config, "bpf-sip-ports", "");
+	char *ports = xstrdup(text), *rest = ports, *word;
+	ovs_be16 port[OVS_SIP_PORTS] = {0};
+	unsigned int n = 0;
+	int number, ret = 0;
+
+	while (!ret && (word = strsep(&rest, ", ")) != NULL) {
+		if (!*word)
+			continue;
+		if (n == OVS_SIP_PORTS || !str_to_int(word, 10, &number) || number < 1 ||
+		    number > UINT16_MAX)
+			ret = EINVAL;
+		else
+			port[n++] = htons(number);
+	}
+	free(ports);
+	for (n = 0; n < OVS_SIP_PORTS && !ret; n++)
+		__atomic_store_n(&config->sip_port[n], port[n], __ATOMIC_RELAXED);
+	if (ret)
+		VLOG_WARN("bpf-sip-ports=\"%s\": not up to %d ports", text, OVS_SIP_PORTS);
+	return ret;
+}
+
 const struct dpif_class dpif_bpf_class = {
 	.type = "bpf",
 	.enumerate = enumerate,
@@ -217,6 +244,7 @@ const struct dpif_class dpif_bpf_class = {
 	.operate = operate,
 	.recv_set = dp_bpf_recv_set,
 	.handlers_set = dp_bpf_handlers_set,
+	.set_config = set_config,
 	.queue_to_priority = queue_to_priority,
 	.recv = dp_bpf_recv,
 	.recv_wait = dp_bpf_recv_wait,

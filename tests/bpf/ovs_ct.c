@@ -442,24 +442,6 @@ static void a_translated_error_comes_back_from_user_space(void **state)
 	}
 }
 
-/* The packet p in two fragments, with n bytes of payload in the first. Lengths of both. */
-static void cut_in_two(const struct packet *p, size_t n, uint8_t f[2][200], size_t len[2])
-{
-	uint8_t whole[600];
-	size_t all = build(whole, p);
-
-	len[0] = 34 + n;
-	len[1] = all - n;
-	for (int i = 0; i < 2; i++) {
-		memcpy(f[i], whole, 34);
-		memcpy(f[i] + 34, whole + 34 + i * n, len[i] - 34);
-		put2(f[i] + 16, len[i] - 14);
-		put2(f[i] + 20, i ? n / 8 : 0x2000);
-		put2(f[i] + 24, 0);
-		put2(f[i] + 24, ~sum(f[i] + 14, 20, 0));
-	}
-}
-
 /* The later one first: held, then both out, translated, in order, by the actions that follow. */
 static void fragments_wait_for_each_other(void **state)
 {

@@ -28,7 +28,7 @@ struct ovs_flow *ovs_flows;
 struct ovs_action *ovs_actions;
 struct ovs_meter *ovs_meters;
 unsigned int ovs_ifindex[OVS_TEST_PORTS + 1];
-int ovs_match_fd;
+int ovs_match_fd, ovs_alg_fd;
 struct ovs_hook ovs_hook;
 
 static struct bpf_object *obj;
@@ -139,6 +139,7 @@ int ovs_up(void **state)
 	hook_fd = bpf_object__find_map_fd_by_name(obj, "hook_case_v1");
 	stat_fd = bpf_object__find_map_fd_by_name(obj, "ovs_stat_v1");
 	ovs_match_fd = bpf_object__find_map_fd_by_name(obj, "ovs_match_v1");
+	ovs_alg_fd = bpf_object__find_map_fd_by_name(obj, "ovs_alg_v1");
 	ovs_config = map_of("ovs_config_v1", sizeof(*ovs_config));
 	ovs_ports = map_of("ovs_port_v1", sizeof(*ovs_ports));
 	ovs_masks = map_of("ovs_mask_v1", sizeof(*ovs_masks));

@@ -20,7 +20,7 @@ extern struct ovs_flow *ovs_flows;
 extern struct ovs_action *ovs_actions;
 extern struct ovs_meter *ovs_meters;
 extern unsigned int ovs_ifindex[OVS_TEST_PORTS + 1]; /* by port number */
-extern int ovs_match_fd;
+extern int ovs_match_fd, ovs_alg_fd;
 extern struct ovs_hook ovs_hook; /* for the packets to come; reset clears it */
 
 /* Group fixtures; before each test: no flows, no masks, no upcalls waiting. */
