@@ -48,6 +48,10 @@
 #define CT_ASIDE_LATE  0x02 /* only the stack knows where: connections open where they leave */
 #define CT_ASIDE_LOOK  0x04 /* packets of a connection may go different ways: no route is kept */
 #define CT_ASIDE_CHAIN 0x08 /* as STACK, but for what was taken over from these very chains */
+#define CT_ASIDE_ASKED 0x10 /* told of a change that ctd has not looked at */
+
+/* In ct_settings.ctd: that thread has ended (FUTEX_OWNER_DIED of robust futexes). */
+#define CT_CTD_DIED 0x40000000
 
 /* Live settings; written by ctd, read by every program. Seconds unless said. */
 struct ct_settings {
@@ -55,7 +59,8 @@ struct ct_settings {
 	__u32 hz;		     /* jiffies a second of the running kernel */
 	__s64 clock_offset;	     /* jiffies added to the clock; tests only, else 0 */
 	__u64 secret[2];	     /* keys the 16-bit once-only mark and the prefix hashes */
-	__u64 heartbeat;	     /* jiffies64 of ctd's last sign of life */
+	__u32 heartbeat;	     /* ctd's last sign of life: jiffies64, cut */
+	__u32 ctd;		     /* ctd's thread id; CT_CTD_DIED: set by the kernel */
 	__u32 route_epoch;	     /* bumped on route, neighbour, address and link changes */
 	__u32 event_mask;	     /* 1 << enum ct_event_type; 0 costs nothing */
 	__u32 tcp_max_retrans;	     /* netfilter's nf_conntrack_tcp_max_retrans, default 3 */
@@ -63,10 +68,15 @@ struct ct_settings {
 	__u8 tcp_loose;		     /* default 1 */
 	__u8 tcp_ignore_invalid_rst; /* default 0 */
 	__u8 checksum;		     /* verify ICMP and SCTP checksums; default 1 */
-	__u8 fragments[2];	     /* enum frag_mode of IPv4, IPv6 */
-	__u8 imported;		     /* 1: what lived before the first activation is in the table */
-	__u8 route_aside[2];	     /* CT_ASIDE_* of IPv4, IPv6; changed before route_epoch */
-	__u8 pad[3];
+	union {
+		struct {
+			__u8 fragments[2];   /* enum frag_mode of IPv4, IPv6 */
+			__u8 imported;	     /* 1: what lived before the first activation is in */
+			__u8 route_aside[2]; /* CT_ASIDE_* of IPv4, IPv6; before route_epoch */
+			__u8 pad[3];
+		};
+		__u64 aside_word; /* route_aside: by ctd and fw_watch.bpf.c, each atomically */
+	};
 	__u32 half_size[CT_SIDES]; /* slots of each half-open ring, a power of two each */
 	__u32 half_share;	   /* half-open a source prefix may hold on one side */
 	__u32 clock_size;	   /* slots of the clock, a power of two */

@@ -15,8 +15,8 @@
  * rewritten; those of older ones are free for all.
  *
  * Without ctd nobody says what has changed, nor that an IPsec policy has been
- * added: so CT_HEARTBEAT_SECS after its last sign of life no remembered route
- * holds and everything goes by the stack, which knows.
+ * added: so from its end on no remembered route holds and everything goes by the
+ * stack, which knows.
  */
 #define CT_EPOCH_MASK	  0xfffff
 #define CT_NEXTHOP_BUSY	  (1u << 31)
@@ -32,7 +32,7 @@ static __always_inline __u32 ct_route_aside(const struct ct_settings *set, int f
 {
 	__u32 aside = *(volatile __u8 *)&set->route_aside[family == 6];
 
-	return ct_ctd_alive(set) ? aside : aside | CT_ASIDE_STACK;
+	return ct_ctd_listens(set) ? aside : aside | CT_ASIDE_STACK;
 }
 
 /* The next hop a record remembers, copied to *out. 1 if it still holds. */
@@ -42,7 +42,7 @@ static __always_inline int ct_route_get(const struct ct_settings *set, __u32 rou
 	__u32 slot = route & (CT_NEXTHOPS - 1), epoch = ct_epoch(set);
 	struct ct_nexthop *nh;
 
-	if (!route || route >> 12 != epoch || !ct_ctd_alive(set))
+	if (!route || route >> 12 != epoch || !ct_ctd_listens(set))
 		return 0;
 	nh = bpf_map_lookup_elem(&ct_nexthop_v1, &slot);
 	if (!nh || *(volatile __u32 *)&nh->tag != epoch)

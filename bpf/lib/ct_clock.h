@@ -28,7 +28,14 @@ static __always_inline __u32 ct_ticks(const struct ct_settings *set, __u32 secs)
 
 static __always_inline int ct_ctd_alive(const struct ct_settings *set)
 {
-	return bpf_jiffies64() - set->heartbeat < (__u64)CT_HEARTBEAT_SECS * set->hz;
+	return (__u32)bpf_jiffies64() - set->heartbeat < CT_HEARTBEAT_SECS * set->hz;
+}
+
+/* Is there a ctd whose sockets the kernel tells of changes? Of one that is stopped or hangs they
+ * work on; with one that was killed they go, and the kernel marks that first. */
+static __always_inline int ct_ctd_listens(const struct ct_settings *set)
+{
+	return ct_ctd_alive(set) && !(*(volatile __u32 *)&set->ctd & CT_CTD_DIED);
 }
 
 static __always_inline int ct_before(__u32 a, __u32 b)

@@ -73,7 +73,8 @@ static __always_inline int fw_rules_late(void)
 	const struct fw_late *ctd = fw_late(FW_LATE_CTD), *watch = fw_late(FW_LATE_WATCH);
 	const struct ct_settings *set = ct_settings();
 
-	return ctd && watch && set && (__s32)(watch->nets - ctd->changes) > 0 && ct_ctd_alive(set);
+	return ctd && watch && set && (__s32)(watch->nets - ctd->changes) > 0 &&
+	       ct_ctd_listens(set);
 }
 
 /* A SYN that `set mss clamp` is about; of other packets the flags are all that is looked

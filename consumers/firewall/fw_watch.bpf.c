@@ -7,16 +7,13 @@
  * masquerade uses now; what follows from a change is ctd's to find out. Every message is kept.
  */
 #include <linux/bpf.h>
-#include <linux/if_addr.h>
-#include <linux/neighbour.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "../../bpf/ct/ct_maps.h"
 #include "fw_maps.h"
+#include "fw_watch.h"
 
 #define WATCH_KEEP	 0xffffffff
 #define WATCH_ATTRS	 24 /* of a message that are looked at */
@@ -26,24 +23,7 @@
 #define WATCH_INET	 2
 #define WATCH_INET6	 10
 
-/* What of an address's flags matters: whether it can be used, and by which preference. */
-#define WATCH_UNUSABLE (IFA_F_TENTATIVE | IFA_F_DADFAILED)
-#define WATCH_FLAGS    (WATCH_UNUSABLE | IFA_F_DEPRECATED | IFA_F_TEMPORARY)
-
-/* Neighbours in one of these have a link-layer address that is used. */
-#define WATCH_VALID_NUD                                                                            \
-	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
-
-struct watch_addr {
-	__be32 addr[4];
-	__u32 ifindex;
-	__u8 family; /* 4, 6 */
-	__u8 plen;
-	__u8 pad[2];
-};
-
-/* The addresses there are, with their WATCH_FLAGS and, << 24, scope: lifetimes are told anew all
- * day. Filled by ctd at its start. */
+/* The addresses there are: lifetimes are told anew all day. Filled by ctd at its start. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, WATCH_ADDRS);
@@ -51,20 +31,21 @@ struct {
 	__type(value, __u32);
 } watch_addr_v1 SEC(".maps");
 
-struct watch_neigh {
-	__be32 addr[4];
-	__u32 ifindex;
-	__u32 family;
-};
-
-/* Neighbours go REACHABLE - STALE - DELAY - REACHABLE all day, each step is a message, and
- * none of them moves a packet. The link-layer address; ~0: none that is used. */
+/*
+ * Neighbours that have, or had, a link-layer address; those from before ctd's start are entered
+ * by it. They go REACHABLE - STALE - DELAY - REACHABLE all day, each step is a message, and none
+ * of them moves a packet. No route is remembered towards one that was never known, so it
+ * may come, or fail, unheeded: else a scan of a LAN would cost all connections their routes.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, WATCH_NEIGHBOURS);
 	__type(key, struct watch_neigh);
 	__type(value, __u64);
 } watch_neigh_v1 SEC(".maps");
+
+/* A neighbour did not fit in there: from then on those that are not in it count as known. */
+__u32 watch_neigh_full;
 
 /* What masquerade uses of a family on an interface, and what comes next if that goes. */
 struct watch_pick {
@@ -265,17 +246,51 @@ __noinline int watch_address(struct __sk_buff *skb, __u32 there)
 	return 0;
 }
 
+/* The link-layer address that a message tells of. */
+static __always_inline __u64 watch_lladdr(struct __sk_buff *skb, const struct ndmsg *m, __u32 attrs)
+{
+	__u64 lladdr = 0;
+	__u32 at;
+
+	if (!(m->ndm_state & WATCH_VALID_NUD))
+		return WATCH_NO_LLADDR;
+	at = watch_attr(skb, attrs, NDA_LLADDR, 6);
+	if (at)
+		bpf_skb_load_bytes(skb, at, &lladdr, 6);
+	return lladdr;
+}
+
+/*
+ * Does a neighbour's news move packets? What an administrator enters does: a device without
+ * ARP has neighbours that nobody told of. Two CPUs may tell of one in the wrong order: an entry
+ * without address stays until the kernel has forgotten the neighbour (RTM_DELNEIGH, under the
+ * table's lock), and whatever comes after it is a change.
+ */
+static __always_inline int watch_neigh_moves(const struct watch_neigh *key, __u64 lladdr, int gone,
+					     int entered)
+{
+	const __u64 *known = bpf_map_lookup_elem(&watch_neigh_v1, key);
+	__u64 was = known ? *known : WATCH_NO_LLADDR;
+
+	if (gone)
+		bpf_map_delete_elem(&watch_neigh_v1, key);
+	else if (was != lladdr && bpf_map_update_elem(&watch_neigh_v1, key, &lladdr, BPF_ANY))
+		watch_neigh_full = 1;
+	if (!known)
+		return entered || watch_neigh_full;
+	return gone ? was != WATCH_NO_LLADDR : was != lladdr;
+}
+
 __noinline int watch_neighbour(struct __sk_buff *skb, __u32 there)
 {
 	const __u32 attrs = NLMSG_HDRLEN + sizeof(struct ndmsg);
 	struct watch_neigh key = {};
-	__u64 lladdr = ~0ULL, *was;
 	struct ndmsg m;
 	__u32 at;
 	int v4;
 
-	/* AF_BRIDGE: a bridge's forwarding table */
-	if (bpf_skb_load_bytes(skb, NLMSG_HDRLEN, &m, sizeof(m)) ||
+	/* AF_BRIDGE: a bridge's forwarding table. Whom we answer for (proxy) is no neighbour. */
+	if (bpf_skb_load_bytes(skb, NLMSG_HDRLEN, &m, sizeof(m)) || (m.ndm_flags & NTF_PROXY) ||
 	    (m.ndm_family != WATCH_INET && m.ndm_family != WATCH_INET6))
 		return 0;
 	v4 = m.ndm_family == WATCH_INET;
@@ -284,17 +299,9 @@ __noinline int watch_neighbour(struct __sk_buff *skb, __u32 there)
 	at = watch_attr(skb, attrs, NDA_DST, v4 ? 4 : 16);
 	if (watch_load_addr(skb, at, v4, key.addr))
 		return 0;
-	if (there && (m.ndm_state & WATCH_VALID_NUD)) {
-		lladdr = 0;
-		at = watch_attr(skb, attrs, NDA_LLADDR, 6);
-		if (at)
-			bpf_skb_load_bytes(skb, at, &lladdr, 6);
-	}
-	was = bpf_map_lookup_elem(&watch_neigh_v1, &key);
-	if (was && *was == lladdr)
-		return 0;
-	bpf_map_update_elem(&watch_neigh_v1, &key, &lladdr, BPF_ANY);
-	watch_epoch();
+	if (watch_neigh_moves(&key, watch_lladdr(skb, &m, attrs), !there,
+			      m.ndm_state & (NUD_PERMANENT | NUD_NOARP)))
+		watch_epoch();
 	return 0;
 }
 
@@ -329,17 +336,18 @@ int fw_watch_route(struct __sk_buff *skb)
 	return WATCH_KEEP;
 }
 
-/* Nothing is redirected from here on, until ctd has looked at what there is now (aside.c). */
+/* Nothing is redirected from here on, until ctd has looked at what there is now (aside.c). ctd
+ * and the other filters may write at the same moment, on other CPUs. */
 __noinline int watch_aside(__u32 flag)
 {
 	__u32 zero = 0;
 	struct ct_settings *set = bpf_map_lookup_elem(&ct_settings_v1, &zero);
+	struct ct_settings add = {};
 
 	if (!set)
 		return 0;
-	/* ctd may write at the same moment: it has this message still before it. */
-	*(volatile __u8 *)&set->route_aside[0] |= flag;
-	*(volatile __u8 *)&set->route_aside[1] |= flag;
+	add.route_aside[0] = add.route_aside[1] = flag | CT_ASIDE_ASKED;
+	__sync_fetch_and_or(&set->aside_word, add.aside_word);
 	watch_epoch();
 	return 0;
 }
@@ -352,28 +360,16 @@ int fw_watch_stack(struct __sk_buff *skb)
 	return WATCH_KEEP;
 }
 
-/* Elements come and go in sets all day; chains and rules are what may begin to see packets,
- * but for those of our own tables. */
+/* Chains and rules do, but for those of our own tables. */
 __noinline int watch_nft_matters(struct __sk_buff *skb, __u32 off, __u32 type)
 {
-	static const char ours[] = "bpfct_";
+	static const char ours[] = WATCH_OURS;
 	char name[sizeof(ours) - 1];
 	__u32 at;
 	int i;
 
-	if (type >> 8 != NFNL_SUBSYS_NFTABLES)
+	if (!watch_nft_type(type))
 		return 0;
-	switch (type & 0xff) {
-	case NFT_MSG_NEWTABLE:
-	case NFT_MSG_DELTABLE:
-	case NFT_MSG_NEWCHAIN:
-	case NFT_MSG_DELCHAIN:
-	case NFT_MSG_NEWRULE:
-	case NFT_MSG_DELRULE:
-		break;
-	default:
-		return 0;
-	}
 	at = watch_attr(skb, off + NLMSG_HDRLEN + sizeof(struct nfgenmsg), NFTA_TABLE_NAME,
 			sizeof(name));
 	if (!at || bpf_skb_load_bytes(skb, at, name, sizeof(name)))

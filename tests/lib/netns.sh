@@ -327,6 +327,17 @@ unanswered()
 	WAIT=1 fails echo_from "$@"
 }
 
+# status FILTER : of what ctd says of itself, by jq
+status()
+{
+	/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+s.send(b"{\"op\":\"status\"}")
+print(s.recv(1 << 20).decode())' "/run/bpfct/$CTD_INSTANCE.sock" | jq -r "$1"
+}
+
 # counter NAME : a figure of `ctctl stats` by its name, 0 when it is not shown
 counter()
 {

@@ -39,10 +39,6 @@ answers()
 	out=$(ask "$@") || return
 	grep -qE -- "$pattern" <<<"$out" || { echo "$out"; return 1; }
 }
-status()
-{
-	ask '{"op":"status"}' | jq -r "$1"
-}
 
 notified()
 {

@@ -98,10 +98,12 @@ route()
 {
 	on "$R" ip -"$1" route replace "$(target "$1")" via "$2"
 }
+# neighbour_moves MAC [STATE]
 neighbour_moves()
 {
-	on "$S" ip link set s1 address "$1" && on "$R" ip neigh replace 192.0.2.2 lladdr "$1" dev wan1 &&
-		on "$R" ip neigh replace 2001:db8:3::2 lladdr "$1" dev wan1
+	on "$S" ip link set s1 address "$1" || return
+	on "$R" ip neigh replace 192.0.2.2 lladdr "$1" dev wan1 nud "${2:-permanent}" &&
+		on "$R" ip neigh replace 2001:db8:3::2 lladdr "$1" dev wan1 nud "${2:-permanent}"
 }
 # An answer of 1,400 bytes fits nowhere on the way back but what it asks for does.
 large()
@@ -239,11 +241,42 @@ on "$R" ip -6 route add $D6 via $S6 metric 3000
 t next_packet_avoids_the_link_that_is_down halted link_goes
 on "$R" ip link set wan1 up
 net_addr "$R" wan1 2001:db8:3::1/64
+# permanent: nobody tells of them until they are changed
+t neighbours_are_entered neighbour_moves 02:00:00:00:06:01
 kill_ctd
 route 4 192.0.2.2
 route 6 2001:db8:3::2
 start_ctd "$R" "$CONF"
 t next_packet_after_a_restart_goes_by_the_new_route halted both_by_s1
+# Those which that ctd has found, and was not told of
+for f in 4 6; do
+	t "is_redirected_to_a_neighbour_from_before_v$f" redirected $f
+done
+old_neighbour_moves()
+{
+	neighbour_moves 02:00:00:00:07:01 reachable && by s1 packet 4 && by s1 packet 6
+}
+t next_packet_goes_to_the_neighbour_from_before halted old_neighbour_moves
+# A scan of a network where nobody is: all look their routes up again for neighbours that were used,
+# not for those.
+unknown()
+{
+	[ "$(on "$R" ip neigh show dev wan1 nud failed | wc -l)" -ge "$1" ]
+}
+scan()
+{
+	local before n=40
+	before=$(status .route_epoch)
+	on "$C" /usr/bin/python3 -c '
+import socket, sys
+for i in range(100, 100 + int(sys.argv[1])):
+    for family, to in (socket.AF_INET, f"192.0.2.{i}"), (socket.AF_INET6, f"2001:db8:3::{i}"):
+        socket.socket(family, socket.SOCK_DGRAM).sendto(b"?", (to, 9))' "$n"
+	poll_until 20 unknown $((2 * n)) || return
+	echo "epochs $before - $(status .route_epoch), $(on "$R" ip neigh show dev wan1 nud failed | wc -l) failed"
+	[ $(($(status .route_epoch) - before)) -lt 10 ]
+}
+t scan_of_a_lan_costs_no_routes scan
 t back_v4 route 4 $S4
 t back_v6 route 6 $S6
 
@@ -267,16 +300,18 @@ t the_new_network_is_translated poll_until 20 from_new_network
 t is_counted counted
 t table_is_consistent ctctl check
 
-# with ctd killed a route is what it was for the 5 s in which ctd may be just late (docs/gateway.md)
-both_pass()
+# From the moment in which ctd is killed nobody tells of changes: routes are the stack's.
+both_change()
 {
-	packet 4 && packet 6
+	next_by s1 4 route 4 192.0.2.2 && next_by s1 6 route 6 2001:db8:3::2 &&
+		next_by s0 4 route 4 "$S4" && next_by s0 6 route 6 "$S6"
 }
 route_changes()
 {
 	halted next_by s1 4 route 4 192.0.2.2 && halted next_by s0 4 route 4 "$S4"
 }
+t is_redirected_before_ctd_is_killed redirected 4
 serve_http "$S" 80
-over_a_kill "$CONF" "$C" $S4 both_pass
+over_a_kill "$CONF" "$C" $S4 both_change
 over_a_move "$CONF" "$C" $S4 lan0 route_changes
 finish

@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/xfrm.h>
 
 #include "aside_find.h"
+#include "consumers/firewall/fw_watch.h"
 #include "route.h"
 #include "watch.h"
 
 #define BUSES	 3
+#define SOON_US	 10000
 #define BY_STACK (CT_ASIDE_STACK | CT_ASIDE_CHAIN)
 
 /* What tells of changes. */
@@ -38,23 +38,42 @@ struct aside {
 	struct aside_found legacy; /* its part as it was at the last look */
 };
 
-static void set_flags(struct ctd *d, uint8_t v4, uint8_t v6)
+/* What CT_ASIDE_ASKED says is also in a message that we have not read. */
+static bool asked(const struct ct_settings *set)
 {
-	struct ct_settings *set = d->core.pins.settings;
+	return (set->route_aside[0] | set->route_aside[1]) & CT_ASIDE_ASKED;
+}
 
-	if (set->route_aside[0] == v4 && set->route_aside[1] == v6)
-		return;
-	__atomic_store_n(&set->route_aside[0], v4, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&set->route_aside[1], v6, __ATOMIC_SEQ_CST);
+/*
+ * Changes the flags of both families: keeps what is in *keep and adds what is in *add. Between our
+ * reading and writing the socket filters may write: then anew, or not at all, if
+ * that is what unless_asked says. Returns whether *add is in.
+ */
+static bool change(struct ctd *d, const uint8_t keep[2], const uint8_t add[2], bool unless_asked)
+{
+	struct ct_settings *set = d->core.pins.settings, was, now;
+
+	was.aside_word = __atomic_load_n(&set->aside_word, __ATOMIC_SEQ_CST);
+	do {
+		if (unless_asked && asked(&was))
+			return false;
+		now.aside_word = was.aside_word;
+		now.route_aside[0] = (was.route_aside[0] & keep[0]) | add[0];
+		now.route_aside[1] = (was.route_aside[1] & keep[1]) | add[1];
+		if (now.aside_word == was.aside_word)
+			return true;
+	} while (!__atomic_compare_exchange_n(&set->aside_word, &was.aside_word, now.aside_word,
+					      false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	/* Afterwards: what is remembered from now on was looked up under the new flags. */
 	route_new_epoch(d);
+	return true;
 }
 
 static void hold_back(struct ctd *d, uint8_t flag)
 {
-	const uint8_t *aside = d->core.pins.settings->route_aside;
+	const uint8_t all[2] = {0xff, 0xff}, add[2] = {flag, flag};
 
-	set_flags(d, aside[0] | flag, aside[1] | flag);
+	change(d, all, add, false);
 }
 
 void aside_unknown(struct ctd *d)
@@ -88,6 +107,8 @@ static bool same(const struct aside_found *a, const struct aside_found *b)
 
 static void look(struct ctd *d)
 {
+	const uint8_t none[2] = {0}, held[2] = {(uint8_t)~CT_ASIDE_ASKED, (uint8_t)~CT_ASIDE_ASKED};
+	struct timeval soon = {.tv_usec = SOON_US};
 	struct aside *a = d->aside;
 	struct aside_found *f = calloc(1, sizeof(*f));
 	unsigned int i;
@@ -96,6 +117,8 @@ static void look(struct ctd *d)
 		hold_back(d, CT_ASIDE_STACK);
 		return;
 	}
+	/* Before we look: what is told of from here on is for the next time. */
+	change(d, held, none, false);
 	find("iptables-legacy", aside_find_legacy, f);
 	a->legacy = *f;
 	find("nftables", aside_find_nft, f);
@@ -110,7 +133,8 @@ static void look(struct ctd *d)
 	}
 	a->found = *f;
 	free(f);
-	set_flags(d, a->found.flags[0], a->found.flags[1]);
+	if (!change(d, none, a->found.flags, true))
+		evtimer_add(a->soon, &soon);
 }
 
 static int table_attr(const struct nlattr *attr, void *arg)
@@ -122,25 +146,15 @@ static int table_attr(const struct nlattr *attr, void *arg)
 	return MNL_CB_OK;
 }
 
-/* Elements come and go in sets all day; chains and rules are what may begin to see packets. */
 static bool nft_matters(const struct nlmsghdr *nlh)
 {
 	const char *table = NULL;
 
-	switch (NFNL_MSG_TYPE(nlh->nlmsg_type)) {
-	case NFT_MSG_NEWTABLE:
-	case NFT_MSG_DELTABLE:
-	case NFT_MSG_NEWCHAIN:
-	case NFT_MSG_DELCHAIN:
-	case NFT_MSG_NEWRULE:
-	case NFT_MSG_DELRULE:
-		break;
-	default:
+	if (!watch_nft_type(nlh->nlmsg_type))
 		return false;
-	}
 	/* The name of the table is the first attribute of each of them. */
 	mnl_attr_parse(nlh, sizeof(struct nfgenmsg), table_attr, &table);
-	return !table || strncmp(table, ASIDE_OURS, strlen(ASIDE_OURS));
+	return !table || strncmp(table, WATCH_OURS, strlen(WATCH_OURS));
 }
 
 static int on_message(const struct nlmsghdr *nlh, void *arg)
@@ -155,7 +169,7 @@ static int on_message(const struct nlmsghdr *nlh, void *arg)
 /* Nothing is redirected from the first message until a look has shown what has changed. */
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct timeval soon = {.tv_usec = 10 * 1000};
+	struct timeval soon = {.tv_usec = SOON_US};
 	struct ctd *d = arg;
 	struct aside *a = d->aside;
 	char buf[32768];
@@ -175,7 +189,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		else
 			break;
 	}
-	if (!changed)
+	if (!changed && !asked(d->core.pins.settings))
 		return;
 	hold_back(d, listen_to[i].flag);
 	if (!evtimer_pending(a->soon, NULL))

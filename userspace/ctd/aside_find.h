@@ -7,9 +7,6 @@
 
 #include <libmnl/libmnl.h>
 
-/* Tables of our own at the kernel's hooks begin so. */
-#define ASIDE_OURS "bpfct_"
-
 #define ASIDE_LINES 32
 #define ASIDE_WIDTH 160
 
@@ -29,9 +26,7 @@ void aside_note(struct aside_found *f, unsigned int families, uint8_t flags, con
 	__attribute__((format(printf, 4, 5)));
 
 /*
- * Sends a request of the type with `len` bytes of header to a netlink bus and hands every
- * message of the answer to cb. An interrupted dump is begun again, with *f as it was.
- * -errno; -EPROTONOSUPPORT: this kernel has no such bus.
+ * nl_dump() with *f for cb. An interrupted dump is begun again, with *f as it was.
  */
 int aside_dump(int bus, uint16_t type, const void *header, size_t len, mnl_cb_t cb,
 	       struct aside_found *f);

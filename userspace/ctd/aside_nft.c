@@ -10,6 +10,7 @@
 
 #include "../../bpf/abi/ct_table.h"
 #include "aside_find.h"
+#include "consumers/firewall/fw_watch.h"
 
 struct chain {
 	const char *table;
@@ -103,7 +104,7 @@ static int on_chain(const struct nlmsghdr *nlh, void *arg)
 	if (NFNL_MSG_TYPE(nlh->nlmsg_type) != NFT_MSG_NEWCHAIN || !families(gen->nfgen_family))
 		return MNL_CB_OK;
 	mnl_attr_parse(nlh, sizeof(*gen), chain_attr, &c);
-	if (!c.table || !c.name || !c.hook || !strncmp(c.table, ASIDE_OURS, strlen(ASIDE_OURS)))
+	if (!c.table || !c.name || !c.hook || !strncmp(c.table, WATCH_OURS, strlen(WATCH_OURS)))
 		return MNL_CB_OK;
 	mnl_attr_for_each_nested(attr, c.hook)
 	{

@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/futex.h>
 
 #include "attach.h"
 #include "events.h"
@@ -14,6 +18,11 @@ struct heartbeat {
 	struct event *timer;
 	bool failing; /* logged once, not every second */
 };
+
+/* A robust futex (set_robust_list(2)) without a lock; the kernel reads this when ctd ends. */
+static struct robust_list_head robust = {.list = {&robust.list}};
+static struct robust_list will;
+_Static_assert(CT_CTD_DIED == FUTEX_OWNER_DIED, "what the kernel sets");
 
 static int beat(struct ctd *d)
 {
@@ -42,6 +51,26 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		rules_refresh(d);
 }
 
+/*
+ * However ctd ends, the kernel marks it in settings->ctd, and before it closes ctd's sockets: no
+ * packet goes by a route that nobody watches any more. In place of glibc's own list, as ctd
+ * has no robust mutexes.
+ */
+static int will_make(struct ct_settings *set)
+{
+	robust.futex_offset = (char *)&set->ctd - (char *)&will;
+	will.next = &robust.list;
+	robust.list.next = &will;
+	__atomic_store_n(&set->ctd, (uint32_t)gettid(), __ATOMIC_SEQ_CST);
+	return syscall(SYS_set_robust_list, &robust, sizeof(robust)) ? -errno : 0;
+}
+
+static void will_execute(struct ct_settings *set)
+{
+	robust.list.next = &robust.list;
+	__atomic_store_n(&set->ctd, CT_CTD_DIED, __ATOMIC_SEQ_CST);
+}
+
 int heartbeat_start(struct ctd *d)
 {
 	struct timeval second = {.tv_sec = 1};
@@ -53,6 +82,11 @@ int heartbeat_start(struct ctd *d)
 	ret = beat(d);
 	if (ret) {
 		log_fail("ct_control does not run: %s", strerror(-ret));
+		return ret;
+	}
+	ret = will_make(d->core.pins.settings);
+	if (ret) {
+		log_fail("set_robust_list: %s", strerror(-ret));
 		return ret;
 	}
 	d->heart->timer = event_new(d->base, -1, EV_PERSIST, on_timer, d);
@@ -67,6 +101,7 @@ void heartbeat_stop(struct ctd *d)
 		return;
 	if (d->heart->timer)
 		event_free(d->heart->timer);
+	will_execute(d->core.pins.settings);
 	free(d->heart);
 	d->heart = NULL;
 }

@@ -280,11 +280,11 @@ static void stop_duties(struct ctd *d)
 	alg_io_stop(d);
 	nat_stop(d);
 	expect_stop(d);
+	heartbeat_stop(d); /* from here on nobody listens */
 	aside_stop(d);
 	route_stop(d);
 	watch_stop(d);
 	events_stop(d);
-	heartbeat_stop(d);
 	attach_stop(d);
 }
 

@@ -6,22 +6,14 @@
 #include <sys/socket.h>
 
 #include <bpf/bpf.h>
-#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
 
+#include "consumers/firewall/fw_watch.h"
 #include "consumers/firewall/fw_watch.skel.h"
 #include "firewall.h"
+#include "nl_dump.h"
 
 #define TRIES 8 /* addresses change while they are read */
-
-/* As struct watch_addr and WATCH_FLAGS of fw_watch.bpf.c, which nobody else shares. */
-struct watch_addr {
-	__be32 addr[4];
-	uint32_t ifindex;
-	uint8_t family;
-	uint8_t plen;
-	uint8_t pad[2];
-};
-#define WATCH_FLAGS (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY)
 
 int watch_start(struct ctd *d)
 {
@@ -79,7 +71,7 @@ static int enter(int map, const struct fw_if *iface)
 }
 
 /* What is read while something changes may be neither as before nor as after: then once more. */
-int watch_fill(struct ctd *d)
+static int fill_addresses(struct ctd *d)
 {
 	int map = bpf_map__fd(d->watch->maps.watch_addr_v1), ret = 0;
 	const struct fw_fds *fds = firewall_fds(d);
@@ -100,6 +92,69 @@ int watch_fill(struct ctd *d)
 	}
 	/* An address that is not known counts as new when it is told of. */
 	return ret ? ret : forget_all(map);
+}
+
+struct neighbour {
+	const struct ndmsg *m;
+	struct watch_neigh key;
+	uint64_t lladdr;
+	bool have; /* whose it is */
+};
+
+static int on_neigh_attr(const struct nlattr *attr, void *arg)
+{
+	struct neighbour *n = arg;
+	size_t len = mnl_attr_get_payload_len(attr);
+
+	if (mnl_attr_get_type(attr) == NDA_DST && len == (n->m->ndm_family == AF_INET ? 4 : 16)) {
+		memcpy(n->key.addr, mnl_attr_get_payload(attr), len);
+		n->have = true;
+	} else if (mnl_attr_get_type(attr) == NDA_LLADDR && len >= 6) {
+		memcpy(&n->lladdr, mnl_attr_get_payload(attr), 6);
+	}
+	return MNL_CB_OK;
+}
+
+/* What the filter has entered since it listens is newer. */
+static int on_neighbour(const struct nlmsghdr *nlh, void *arg)
+{
+	struct fw_watch *skel = arg;
+	struct neighbour n = {.m = mnl_nlmsg_get_payload(nlh)};
+
+	if (!(n.m->ndm_state & WATCH_VALID_NUD) ||
+	    (n.m->ndm_family != AF_INET && n.m->ndm_family != AF_INET6))
+		return MNL_CB_OK;
+	n.key.ifindex = n.m->ndm_ifindex;
+	n.key.family = n.m->ndm_family;
+	mnl_attr_parse(nlh, sizeof(*n.m), on_neigh_attr, &n);
+	if (n.have &&
+	    bpf_map_update_elem(bpf_map__fd(skel->maps.watch_neigh_v1), &n.key, &n.lladdr,
+				BPF_NOEXIST) &&
+	    errno != EEXIST)
+		skel->bss->watch_neigh_full = 1;
+	return MNL_CB_OK;
+}
+
+/* A dump that was interrupted may lack some: without a whole one all count as known. */
+static int fill_neighbours(struct ctd *d)
+{
+	const struct ndmsg any = {.ndm_family = AF_UNSPEC};
+	int ret = -EINTR;
+
+	for (int i = 0; i < NL_DUMP_TRIES && ret == -EINTR; i++)
+		ret = nl_dump(NETLINK_ROUTE, RTM_GETNEIGH, &any, sizeof(any), on_neighbour,
+			      d->watch);
+	if (ret != -EINTR)
+		return ret;
+	d->watch->bss->watch_neigh_full = 1;
+	return 0;
+}
+
+int watch_fill(struct ctd *d)
+{
+	int ret = fill_addresses(d);
+
+	return ret ? ret : fill_neighbours(d);
 }
 
 void watch_stop(struct ctd *d)

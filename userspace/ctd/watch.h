@@ -22,7 +22,8 @@ int watch_start(struct ctd *d);
 /* Makes one of them the filter of a netlink socket. 0 or -errno. */
 int watch_on(struct ctd *d, int sock, enum watch_prog prog);
 
-/* Tells them which addresses there are; after watch_on(). 0 or -errno. */
+/* Tells them which addresses and neighbours there are; after watch_on() and before an epoch is
+ * begun. 0 or -errno. */
 int watch_fill(struct ctd *d);
 
 void watch_stop(struct ctd *d);
