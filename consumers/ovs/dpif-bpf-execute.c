@@ -283,11 +283,16 @@ int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
 	struct ovs_flow now = {0};
 	int ret;
 
-	if (e->packet->packet_type != htonl(PT_ETH))
-		return EINVAL;
-	ovs_mutex_lock(&dp->flow_lock);
-	ret = dp_bpf_actions_ref(dp, e->actions, e->actions_len, now.action, &now.n_actions);
-	ovs_mutex_unlock(&dp->flow_lock);
+	if (e->packet->packet_type == htonl(PT_ETH)) {
+		ovs_mutex_lock(&dp->flow_lock);
+		ret = dp_bpf_actions_ref(dp, e->actions, e->actions_len, now.action,
+					 &now.n_actions);
+		ovs_mutex_unlock(&dp->flow_lock);
+	} else {
+		ret = dp_bpf_bare_recirc(dp, e);
+		if (!ret)
+			return 0;
+	}
 	if (ret == EINVAL && !e->needs_help && !e->probe &&
 	    is_for_user_space(e->actions, e->actions_len)) {
 		struct dpif_execute helped = *e;

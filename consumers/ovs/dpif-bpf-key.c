@@ -21,7 +21,7 @@ static const struct {
 		{FLOW_TNL_F_CSUM, OVS_TUN_CSUM},
 		{FLOW_TNL_F_KEY, OVS_TUN_KEY}};
 
-static const struct odp_support all_fields = {
+const struct odp_support dp_key_fields = {
 	.max_vlan_headers = FLOW_MAX_VLAN_HEADERS,
 	.recirc = true,
 	.ct_state = true,
@@ -380,7 +380,7 @@ int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct n
 void dp_key_to_nlattrs(const struct ovs_key *k, const struct ovs_key *m, struct ofpbuf *key,
 		       struct ofpbuf *mask)
 {
-	struct odp_flow_key_parms parms = {.support = all_fields};
+	struct odp_flow_key_parms parms = {.support = dp_key_fields};
 	size_t key_at = key->size, mask_at = mask ? mask->size : 0;
 	struct flow_wildcards wc;
 	struct flow flow;

@@ -51,6 +51,7 @@ int dp_bpf_rings_open(struct dp_bpf *dp)
 
 	atomic_init(&dp->handlers, 1);
 	atomic_init(&dp->receive, false);
+	dp_bpf_bare_open(dp);
 	for (int i = 0; i < OVS_RINGS && !ret; i++) {
 		snprintf(name, sizeof(name), "ovs_ring%d_v1", i);
 		dp->ring[i].fd = dp_bpf_map(dp, name);
@@ -63,6 +64,7 @@ void dp_bpf_rings_close(struct dp_bpf *dp)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
 
+	dp_bpf_bare_close(dp);
 	for (int i = 0; i < OVS_RINGS; i++) {
 		struct dp_ring *r = &dp->ring[i];
 
@@ -210,7 +212,7 @@ static void fill_upcall(struct dp_bpf *dp, struct ofpbuf *buf, const struct ovs_
 
 int dp_bpf_recv(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall, struct ofpbuf *buf)
 {
-	static thread_local uint32_t turn; /* rings have their turns */
+	static thread_local uint32_t turn; /* of the rings and the queue beside them */
 	struct dp_bpf *dp = dp_bpf_of(dpif);
 	const struct ovs_upcall *u = NULL;
 	uint32_t handlers;
@@ -219,12 +221,17 @@ int dp_bpf_recv(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall,
 
 	atomic_read_relaxed(&dp->handlers, &handlers);
 	atomic_read_relaxed(&dp->receive, &on);
-	for (int i = 0; on && i < OVS_RINGS && !u; i++) {
-		uint32_t number = turn++ % OVS_RINGS;
+	for (int i = 0; on && i <= OVS_RINGS && !u; i++) {
+		uint32_t number = turn++ % (OVS_RINGS + 1);
 		struct dp_ring *r = &dp->ring[number];
 
 		if (number % handlers != handler)
 			continue;
+		if (number == OVS_RINGS) {
+			if (!dp_bpf_bare_recv(dp, upcall, buf))
+				return 0;
+			continue;
+		}
 		ovs_mutex_lock(&r->lock);
 		u = peek(r, &next);
 		if (u) {
@@ -246,6 +253,8 @@ void dp_bpf_recv_wait(struct dpif *dpif, uint32_t handler)
 	atomic_read_relaxed(&dp->receive, &on);
 	for (uint32_t i = handler; on && i < OVS_RINGS; i += handlers)
 		poll_fd_wait(dp->ring[i].fd, POLLIN);
+	if (on && OVS_RINGS % handlers == handler)
+		dp_bpf_bare_wait(dp);
 }
 
 void dp_bpf_recv_purge(struct dpif *dpif)
@@ -260,4 +269,5 @@ void dp_bpf_recv_purge(struct dpif *dpif)
 			done(dp, &dp->ring[i], u, next);
 		ovs_mutex_unlock(&dp->ring[i].lock);
 	}
+	dp_bpf_bare_purge(dp);
 }

@@ -13,6 +13,7 @@
  * the datapath does not have is refused with EINVAL. Pure but for the cookies.
  */
 struct flow;
+struct odp_support;
 struct flow_tnl;
 struct nlattr;
 struct ofpbuf;
@@ -23,6 +24,7 @@ int dp_key_from_nlattrs(const struct nlattr *key, size_t key_len, const struct n
 /* m and mask may be NULL. */
 void dp_key_to_nlattrs(const struct ovs_key *k, const struct ovs_key *m, struct ofpbuf *key,
 		       struct ofpbuf *mask);
+extern const struct odp_support dp_key_fields; /* what a key can say */
 void dp_key_to_flow(const struct ovs_key *k, struct flow *f);
 void dp_key_from_flow(struct ovs_key *k, const struct flow *f);
 void dp_tun_from_flow(struct ovs_key_tun *k, const struct flow_tnl *t, bool v6, bool mask);

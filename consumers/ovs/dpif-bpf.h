@@ -20,6 +20,8 @@
  * One struct dp_bpf a datapath, shared by all its dpif handles. Everything that has to
  * outlive vswitchd is in pinned maps; what is here can be found again from those.
  */
+#define DP_BARE_MAX 64 /* packets */
+
 struct dp_bpf {
 	char *name;
 	struct ovs_refcount ref;
@@ -71,6 +73,14 @@ struct dp_bpf {
 	} ring[OVS_RINGS];
 	atomic_uint32_t handlers;
 	atomic_bool receive;
+
+	/* dpif-bpf-bare.c: packets without an Ethernet header, on their way to a handler */
+	struct {
+		struct ovs_mutex lock;
+		struct seq *news;
+		struct dp_packet *packet[DP_BARE_MAX];
+		unsigned int first, end; /* they run on; modulo DP_BARE_MAX */
+	} bare;
 
 	/* dpif-bpf-execute.c */
 	struct ovs_mutex exec_lock;
@@ -171,6 +181,16 @@ int dp_bpf_handlers_set(struct dpif *, uint32_t);
 int dp_bpf_recv(struct dpif *, uint32_t, struct dpif_upcall *, struct ofpbuf *);
 void dp_bpf_recv_wait(struct dpif *, uint32_t);
 void dp_bpf_recv_purge(struct dpif *);
+
+/* dpif-bpf-bare.c */
+void dp_bpf_bare_open(struct dp_bpf *dp);
+void dp_bpf_bare_close(struct dp_bpf *dp);
+/* The packet, if all that is to be done with it is a recirculation. EINVAL: there is more;
+ * ENOBUFS: too many wait already. */
+int dp_bpf_bare_recirc(struct dp_bpf *dp, const struct dpif_execute *);
+int dp_bpf_bare_recv(struct dp_bpf *dp, struct dpif_upcall *, struct ofpbuf *); /* or EAGAIN */
+void dp_bpf_bare_wait(struct dp_bpf *dp);
+void dp_bpf_bare_purge(struct dp_bpf *dp);
 
 /* dpif-bpf-execute.c */
 int dp_bpf_exec_open(struct dp_bpf *dp);
