@@ -1,6 +1,7 @@
 #!/bin/bash
 # tests/bench/ovs.sh [ROUNDS] [PACKETS] [CPU] : Open vSwitch with our datapath, beside a bare TC
-# redirect and the same vswitchd's userspace datapath. tests/bench/ovs.c prints the figures.
+# redirect and OVS's userspace datapath, by AF_PACKET (the same vswitchd) and, where it can be built, by
+# AF_XDP (another one). tests/bench/ovs.c prints the figures.
 #
 #   be-SIDE-s                   be-SIDE-r                    be-SIDE-d
 #   s0 (generator) ── in0, port of br0 ┄ out0, port of br0 ── d0 (sink)
@@ -21,11 +22,11 @@ ovs_at() # SIDE: whom vsctl and its like talk to
 
 stop()
 {
-	for side in bpf userspace; do
+	for side in bpf userspace afxdp; do
 		ovs_at "$side"
 		ovs_stop
 	done
-	for side in bpf userspace redirect; do
+	for side in bpf userspace redirect afxdp; do
 		side_down "$side"
 	done
 	cleanup
@@ -49,27 +50,52 @@ rules()
 }
 
 # The router is the bridge alone: its host has no address and forwards nothing. vswitchd has
-# real-time priority on both sides, as the generator has: other processes do not get between.
-bridge() # SIDE DATAPATH_TYPE
+# real-time priority, as the generator has: other processes do not get between.
+# bridge SIDE DATAPATH_TYPE COMMAND COLUMN=VALUE...: how vswitchd is started, columns of the two ports' interfaces
+bridge()
 {
-	side_up "$1" || return
-	in_ns "be-$1-r" sysctl -qw net.ipv4.ip_forward=0
-	ip -n "be-$1-r" addr flush dev in0 && ip -n "be-$1-r" addr flush dev out0 || return
-	ovs_at "$1"
+	local side=$1 type=$2 vswitchd=$3
+	shift 3
+	side_up "$side" || return
+	in_ns "be-$side-r" sysctl -qw net.ipv4.ip_forward=0
+	ip -n "be-$side-r" addr flush dev in0 && ip -n "be-$side-r" addr flush dev out0 || return
+	ovs_at "$side"
 	mkdir -p "$OVS_DIR"
-	printf '#!/bin/sh\nexport BPFCT_OVS_INSTANCE=ovs-%s\nexec nsenter --net=/run/netns/be-%s-r -- chrt -f 1 %s/ovs/ovs-vswitchd "$@"\n' "$1" "$1" "$O" \
+	printf '#!/bin/sh\nexport BPFCT_OVS_INSTANCE=ovs-%s\nexec nsenter --net=/run/netns/be-%s-r -- %s "$@"\n' "$side" "$side" "$vswitchd" \
 		>"$OVS_VSWITCHD"
 	chmod +x "$OVS_VSWITCHD"
-	# Flows that wait for their next round stay.
-	ovs_start && vsctl set open_vswitch . other_config:max-idle=600000 &&
-		vsctl add-br br0 -- set bridge br0 datapath_type="$2" fail_mode=secure &&
-		vsctl add-port br0 in0 -- add-port br0 out0 || return
+	# Flows that wait for their next round stay. The generator's core is not for vswitchd's own polling.
+	ovs_start && vsctl set open_vswitch . other_config:max-idle=600000 other_config:pmd-cpu-mask=$((CPU == 0 ? 2 : 1)) &&
+		vsctl add-br br0 -- set bridge br0 datapath_type="$type" fail_mode=secure &&
+		vsctl add-port br0 in0 -- set interface in0 "$@" -- add-port br0 out0 -- set interface out0 "$@" || return
 	rules >"$TMP/rules" && ofctl --names add-flows br0 "$TMP/rules"
 }
 
+# By AF_XDP, native mode. Its thread polls: it starts when the others have been measured, and at real-time
+# priority vswitchd's other threads would never have that core.
+afxdp_bridge()
+{
+	local tree xdp numa
+	tree=$(consumers/ovs/host afxdp) && xdp=$(fetch_closure libxdp-dev) && numa=$(fetch_closure libnuma-dev) || return
+	export LIBXDP_OBJECT_PATH=$xdp/usr/lib/x86_64-linux-gnu/bpf
+	LD_LIBRARY_PATH=$xdp/usr/lib/x86_64-linux-gnu:$numa/usr/lib/x86_64-linux-gnu \
+		bridge afxdp netdev "nice -n -20 $tree/vswitchd/ovs-vswitchd" type=afxdp options:xdp-mode=native options:n_rxq=1 &&
+		poll_until 20 in_native_mode in0 && poll_until 20 in_native_mode out0
+}
+in_native_mode()
+{
+	vsctl get interface "$1" status | tee "$TMP/status" | grep -q 'xdp-mode=native' || { cat "$TMP/status"; return 1; }
+}
+
+CPU=${3:-1}
+figures=("$O/tests/bench/ovs" -O "$O/tests/bench" -r "${1:-5}" -p "${2:-400000}" -C "$CPU")
 ovs_host >&2
 {
-	bridge bpf bpf && bridge userspace netdev && side_up redirect
+	bridge bpf bpf "chrt -f 1 $O/ovs/ovs-vswitchd" type=system && bridge userspace netdev "chrt -f 1 $O/ovs/ovs-vswitchd" type=system && side_up redirect
 } >&2 || exit 1
-"$O/tests/bench/ovs" -O "$O/tests/bench" -r "${1:-5}" -p "${2:-400000}" -C "${3:-1}" \
-	bpf:be-bpf redirect:be-redirect userspace:be-userspace
+"${figures[@]}" bpf:be-bpf redirect:be-redirect userspace:be-userspace || exit
+if afxdp_bridge >&2; then
+	"${figures[@]}" -a bpf:be-bpf afxdp:be-afxdp
+else
+	echo "ovs.sh: no figures of AF_XDP" >&2
+fi

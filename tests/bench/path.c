@@ -21,9 +21,7 @@
 #define PORTION 50000 /* flows established at a time */
 
 static const char *const dir_suffix[] = {"", "_reply"};
-static int rounds = 5;
-static unsigned int packets = 1000000, many = 100000, clients = 1024, fresh = 200000;
-static const char *objdir = "build/tests/bench";
+static unsigned int many = 100000, clients = 1024, fresh = 200000;
 
 static double now_s(void)
 {
@@ -267,29 +265,19 @@ static int spin(unsigned int flows, enum dir dir, double seconds)
 
 static int usage(void)
 {
-	fprintf(stderr,
-		"usage: path [-O objdir] [-r rounds] [-p packets] [-n flows] [-f fresh] "
-		"[-c clients] [-C cpu] masq|newflow|newnat|spin1|spin|spin1-reply|spin-reply "
-		"NAME:PREFIX[:FLUSH]...\n");
+	fprintf(stderr, "usage: path " COMMON_USAGE " [-n flows] [-f fresh] "
+			"[-c clients] masq|newflow|newnat|spin1|spin|spin1-reply|spin-reply "
+			"NAME:PREFIX[:FLUSH]...\n");
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
 	const char *what;
-	int opt, ret = 1, cpu = 1;
+	int opt, ret = 1;
 
-	while ((opt = getopt(argc, argv, "O:r:p:n:c:C:f:")) != -1) {
+	while ((opt = getopt(argc, argv, COMMON_OPTIONS "n:c:f:")) != -1) {
 		switch (opt) {
-		case 'O':
-			objdir = optarg;
-			break;
-		case 'r':
-			rounds = atoi(optarg);
-			break;
-		case 'p':
-			packets = atoi(optarg);
-			break;
 		case 'n':
 			many = atoi(optarg);
 			break;
@@ -299,24 +287,22 @@ int main(int argc, char **argv)
 		case 'c':
 			clients = atoi(optarg);
 			break;
-		case 'C':
-			cpu = atoi(optarg);
-			break;
 		default:
-			return usage();
+			if (!common_option(opt))
+				return usage();
 		}
 	}
-	if (argc - optind < 2 || rounds < 1 || rounds > ROUNDS_MAX || many > PATH_FLOWS_MAX)
+	if (argc - optind < 2 || many > PATH_FLOWS_MAX)
 		return usage();
 	what = argv[optind++];
 	for (; optind < argc; optind++) {
 		if (parse_side(argv[optind]))
 			return usage();
 	}
-	pin(cpu);
+	pin();
 	for (int i = 0; i < nsides; i++) {
 		sides[i].nat = strcmp(sides[i].name, "redirect") != 0;
-		if (side_open(&sides[i], objdir, clients) || warm_up(&sides[i]))
+		if (side_open(&sides[i], clients) || warm_up(&sides[i]))
 			goto out;
 	}
 	if (!strcmp(what, "masq"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -21,6 +22,30 @@ static const char *const dir_suffix[] = {"", "_reply"};
 
 struct side sides[SIDES_MAX];
 int nsides;
+
+const char *objdir = "build/tests/bench";
+int rounds = 5, cpu = 1;
+unsigned int packets = 1000000;
+
+bool common_option(int opt)
+{
+	switch (opt) {
+	case 'O':
+		objdir = optarg;
+		return true;
+	case 'r':
+		rounds = atoi(optarg);
+		return rounds >= 1 && rounds <= ROUNDS_MAX;
+	case 'p':
+		packets = atoi(optarg);
+		return true;
+	case 'C':
+		cpu = atoi(optarg);
+		return true;
+	default:
+		return false;
+	}
+}
 
 int fail(const char *what, const char *which)
 {
@@ -99,7 +124,7 @@ static void fill_gen(struct path_gen *g, const char *dev, unsigned char dst, uns
 	g->clients = clients;
 }
 
-int side_open(struct side *s, const char *objdir, unsigned int clients)
+int side_open(struct side *s, unsigned int clients)
 {
 	char path[256];
 	int router = netns_fd(s->prefix, "r");
@@ -237,7 +262,7 @@ int warm_up(struct side *s)
 	return 0;
 }
 
-void pin(int cpu)
+void pin(void)
 {
 	struct sched_param prio = {.sched_priority = 1};
 	cpu_set_t set;

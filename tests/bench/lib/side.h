@@ -38,11 +38,22 @@ extern int nsides;
 /* Says what failed on stderr. Returns -errno, -EIO if there is none. */
 int fail(const char *what, const char *which);
 
+/*
+ * The options that all programs have, with their defaults: -O objdir, -r rounds, -p packets,
+ * -C cpu. common_option() takes one that getopt() has found, or says false.
+ */
+extern const char *objdir;
+extern int rounds, cpu;
+extern unsigned int packets;
+#define COMMON_OPTIONS "O:r:p:C:"
+#define COMMON_USAGE   "[-O objdir] [-r rounds] [-p packets] [-C cpu]"
+bool common_option(int opt);
+
 /* NAME:PREFIX[:FLUSH] becomes the next of `sides`. 0 or -1. */
 int parse_side(char *arg);
 
-/* Loads path.bpf.o from the directory, attaches the sinks. 0 or < 0. */
-int side_open(struct side *s, const char *objdir, unsigned int clients);
+/* Loads path.bpf.o from objdir, attaches the sinks. 0 or < 0. */
+int side_open(struct side *s, unsigned int clients);
 void side_close(struct side *s);
 
 /* Until a burst of flow 0 comes through each way; 5 s at most. 0 or -1. */
@@ -64,8 +75,8 @@ double measure(struct side *s, enum dir dir, unsigned int first, unsigned int fl
 /* Until nothing more arrives. */
 void drain(const struct side *s, enum dir dir);
 
-/* To one core with real-time priority, so that other processes stay off it (the kernel still
+/* To the one core with real-time priority, so that other processes stay off it (the kernel still
  * gives them a share when they starve). */
-void pin(int cpu);
+void pin(void);
 
 #endif
