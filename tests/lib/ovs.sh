@@ -7,15 +7,15 @@
 #   ovs_vswitchd        vswitchd alone (again)
 #   ovs_end, ovs_kill   ends vswitchd as an upgrade does, and as a crash does
 #   ovs_stop            everything, bridges and devices included
-#   vsctl, ofctl, appctl ...
+#   vsctl, ofctl, appctl ...   each waits OVS_PATIENCE seconds at most
 
 OVS_DIR=$TMP/ovs
 OVS_VSWITCHD=$O/ovs/ovs-vswitchd
 export OVS_RUNDIR=$OVS_DIR OVS_LOGDIR=$OVS_DIR OVS_DBDIR=$OVS_DIR OVS_SYSCONFDIR=$OVS_DIR
 
-vsctl() { "$OVS_TREE/utilities/ovs-vsctl" --timeout=30 --db="unix:$OVS_DIR/db.sock" "$@"; }
+vsctl() { "$OVS_TREE/utilities/ovs-vsctl" --timeout="${OVS_PATIENCE:-30}" --db="unix:$OVS_DIR/db.sock" "$@"; }
 ofctl() { "$OVS_TREE/utilities/ovs-ofctl" "$@"; }
-appctl() { "$OVS_TREE/utilities/ovs-appctl" --timeout=30 "$@"; }
+appctl() { "$OVS_TREE/utilities/ovs-appctl" --timeout="${OVS_PATIENCE:-30}" "$@"; }
 
 ovs_host()
 {
@@ -23,12 +23,14 @@ ovs_host()
 		echo "skip ovs: no openvswitch-source: $(tail -n 1 "$TMP/host.err")"
 		exit 0
 	}
+	mkdir -p "$OVS_DIR"
+	# A guest sees the machine's build as it is (tests/long/kernels_ovs).
+	[ -w "$O" ] || return 0
 	# Two suites may come here at once. O as `make` has it: dependencies are kept by name.
 	flock "$O/.ovs-lock" make -s O="${O#"$PWD"/}" OVS_TREE="$OVS_TREE" ovs-vswitchd >"$TMP/make.ovs" 2>&1 || {
 		echo "FAIL ovs_builds: $(grep -m 1 error "$TMP/make.ovs")"
 		exit 1
 	}
-	mkdir -p "$OVS_DIR"
 }
 
 ovs_vswitchd()
