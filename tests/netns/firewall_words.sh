@@ -509,10 +509,10 @@ explained_established()
 		unanswered "$C" udp "$S4" 7000 47003
 }
 t explain_established explained_established
-# Of a binding all but the seconds that it has left.
+# Of a binding all but the seconds that it has left; of the statistics all but the sweep's rounds.
 marks()
 {
-	ctctl stats && ctctl fw show -j && ctctl nat && ctctl nat bindings | sed 's/ *[0-9]*$//' &&
+	ctctl stats | grep -v '^sweep_' && ctctl fw show -j && ctctl nat && ctctl nat bindings | sed 's/ *[0-9]*$//' &&
 		ctctl flow count && ctctl fw table show && ctctl fw table show blocked
 }
 ask_much()
