@@ -161,6 +161,29 @@ static __always_inline __u32 ovs_find(struct __sk_buff *skb, struct ovs_work *w)
 	return ovs_find_masked(skb);
 }
 
+/* As ovs_find(), of a packet that came by a port: if the last two by that port were of one flow,
+ * that is compared before anything is hashed. A thousand connections of one flow then need not
+ * a thousand words of the cache. (Flows of one datapath do not overlap; vswitchd sees to it.) */
+static __always_inline __u32 ovs_find_first(struct __sk_buff *skb, struct ovs_cpu *cpu,
+					    struct ovs_work *w)
+{
+	__u64 at = w->key.in_port;
+	__u32 *guess, was, slot;
+
+	asm volatile("" : "+r"(at));
+	at &= OVS_GUESSES - 1;
+	guess = &cpu->guess[at];
+	was = *guess;
+	slot = was & ~OVS_GUESS_SURE;
+	if (slot != was && ovs_is_flow(w, slot)) {
+		ovs_stat(OVS_STAT_CACHE_HIT);
+		return slot;
+	}
+	slot = ovs_find(skb, w);
+	*guess = slot == (was & ~OVS_GUESS_SURE) ? slot | OVS_GUESS_SURE : slot;
+	return slot;
+}
+
 /* As ovs_find(), of a recirculated packet: most often what the last packet of the flow before
  * went on to, whichever connection it was of. One comparison, without the hash. */
 static __always_inline __u32 ovs_find_next(struct __sk_buff *skb, struct ovs_work *w)

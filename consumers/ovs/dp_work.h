@@ -55,18 +55,24 @@ struct ovs_work {
 #define OVS_WORK_CLEARED __builtin_offsetof(struct ovs_work, ct)
 #define OVS_WORK_HANDED	 __builtin_offsetof(struct ovs_work, copy_pc)
 
+/* What the packets of a port were found to be of lately, by its number modulo OVS_GUESSES: a
+ * flow's slot, with OVS_GUESS_SURE once two in turn were. */
+#define OVS_GUESSES    64
+#define OVS_GUESS_SURE 0x80000000U
+
 struct ovs_cpu {
 	__u32 level;
+	__u32 guess[OVS_GUESSES];
 	__u32 pad;
 	struct ovs_work work[OVS_LEVELS];
 };
-CT_MAP(ovs_cpu_v3, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ovs_cpu);
+CT_MAP(ovs_cpu_v4, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ovs_cpu);
 
 static __always_inline struct ovs_cpu *ovs_cpu(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&ovs_cpu_v3, &zero);
+	return bpf_map_lookup_elem(&ovs_cpu_v4, &zero);
 }
 
 static __always_inline struct ovs_work *ovs_work_at(struct ovs_cpu *cpu, __u32 level)

@@ -143,12 +143,14 @@ static __always_inline int ovs_receive(struct __sk_buff *skb, struct ovs_work *w
 SEC("tc")
 int ovs_port(struct __sk_buff *skb)
 {
-	struct ovs_work *w = ovs_work();
+	struct ovs_cpu *cpu = ovs_cpu();
+	struct ovs_work *w;
 	struct ovs_port *p;
 	int v;
 
-	if (!w)
+	if (!cpu)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
+	w = ovs_work_at(cpu, cpu->level);
 	__builtin_memset(w, 0, OVS_WORK_CLEARED);
 	v = ovs_receive(skb, w, ovs_config(), &p);
 	if (v < 0)
@@ -161,7 +163,7 @@ int ovs_port(struct __sk_buff *skb)
 		v = ovs_extract_tunnel(skb);
 	if (v >= 0 && !ovs_extract_bulk(skb, w))
 		v = ovs_extract(skb);
-	return v < 0 ? ovs_drop(v) : ovs_go(skb, w, ovs_find(skb, w));
+	return v < 0 ? ovs_drop(v) : ovs_go(skb, w, ovs_find_first(skb, cpu, w));
 }
 
 /* Recirculation; the key has the new recirc_id. */
@@ -268,6 +270,15 @@ static __always_inline int ovs_after_ct(struct __sk_buff *skb, struct ovs_work *
 	return ovs_tail(skb, w, OVS_PROG_ACTIONS);
 }
 
+/* What the programs of ct() work with, and on: the action in hand. NULL cannot happen. */
+static __always_inline const struct ovs_action *ovs_ct_in_hand(struct ovs_work **w,
+							       struct ct_work **cw)
+{
+	*w = ovs_work();
+	*cw = ct_work();
+	return *w && *cw ? ovs_action(*w) : NULL;
+}
+
 /*
  * ct() of the bulk: a whole packet, not tracked in this zone before, of a connection that stays
  * as it is. With as few calls as can be, as each return is dear where it goes through a thunk;
@@ -277,12 +288,12 @@ static __always_inline int ovs_after_ct(struct __sk_buff *skb, struct ovs_work *
 SEC("tc")
 int ovs_ct_bulk(struct __sk_buff *skb)
 {
-	struct ovs_work *w = ovs_work();
-	struct ct_work *cw = ct_work();
-	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	struct ovs_work *w;
+	struct ct_work *cw;
+	const struct ovs_action *a = ovs_ct_in_hand(&w, &cw);
 	int v;
 
-	if (!a || !cw)
+	if (!a)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	if ((a->ct.flags & OVS_CT_RESUME) ||
 	    ((w->key.ct_state & CT_STATE_TRK) && w->key.ct_zone == a->ct.zone) ||
@@ -302,12 +313,12 @@ int ovs_ct_bulk(struct __sk_buff *skb)
 SEC("tc")
 int ovs_ct_known(struct __sk_buff *skb)
 {
-	struct ovs_work *w = ovs_work();
-	struct ct_work *cw = ct_work();
-	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	struct ovs_work *w;
+	struct ct_work *cw;
+	const struct ovs_action *a = ovs_ct_in_hand(&w, &cw);
 	int v;
 
-	if (!a || !cw)
+	if (!a)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	ovs_ct_bulk_key(w, &a->ct);
 	if ((a->ct.flags & OVS_CT_NAT) && w->ct.translate) {
@@ -330,12 +341,12 @@ int ovs_ct_known(struct __sk_buff *skb)
 SEC("tc")
 int ovs_ct(struct __sk_buff *skb)
 {
-	struct ovs_work *w = ovs_work();
-	struct ct_work *cw = ct_work();
-	const struct ovs_action *a = w ? ovs_action(w) : NULL;
+	struct ovs_work *w;
+	struct ct_work *cw;
+	const struct ovs_action *a = ovs_ct_in_hand(&w, &cw);
 	int v;
 
-	if (!a || !cw)
+	if (!a)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
 	if (w->asked) {
 		w->asked = 0;

@@ -106,6 +106,38 @@ static void the_cache_knows_that_a_flow_has_gone(void **state)
 	assert_non_null(ovs_upcall_next());
 }
 
+/* Of packets that the cache has not seen. */
+static void after_two_of_one_flow_it_is_asked_first(void **state)
+{
+	struct packet p = packet4(IPPROTO_UDP);
+	struct ovs_key key = {.in_port = 1, .proto = IPPROTO_UDP}, mask = {.proto = 0xff};
+	struct ovs_action to2 = OUT(2);
+	uint64_t cached, masks;
+	uint32_t slot;
+
+	(void)state;
+	slot = ovs_flow_put(key, mask, &to2, 1);
+	for (p.sport = 2001; p.sport <= 2002; p.sport++)
+		WANTS(1, &p, 2, &p);
+	cached = ovs_stat_of(OVS_STAT_CACHE_HIT);
+	masks = ovs_stat_of(OVS_STAT_MASK_HIT);
+	WANTS(1, &p, 2, &p);
+	assert_int_equal(ovs_stat_of(OVS_STAT_CACHE_HIT), cached + 1);
+	assert_int_equal(ovs_stat_of(OVS_STAT_MASK_HIT), masks);
+	/* What is not of it goes its own way. */
+	p.proto = IPPROTO_TCP;
+	assert_int_equal(ovs_packet(1, &p).ifindex, 0);
+	assert_non_null(ovs_upcall_next());
+	/* Nor is one that has gone believed in. */
+	p.proto = IPPROTO_UDP;
+	WANTS(1, &p, 2, &p);
+	WANTS(1, &p, 2, &p);
+	p.sport++;
+	ovs_flows[slot].live = 0;
+	assert_int_equal(ovs_packet(1, &p).ifindex, 0);
+	assert_non_null(ovs_upcall_next());
+}
+
 static void a_flow_counts_packets_bytes_and_flags(void **state)
 {
 	struct packet p = packet4(IPPROTO_TCP);
@@ -287,6 +319,7 @@ int main(int argc, char **argv)
 		TEST(the_first_mask_that_matches_wins_and_others_still_do),
 		TEST(the_cache_answers_the_second_time),
 		TEST(the_cache_knows_that_a_flow_has_gone),
+		TEST(after_two_of_one_flow_it_is_asked_first),
 		TEST(a_flow_counts_packets_bytes_and_flags),
 		TEST(a_miss_goes_up_whole),
 		TEST(a_port_has_its_share_of_upcalls),
