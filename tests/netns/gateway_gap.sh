@@ -11,6 +11,8 @@
 # server through it. Counters stand in the receivers' namespaces.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 need nft
 
 X=$T-x
@@ -264,6 +266,9 @@ denying()
 	load "$conf" && poll_until 10 open_to lan0 && [ "$(status .guard)" = true ] && appears_under 2
 }
 t default_deny_has_it_again denying
+# taken over from nft in mid-transfer
+serve_http "$S" 80
+over_a_move "$conf" "$C" $S4 lan0 appears_under 2
 stop_ctd
 t guard_outlives_ctd open_to lan0
 

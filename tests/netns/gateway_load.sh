@@ -7,6 +7,8 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/paths.sh
+. tests/lib/paths.sh
 
 net_router
 conf=$(gateway_config)
@@ -180,4 +182,14 @@ t ctd_ends_with_a_status_of_its_own test $rc = 3
 t everything_is_taken_out out
 t then_the_router_is_a_plain_one echo_from "$S" tcp "$RW4" 7000
 t unload_of_nothing_is_no_error says 0 'every interface is open' ctctl fw unload
+
+# All that while a download goes on that began under nft
+loads_and_trials()
+{
+	replaced && kept 'syntax.conf:1:[0-9]+: ' "$TMP/syntax.conf" && ctctl fw load "$conf" && rolled_back
+}
+serve_http "$S" 80
+over_a_move "$conf" "$C" $S4 lan0 loads_and_trials
+stop_ctd
+unload_ctd "$T" "$R"
 finish
