@@ -12,7 +12,7 @@ static const char *const reason_names[ALG_R_COUNT] = {
 #undef X
 };
 
-static const char *const helper_names[ALG_HELPERS] = {"none", "ftp", "tftp", "sip"};
+static const char *const helper_names[ALG_HELPERS] = {"none", "ftp", "tftp", "sip", "pptp"};
 
 const char *alg_reason_name(enum alg_reason reason)
 {
@@ -33,6 +33,8 @@ size_t alg_session_size(enum alg_helper helper)
 		return common + sizeof(struct alg_ftp);
 	case ALG_SIP:
 		return common + sizeof(struct alg_sip);
+	case ALG_PPTP:
+		return common + sizeof(struct alg_pptp);
 	default:
 		return common;
 	}
@@ -45,6 +47,8 @@ size_t alg_hold_max(enum alg_helper helper)
 		return 512;
 	case ALG_SIP:
 		return 8192;
+	case ALG_PPTP:
+		return ALG_PPTP_HOLD;
 	default:
 		return 0;
 	}
@@ -60,6 +64,7 @@ static bool tuples_valid(enum alg_helper helper, const struct ct_tuple t[2])
 		return false;
 	switch (helper) {
 	case ALG_FTP:
+	case ALG_PPTP:
 		return proto == IPPROTO_TCP;
 	case ALG_TFTP:
 		return proto == IPPROTO_UDP;
@@ -92,6 +97,8 @@ bool alg_session_valid(const struct alg_session *s)
 		return false;
 	if (s->helper == ALG_FTP)
 		return alg_ftp_valid(&s->ftp);
+	if (s->helper == ALG_PPTP)
+		return alg_pptp_valid(&s->pptp);
 	return s->helper != ALG_SIP || alg_sip_valid(&s->sip);
 }
 
@@ -120,6 +127,8 @@ void alg_feed(struct alg_session *s, const struct alg_in *in, const struct alg_o
 		alg_ftp_feed(&run);
 	} else if (s->helper == ALG_TFTP) {
 		alg_tftp_feed(&run);
+	} else if (s->helper == ALG_PPTP) {
+		alg_pptp_feed(&run);
 	} else {
 		alg_sip_feed(&run);
 	}
@@ -136,6 +145,8 @@ void alg_end(struct alg_session *s, const struct alg_ops *ops, struct alg_out *o
 		alg_ftp_end(&run);
 	else if (s->helper == ALG_SIP)
 		alg_sip_end(&run);
+	else if (s->helper == ALG_PPTP)
+		alg_pptp_end(&run);
 }
 
 long alg_apply(const struct alg_out *out, const uint8_t *bytes, uint8_t *to, size_t size)

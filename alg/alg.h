@@ -9,7 +9,7 @@
 #include "../bpf/abi/ct_key.h"
 
 /*
- * Application level gateways: pure parsers of FTP, TFTP and SIP. Bytes of one
+ * Application level gateways: pure parsers of FTP, TFTP, SIP and PPTP. Bytes of one
  * connection go in; edits of those bytes and expectations of further connections
  * come out. No I/O, no globals, no clock, no allocation that outlives a call.
  *
@@ -31,6 +31,7 @@ enum alg_helper {
 	ALG_FTP,  /* TCP 21 */
 	ALG_TFTP, /* UDP 69 */
 	ALG_SIP,  /* UDP and TCP 5060 */
+	ALG_PPTP, /* TCP 1723 */
 	ALG_HELPERS,
 };
 
@@ -46,7 +47,7 @@ enum alg_helper {
 	X(NOT_PROTOCOL, "not_protocol", OFF, "the first bytes are not the protocol")               \
 	X(EARLY, "early", OFF, "FTP: the client spoke before the server's banner")                 \
 	X(TLS, "tls", OFF, "FTP: the server agreed to TLS on the control channel")                 \
-	X(FRAMING, "framing", OFF, "SIP over TCP: where the next message begins is unknown")       \
+	X(FRAMING, "framing", OFF, "SIP over TCP, PPTP: where the next message begins is unknown") \
 	X(STATE, "state", OFF, "a restored session is damaged or of another version")              \
 	X(PIPELINE, "pipeline", OFF, "FTP: more than 64 commands without a reply")                 \
 	X(SYNTAX, "syntax", PASS, "malformed, or two parsers disagree about it")                   \
@@ -60,7 +61,7 @@ enum alg_helper {
 	X(PORT_LOW, "port_low", PASS, "a port under 1024")                                         \
 	X(UNASKED, "unasked", PASS, "an answer to nothing: 227 without PASV, SDP without offer")   \
 	X(REFUSED, "refused", PASS, "the peer did not agree; what was reserved is given back")     \
-	X(STALE, "stale", PASS, "SIP: CSeq lower than one already seen")                           \
+	X(STALE, "stale", PASS, "SIP: CSeq lower than one already seen; PPTP: a known call")       \
 	X(CHANGED, "changed", PASS, "SIP: a repeated message with another content")                \
 	X(AMBIGUOUS, "ambiguous", PASS, "two readings: two addresses in a 227, two SDP parts")     \
 	X(NO_PORT, "no_port", PASS, "no external port, or no room to expect what comes to it")     \
@@ -76,7 +77,7 @@ enum alg_reason {
 };
 
 enum alg_class {
-	ALG_CLASS_DATA, /* FTP, TFTP data */
+	ALG_CLASS_DATA, /* FTP, TFTP data, PPTP's GRE */
 	ALG_CLASS_SIP,	/* further signalling, to what was registered */
 	ALG_CLASS_RTP,
 	ALG_CLASS_RTCP,
@@ -291,6 +292,29 @@ struct alg_sip {
 	struct alg_sip_call calls[ALG_SIP_CALLS];
 };
 
+/* PPTP: calls of one control connection. */
+#define ALG_PPTP_CALLS 32
+#define ALG_PPTP_HOLD  256
+enum { ALG_PPTP_FREE, ALG_PPTP_ASKED, ALG_PPTP_OPEN, ALG_PPTP_CLEARED };
+
+/* Of each direction's speaker the id that it chose, and as what the other side knows that. */
+struct alg_pptp_call {
+	uint32_t at;	   /* s: asked for; once open: announced */
+	uint16_t own[2];   /* host byte order; 0: not known yet */
+	uint16_t shown[2]; /* reserved where the speaker is translated */
+	uint8_t state;
+	uint8_t dir;	  /* who asked for it */
+	uint8_t incoming; /* by Incoming-Call-Request */
+	uint8_t pad;
+};
+
+struct alg_pptp {
+	uint8_t begun[2]; /* the direction's first message was right */
+	uint8_t started;  /* the control connection is agreed upon */
+	uint8_t pad;
+	struct alg_pptp_call calls[ALG_PPTP_CALLS]; /* call i has group i + 1 */
+};
+
 /*
  * State of one helped connection: plain bytes without pointers, so ctd keeps it in a
  * pinned map and goes on after a restart. Only the first alg_session_size() bytes
@@ -309,6 +333,7 @@ struct alg_session {
 	union {
 		struct alg_ftp ftp;
 		struct alg_sip sip;
+		struct alg_pptp pptp;
 	};
 };
 

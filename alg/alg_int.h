@@ -73,6 +73,9 @@ void alg_tftp_feed(struct alg_run *r);
 void alg_sip_feed(struct alg_run *r);
 void alg_sip_end(struct alg_run *r);
 bool alg_sip_valid(const struct alg_sip *sip);
+void alg_pptp_feed(struct alg_run *r);
+void alg_pptp_end(struct alg_run *r);
+bool alg_pptp_valid(const struct alg_pptp *p);
 void alg_sip_init(struct alg_sip *sip, uint64_t key);
 
 #endif

@@ -72,10 +72,10 @@ static uint16_t lab_port(void *ctx, const __be32 addr[4], uint8_t family, uint8_
 	struct lab *l = ctx;
 	unsigned int p = wish;
 
-	(void)addr, (void)family, (void)proto;
+	(void)addr, (void)family;
 	if (l->exhausted || l->n_ports > LAB_PORTS - 2)
 		return 0;
-	if (wish < 1024)
+	if (wish < 1024 && (proto != IPPROTO_GRE || !wish))
 		lab_broken("port %u is wished for", wish);
 	if (!l->keep || (pair && p % 2) || lab_port_state(l, p) ||
 	    (pair && lab_port_state(l, p + 1))) {
@@ -165,8 +165,10 @@ static void check_expect(const struct lab *l, const struct alg_expect *x)
 
 	if (x->tuple.zone != t[0].zone || x->nat.zone != t[0].zone)
 		lab_broken("another zone");
-	if (ntohs(x->tuple.dport) < 1024 || ntohs(x->nat.dport) < 1024)
-		lab_broken("a port under 1024 is expected");
+	if (x->tuple.proto == IPPROTO_GRE
+		    ? !x->tuple.dport || !x->nat.dport || !x->tuple.sport
+		    : ntohs(x->tuple.dport) < 1024 || ntohs(x->nat.dport) < 1024)
+		lab_broken("a port under 1024 is expected, or no call id");
 	if (x->dir > 1 || x->class >= ALG_CLASSES || !x->timeout_s || x->timeout_s > 86400)
 		lab_broken("an expectation out of range");
 	if (!x->tuple.sport != !!(x->flags & ALG_X_ANY_SPORT) || !x->nat.sport != !x->tuple.sport)
@@ -189,7 +191,8 @@ static void event(struct lab *l, const struct alg_event *e)
 	}
 	check_expect(l, x);
 	l->expects++;
-	if (lab_port_state(l, port))
+	/* A call id of who is not translated is no port of ours, whatever its number. */
+	if (lab_port_state(l, port) && memcmp(x->tuple.daddr, x->nat.daddr, sizeof(x->tuple.daddr)))
 		port_set(l, port, LAB_EXPECTED);
 	note(l, "expect %s %s", x->dir ? "reply" : "orig", classes[x->class]);
 	note_end(l, x->tuple.saddr, x->tuple.family, x->tuple.sport);

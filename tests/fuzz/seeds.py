@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""tests/fuzz/seeds.py ftp|tftp|sip DIRECTORY : the recorded exchanges of tests/alg/corpus
+"""tests/fuzz/seeds.py ftp|tftp|sip|pptp DIRECTORY : the recorded exchanges of tests/alg/corpus
 as inputs of the fuzzers (tests/fuzz/alg_fuzz.h has their form)."""
 import glob
 import os
