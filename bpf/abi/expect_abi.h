@@ -12,6 +12,7 @@
  * ct_expstate_v1 ARRAY[1], mmapable      struct ct_expect_state
  * ct_master_v1   HASH, no prealloc       struct ct_label_key -> struct ct_master
  * ct_xport_v1    HASH, no prealloc       struct ct_xport_key -> struct ct_xport
+ * ct_gre_v1      HASH, no prealloc       struct ct_tuple -> struct ct_gre
  *
  * Only ctd enters and deletes expectations and ports. A packet that opens a connection
  * looks for its tuple in three shapes, most exact first, and only in those that have an
@@ -136,6 +137,23 @@ struct ct_xport {
 	__u32 pad;
 };
 _Static_assert(sizeof(struct ct_xport) == 80, "ct_xport");
+
+/*
+ * Calls of PPTP that a helper has seen agreed upon (RFC 2637). Enhanced GRE carries one
+ * call id, its receiver's. Under the tuple with that id as dport and no sport stands the id that
+ * the sender answers to: with both in the place of ports GRE is tracked and translated as any
+ * other protocol. What is not here goes by address. Entered and deleted by ctd alone, for each
+ * direction as it looks before and behind translation, so that whoever meets a packet, or a
+ * quotation of it, finds the same.
+ */
+struct ct_gre {
+	struct ct_label_key master; /* ctd's: whose call it is, and which */
+	__u32 group;
+	__be16 id;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct ct_gre) == 56, "ct_gre");
+#define CT_GRE_MAX (4 * CT_EXPECT_MAX)
 
 /* What subscribers of {"op":"expect_events"} read from ctd's socket. */
 struct ct_expect_event {

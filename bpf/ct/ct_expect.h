@@ -127,7 +127,8 @@ static __always_inline int ct_expect_try(struct ct_expect_state *st, struct ct_e
 /* May this packet belong to an expected connection? */
 static __always_inline int ct_expect_fits(const struct ct_pkt *pkt)
 {
-	return !(pkt->flags & (CT_PKT_NO_PORTS | CT_PKT_LATER_FRAG)) && !ct_is_icmp(&pkt->tuple);
+	return (!(pkt->flags & CT_PKT_NO_PORTS) || ct_pkt_call(pkt)) &&
+	       !(pkt->flags & CT_PKT_LATER_FRAG) && !ct_is_icmp(&pkt->tuple);
 }
 
 /* And be its first? Of TCP only a SYN: what is picked up mid-stream must not use up what the

@@ -89,6 +89,7 @@ struct {
 
 CT_MAP_EXPECT(ct_expect_v1, CT_EXPECT_MAX, struct ct_tuple, struct ct_expect);
 CT_MAP_EXPECT(ct_xport_v1, CT_EXPECT_MAX, struct ct_xport_key, struct ct_xport);
+CT_MAP_EXPECT(ct_gre_v1, CT_GRE_MAX, struct ct_tuple, struct ct_gre);
 CT_MAP_EXPECT(ct_master_v1, 1, struct ct_label_key, struct ct_master);
 CT_MAP_MMAP(ct_expstate_v1, 1, struct ct_expect_state);
 

@@ -295,7 +295,7 @@ static __always_inline __u32 frag_l4_header(const struct ct_pkt *pkt)
 	case IPPROTO_SCTP:
 		return 12;
 	case IPPROTO_GRE:
-		return 4;
+		return ct_pkt_call(pkt) ? CT_GRE_HDR : 4;
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
 		return 8;

@@ -11,6 +11,7 @@
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 
+#include "ct_gre.h"
 #include "ct_pkt.h"
 #include "ct_stats.h"
 
@@ -222,6 +223,17 @@ static __always_inline int ct_parse_sctp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	return 0;
 }
 
+/* By address; by its ids, if ctd knows the call (ct_gre.h). */
+static __always_inline void ct_parse_gre(struct ct_ctx *ctx, struct ct_pkt *pkt)
+{
+	const __u8 *g = pkt->l4_len < CT_GRE_HDR ? NULL : ct_at(ctx, pkt->l4_off, CT_GRE_HDR);
+
+	if (!g || !ct_gre_enhanced(g))
+		return;
+	pkt->tuple.dport = *(const __be16 *)(g + CT_GRE_ID);
+	ct_gre_call(&pkt->tuple);
+}
+
 /* A first fragment must hold the whole transport header (RFC 1858, RFC 7112). */
 static __always_inline int ct_parse_tiny(const struct ct_pkt *pkt, int v)
 {
@@ -252,6 +264,9 @@ static __always_inline int ct_parse_l4(struct ct_ctx *ctx, struct ct_pkt *pkt)
 		break;
 	case IPPROTO_SCTP:
 		return ct_parse_sctp(ctx, pkt);
+	case IPPROTO_GRE:
+		ct_parse_gre(ctx, pkt);
+		break;
 	}
 	pkt->flags |= CT_PKT_NO_PORTS;
 	pkt->payload_len = pkt->l4_len;

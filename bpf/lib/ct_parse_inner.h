@@ -70,6 +70,18 @@ static __always_inline int ct_inner_ip6(struct ct_ctx *ctx, struct ct_pkt *pkt, 
 	return 0;
 }
 
+/* The eight bytes that are always quoted end with the call id. */
+static __always_inline void ct_inner_gre(struct ct_ctx *ctx, struct ct_pkt *pkt)
+{
+	const __u8 *g =
+		pkt->inner_l4_len < CT_GRE_HDR ? NULL : ct_at(ctx, pkt->inner_l4_off, CT_GRE_HDR);
+
+	if (!g || !ct_gre_enhanced(g))
+		return;
+	pkt->inner.dport = *(const __be16 *)(g + CT_GRE_ID);
+	ct_gre_call(&pkt->inner);
+}
+
 /* Fills pkt->inner and inner_* from the packet that an ICMP error quotes. Eight
  * bytes of its transport header must be there (RFC 792). 0 or drop reason. */
 static __always_inline int ct_parse_inner(struct ct_ctx *ctx, struct ct_pkt *pkt)
@@ -97,6 +109,9 @@ static __always_inline int ct_parse_inner(struct ct_ctx *ctx, struct ct_pkt *pkt
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		break;
+	case IPPROTO_GRE:
+		ct_inner_gre(ctx, pkt);
+		return 0;
 	default:
 		return 0; /* by address alone */
 	}

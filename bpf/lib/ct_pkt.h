@@ -48,4 +48,11 @@ struct ct_pkt {
 	__u32 frag_note; /* the consumer's, kept for fragments that go up the stack */
 };
 
+/* GRE of a call that ctd knows (ct_gre_v1): ids in the place of ports, of which the packet carries
+ * one, dport, and not where others have their ports. */
+static inline int ct_pkt_call(const struct ct_pkt *pkt)
+{
+	return (pkt->flags & CT_PKT_NO_PORTS) && pkt->tuple.dport;
+}
+
 #endif

@@ -393,13 +393,18 @@ __noinline int nat_try_bound(const struct ct_pkt *pkt)
 	return v ? v : -CT_DROP_NAT_FOREIGN;
 }
 
-/* A protocol without ports: one tuple an address. As nat_candidate(). */
+/* A protocol without ports: one tuple an address. A call's id is given with its expectation, or
+ * stays. As nat_candidate(). */
 __noinline int nat_try_plain(const struct ct_pkt *pkt)
 {
 	struct nat_work *w = nat_work();
 	struct ct_build *b = ct_build();
 
-	return w && b && pkt ? nat_claim(w, b, pkt->tuple.family) : -CT_DROP_MAP_MISSING;
+	if (!w || !b || !pkt)
+		return -CT_DROP_MAP_MISSING;
+	if ((w->flags & CT_NAT_GIVEN) && ct_pkt_call(pkt))
+		b->c.reply_dport = bpf_htons(w->lo);
+	return nat_claim(w, b, pkt->tuple.family);
 }
 
 /* Puts address number w->number into w and the record. 0, or a drop reason. */

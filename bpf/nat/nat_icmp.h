@@ -131,6 +131,11 @@ static __always_inline int nat_apply_error(struct ct_ctx *ctx, const struct ct_p
 		if (v < 0)
 			return v;
 	}
+	if (pkt->inner.proto == IPPROTO_GRE && pkt->inner.dport && (todo & CT_XLATE_SRC)) {
+		v = nat_inner_set2(ctx, pkt->inner_l4_off + CT_GRE_ID, res->to.sport, &pdiff);
+		if (v < 0)
+			return v;
+	}
 	if (pkt->tuple.family == 4) {
 		__u32 off = pkt->inner_l3_off + 10;
 

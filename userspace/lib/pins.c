@@ -41,6 +41,8 @@ const struct bpfct_map_spec bpfct_map_specs[] = {
 	 CT_EXPECT_MAX, FD(expect_fd)},
 	{"ct_xport_v1", HASH, sizeof(struct ct_xport_key), sizeof(struct ct_xport),
 	 BPF_F_NO_PREALLOC, CT_EXPECT_MAX, FD(xport_fd)},
+	{"ct_gre_v1", HASH, sizeof(struct ct_tuple), sizeof(struct ct_gre), BPF_F_NO_PREALLOC,
+	 CT_GRE_MAX, FD(gre_fd)},
 	{"ct_master_v1", HASH, sizeof(struct ct_label_key), sizeof(struct ct_master),
 	 BPF_F_NO_PREALLOC, 0, FD(master_fd)},
 	{"ct_expstate_v1", ARRAY, 4, sizeof(struct ct_expect_state), BPF_F_MMAPABLE, 1,

@@ -26,11 +26,11 @@ struct bpfct_pins {
 	int half_fd[2];
 	int clock_fd[2];
 	int label_fd;
-	int expect_fd, xport_fd, master_fd, expstate_fd; /* expect_abi.h */
-	int drop_fd;					 /* PERCPU_ARRAY */
-	int stat_fd;					 /* PERCPU_ARRAY */
-	int event_fd;					 /* RINGBUF */
-	int control_fd;					 /* SEC("syscall") program ct_control */
+	int expect_fd, xport_fd, gre_fd, master_fd, expstate_fd; /* expect_abi.h */
+	int drop_fd;						 /* PERCPU_ARRAY */
+	int stat_fd;						 /* PERCPU_ARRAY */
+	int event_fd;						 /* RINGBUF */
+	int control_fd; /* SEC("syscall") program ct_control */
 	int alg_fd, algring_fd, algexec_fd, algsess_fd, algbig_fd; /* alg_abi.h */
 	int settings_fd, timeout_fd, table_fd, zone_fd;
 	/* nat_abi.h; of the instance's daemon and `ctctl nat` */

@@ -69,6 +69,17 @@ static size_t build_l4(uint8_t *at, const struct packet *p)
 		put4(at + 16, 0x11223344);
 		n = 32;
 		break;
+	case IPPROTO_GRE:
+		if (!p->gre[0] && !p->gre[1])
+			break;
+		at[0] = p->gre[0];
+		at[1] = p->gre[1];
+		put2(at + 2, 0x880b); /* PPP */
+		put2(at + 4, p->payload);
+		put2(at + 6, p->id);
+		put4(at + 8, p->seq);
+		n = 12;
+		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		at[0] = p->type;

@@ -23,6 +23,7 @@ struct packet {
 	uint32_t seq, ack;
 	uint8_t type, code; /* ICMP */
 	uint16_t id;
+	uint8_t gre[2];	  /* its first two bytes; 0: nothing but payload. Call `id`, number `seq` */
 	uint16_t payload; /* bytes */
 	uint8_t ttl;	  /* 0: 64 */
 	uint8_t vlans;	  /* 0 to 2 */
