@@ -50,7 +50,7 @@ TESTLIB_BIN := $(patsubst %.c,$(O)/%,$(wildcard tests/lib/*.c))
 
 OVS_SRC := $(wildcard consumers/ovs/dpif-bpf*.c)
 # Helpers' payload is read in vswitchd by what reads it in ctd.
-OVS_CTD := tcx rundir alg_io alg_conn alg_tcp alg_udp alg_packet alg_expect expect expect_port
+OVS_CTD := tcx rundir alg_io alg_conn alg_tcp alg_udp alg_packet alg_expect expect expect_gre expect_ops expect_port
 OVS_OBJ := $(OVS_SRC:%.c=$(O)/%.o)
 
 .PHONY: all help packages build bpf demo check check-long rfc lint bench install clean ovs ovs-vswitchd check-ovs demo-ovs

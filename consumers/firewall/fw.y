@@ -420,7 +420,7 @@ expect_port:	%empty	{ ps->what = "a port"; };
 expect_icmp:	%empty	{ ps->what = "an ICMP type"; };
 expect_number:	%empty	{ ps->what = "a number"; };
 expect_limit:	%empty	{ ps->what = "a rate"; };
-expect_alg:	%empty	{ ps->what = "a helper: ftp, tftp or sip"; };
+expect_alg:	%empty	{ ps->what = "a helper: ftp, tftp, sip or pptp"; };
 expect_table:	%empty	{ ps->what = "a table's name"; };
 expect_code:	%empty	{ ps->what = "an ICMP code"; };
 

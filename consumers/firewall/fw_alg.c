@@ -18,6 +18,7 @@ static const struct fw_helper {
 	{"ftp", ALG_FTP, 21, {IPPROTO_TCP}},
 	{"tftp", ALG_TFTP, 69, {IPPROTO_UDP}},
 	{"sip", ALG_SIP, 5060, {IPPROTO_UDP, IPPROTO_TCP}},
+	{"pptp", ALG_PPTP, 1723, {IPPROTO_TCP}},
 };
 
 static const struct fw_helper *fw_find_helper(const char *name)
@@ -32,7 +33,7 @@ int fw_check_alg(struct fw_parser *ps, struct fw_stmt *s)
 {
 	if (!fw_find_helper(s->helper.text))
 		return fw_error(ps, s->helper.loc,
-				"unknown helper '%.40s', expected ftp, tftp or sip",
+				"unknown helper '%.40s', expected ftp, tftp, sip or pptp",
 				s->helper.text);
 	if (fw_flatten(ps, &s->on, FW_P_IFACE) || fw_flatten(ps, &s->dport, FW_P_PORT))
 		return -1;

@@ -22,7 +22,8 @@ void expect_view_fill(struct expect_view *v, const struct ct_tuple *key, const s
 
 const char *expect_helper(uint8_t helper)
 {
-	static const char *const names[] = {NULL, "ftp", "tftp", "sip"}; /* enum alg_helper */
+	static const char *const names[] = {NULL, "ftp", "tftp", "sip",
+					    "pptp"}; /* enum alg_helper */
 
 	return helper < sizeof(names) / sizeof(names[0]) ? names[helper] : NULL;
 }

@@ -121,6 +121,10 @@ _Static_assert(sizeof(struct kept) + offsetof(struct alg_session, ftp) + sizeof(
 			       2 * (512 + ALG_OUT_SMALL) <=
 		       ALG_KEEP,
 	       "room for FTP");
+_Static_assert(sizeof(struct kept) + offsetof(struct alg_session, pptp) + sizeof(struct alg_pptp) +
+			       2 * (ALG_PPTP_HOLD + ALG_OUT_SMALL) <=
+		       ALG_KEEP,
+	       "room for PPTP");
 _Static_assert(sizeof(struct kept) + sizeof(struct alg_session) +
 			       2 * (ALG_HELD_BIG + ALG_OUT_BIG) <=
 		       ALG_BIG,
@@ -343,6 +347,15 @@ void alg_conn_end(struct alg_conn *c)
 	conn_free(c);
 }
 
+/* Its record is gone; calls of PPTP end when their control connection is closed already. */
+static bool over(struct alg_conn *c)
+{
+	uint64_t word = alg_conn_word(c, NULL);
+
+	return !word || (c->session->helper == ALG_PPTP &&
+			 ct_tcp_closed(c->key.key.proto, ct_w_state(word)));
+}
+
 void alg_conn_sweep(struct ctd *d)
 {
 	struct alg *a = d->alg;
@@ -352,7 +365,7 @@ void alg_conn_sweep(struct ctd *d)
 	for (i = 0; i < SWEEP; i++, a->walk++)
 		for (c = a->hash[a->walk % ALG_CHAINS]; c; c = next) {
 			next = c->next;
-			if (!alg_conn_word(c, NULL))
+			if (over(c))
 				alg_conn_end(c);
 		}
 }

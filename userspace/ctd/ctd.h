@@ -55,6 +55,7 @@ struct ctd {
 	struct alg *alg;		   /* alg_io.c */
 	struct expect *expect;		   /* expect.c */
 	struct expect_ports *expect_ports; /* expect_port.c */
+	struct expect_gre *expect_gre;	   /* expect_gre.c */
 	bool quit;			   /* told to end for good: exit status 3 */
 	struct confirm *confirm;	   /* confirm.c */
 	struct control *control;	   /* control.c */

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 
 #include "control.h"
+#include "expect_gre.h"
 #include "expect_port.h"
 
 #define PERIOD_MS 500
@@ -168,14 +169,7 @@ bool expect_refers(const struct ctd *d, const struct ct_xport_key *k)
 	return false;
 }
 
-/* How many may yet name a port that is set aside: RTP comes to it and leaves by it. */
-static unsigned int named_by(uint8_t proto)
-{
-	return proto == IPPROTO_UDP ? 2 : 1;
-}
-
-/* May this master have so many more? Room for what ports set aside are meant for is taken. */
-static int admit(struct ctd *d, const struct ct_label_key *master, unsigned int more)
+int expect_admit(struct ctd *d, const struct ct_label_key *master, unsigned int more)
 {
 	struct expect *e = d->expect;
 	struct ct_expect_state *st = state(d);
@@ -184,8 +178,8 @@ static int admit(struct ctd *d, const struct ct_label_key *master, unsigned int 
 
 	for (i = 0; i < e->n; i++)
 		n += same_conn(&e->v[i].x.master, master);
-	n += expect_ports_promised(d, master, named_by);
-	all += expect_ports_promised(d, NULL, named_by);
+	n += expect_ports_promised(d, master, expect_named_by);
+	all += expect_ports_promised(d, NULL, expect_named_by);
 	if (n > st->master_limit) {
 		st->refused_master++;
 		ret = -EMLINK;
@@ -212,7 +206,7 @@ int expect_put(struct ctd *d, const struct ct_tuple *key, const struct ct_expect
 		return -EEXIST;
 	if (old)
 		drop(d, old);
-	ret = admit(d, &x->master, 1);
+	ret = expect_admit(d, &x->master, 1);
 	if (ret)
 		return ret;
 	if (!++e->gen)
@@ -239,8 +233,11 @@ static int judge(const struct alg_expect *x)
 	const struct ct_tuple *t = &x->tuple, *nat = &x->nat;
 
 	if (t->family != nat->family || t->proto != nat->proto || t->zone != nat->zone ||
-	    (t->family != 4 && t->family != 6) ||
-	    (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP) || !x->timeout_s)
+	    (t->family != 4 && t->family != 6) || !x->timeout_s)
+		return -EINVAL;
+	if (t->proto == IPPROTO_GRE)
+		return t->sport && t->dport && nat->sport && nat->dport ? 0 : -EINVAL;
+	if (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP)
 		return -EINVAL;
 	return ntohs(t->dport) < PORT_LOW || ntohs(nat->dport) < PORT_LOW ? -EINVAL : 0;
 }
@@ -249,9 +246,9 @@ static uint8_t flags_of(const struct expect_master *m, const struct alg_expect *
 {
 	uint8_t flags = CT_X_NAT;
 
-	/* FTP's transfers are of their control connection (RFC 959 3.2); calls go on over another.
-	 */
-	if (m->helper == ALG_FTP)
+	/* FTP's transfers are of their control connection (RFC 959 3.2), PPTP's calls too; SIP's
+	 * go on over another. */
+	if (m->helper == ALG_FTP || m->helper == ALG_PPTP)
 		flags |= CT_X_CLOSES;
 
 	if (x->flags & ALG_X_PERMANENT)
@@ -320,7 +317,9 @@ int expect_add(struct ctd *d, const struct expect_master *m, const struct alg_ex
 	new.expires =
 		bpfct_now(&d->core.pins) + (uint32_t)(((uint64_t)x->timeout_s * hz + 31) / 32);
 	take_port(d, x, &new);
-	ret = expect_put(d, &x->tuple, &new);
+	ret = expect_gre_put(d, &m->conn, x);
+	if (!ret)
+		ret = expect_put(d, &x->tuple, &new);
 	if (ret != -EEXIST)
 		return ret;
 	/* Both parties of a call behind one NAT announce the same: it stands once. */
@@ -366,6 +365,7 @@ static void drop_of(struct ctd *d, const struct ct_label_key *master, const uint
 void expect_withdraw(struct ctd *d, const struct ct_label_key *master, uint32_t group)
 {
 	drop_of(d, master, &group);
+	expect_gre_let(d, master, &group);
 	expect_port_let_group(d, master, group);
 }
 
@@ -413,6 +413,7 @@ void expect_close(struct ctd *d, const struct ct_label_key *master, uint32_t gro
 void expect_del_of(struct ctd *d, const struct ct_label_key *master)
 {
 	drop_of(d, master, NULL);
+	expect_gre_let(d, master, NULL);
 	expect_port_let_all(d, master);
 }
 
@@ -429,66 +430,6 @@ int expect_event(struct ctd *d, const struct expect_master *m, const struct alg_
 		return 0;
 	}
 	return -EINVAL;
-}
-
-/* Whose inside endpoint is seen under this address? */
-static const __be32 *inside_of(const struct expect_master *m, const __be32 addr[4])
-{
-	int dir;
-
-	for (dir = CT_ORIG; dir <= CT_REPLY; dir++)
-		if (!memcmp(m->tuple[!dir].daddr, addr, 16))
-			return m->tuple[dir].saddr;
-	return addr;
-}
-
-static struct ct_xport_key port_key(const __be32 addr[4], uint8_t family, uint8_t proto,
-				    uint16_t port)
-{
-	struct ct_xport_key k = {.port = htons(port), .proto = proto, .family = family};
-
-	memcpy(k.addr, addr, sizeof(k.addr));
-	return k;
-}
-
-static uint16_t op_port(void *arg, const __be32 addr[4], uint8_t family, uint8_t proto,
-			uint16_t wish, bool pair)
-{
-	struct expect_ops *ctx = arg;
-	struct ct_xport_key k = port_key(addr, family, proto, 0);
-
-	/* The other side is told this port: only if what comes to it can be expected then. */
-	if (admit(ctx->d, &ctx->m->conn, (pair ? 2 : 1) * named_by(proto)))
-		return 0;
-	return expect_port_take(ctx->d, ctx->m, inside_of(ctx->m, addr), &k, wish, pair);
-}
-
-static void op_unport(void *arg, const __be32 addr[4], uint8_t family, uint8_t proto, uint16_t port)
-{
-	struct expect_ops *ctx = arg;
-	struct ct_xport_key k = port_key(addr, family, proto, port);
-
-	expect_port_let(ctx->d, &k);
-}
-
-static bool op_known(void *arg, const __be32 addr[4], uint8_t family, uint8_t proto, uint16_t port,
-		     __be32 inside[4], uint16_t *inside_port)
-{
-	struct expect_ops *ctx = arg;
-	struct ct_xport_key k = port_key(addr, family, proto, port);
-	const struct ct_xport *x = expect_port_find(ctx->d, &k);
-
-	if (!x)
-		return false;
-	memcpy(inside, x->inside, sizeof(x->inside));
-	*inside_port = ntohs(x->inside_port);
-	return true;
-}
-
-void expect_ops(struct expect_ops *ctx, struct alg_ops *ops)
-{
-	*ops = (struct alg_ops){
-		.ctx = ctx, .port = op_port, .unport = op_unport, .known = op_known};
 }
 
 /* Must this one go? A claim is believed when it was there at the last sweep already:
@@ -530,6 +471,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	for (i = e->n; i-- > 0;)
 		if (over(d, &e->v[i], now))
 			drop(d, &e->v[i]);
+	expect_gre_sweep(d);
 	expect_ports_sweep(d);
 }
 
@@ -571,6 +513,8 @@ int expect_start(struct ctd *d)
 	if (getrandom(&e->gen, sizeof(e->gen), 0) != sizeof(e->gen))
 		return -EIO;
 	ret = adopt(d);
+	if (!ret)
+		ret = expect_gre_start(d);
 	return ret ? ret : expect_ports_start(d);
 }
 
@@ -592,6 +536,7 @@ void expect_stop(struct ctd *d)
 	if (e->timer)
 		event_free(e->timer);
 	expect_ports_stop(d);
+	expect_gre_stop(d);
 	free(e->v);
 	free(e);
 	d->expect = NULL;

@@ -54,6 +54,11 @@ struct expect_ops {
 };
 void expect_ops(struct expect_ops *ctx, struct alg_ops *ops);
 
+/* May this master have so many more? Room for what ports set aside are meant for is taken. 0;
+ * -EMLINK, -ENOSPC: as expect_add(). */
+int expect_admit(struct ctd *d, const struct ct_label_key *master, unsigned int more);
+unsigned int expect_named_by(uint8_t proto); /* expectations to come for a port set aside */
+
 /* The operator's: enters x under key whatever the helpers' rules say (its generation is
  * made here); deletes one, or all. 0, -EEXIST, -ENOENT, -ENOSPC, -EMLINK. */
 int expect_put(struct ctd *d, const struct ct_tuple *key, const struct ct_expect *x);

@@ -25,9 +25,10 @@ struct expect_ports {
 	unsigned int n, room;
 };
 
+/* Call ids (GRE) have no pool, and nobody else draws from them. */
 static uint32_t class_of(uint8_t proto)
 {
-	return proto == IPPROTO_TCP ? NAT_TCP : NAT_UDP;
+	return proto == IPPROTO_TCP ? NAT_TCP : proto == IPPROTO_GRE ? NAT_NONE : NAT_UDP;
 }
 
 static struct port *find(const struct ctd *d, const struct ct_xport_key *k)
@@ -150,6 +151,10 @@ static bool free_port(const struct ctd *d, const struct ct_xport_key *where, uin
 	uint32_t index;
 
 	k.port = htons(port);
+	if (k.proto == IPPROTO_GRE) {
+		*ref = 0;
+		return port && port <= 65535 && !find(d, &k);
+	}
 	if (port < PORT_LOW || port > 65535 || find(d, &k))
 		return false;
 	index = pool_of(d, &k);
