@@ -93,7 +93,7 @@ ALLOWED = [
              "nf_conntrack goes on, behind the packet's end if need be, and tracks by address", ipv6_header_chain),
     Intended("ipv6_no_next_header", "an IPv6 packet without an upper layer is a packet (RFC 8200 4.7) and tracked by address; nf_conntrack calls it "
              "INVALID", ipv6_no_next_header),
-    Intended("gre_pptp", "PPTP's GRE is tracked by address until a PPTP helper knows both call ids; nf_conntrack keys one direction by the "
+    Intended("gre_pptp", "PPTP's GRE is tracked by address until `alg pptp` knows both call ids; nf_conntrack keys one direction by the "
              "call id of its first packet, so that the two directions never meet", gre_pptp),
     Intended("gre_time_outs", "a changed GRE time-out holds from the next packet on, as for every other protocol; nf_conntrack keeps the ones "
              "with which the connection began", gre_time_outs),

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -414,6 +415,28 @@ static void first_bytes_of_another_protocol(void **state)
 	}
 }
 
+/* Whole exchanges of a call, whole and cut at every byte. */
+static void exchanges_cut_anywhere(void **state)
+{
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob("tests/alg/corpus/pptp-*.txt", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		struct lab_script s;
+
+		lab_script_read(&s, g.gl_pathv[i]);
+		lab_play(&l, &s, ALG_PPTP);
+		if (l.expects != 2 || l.closes != 1 || l.off)
+			fail_msg("%s: %u expectations, %u closed", g.gl_pathv[i], l.expects,
+				 l.closes);
+		lab_end(&l);
+		lab_play_split(&l, &s, ALG_PPTP);
+		lab_script_free(&s);
+	}
+	globfree(&g);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -431,6 +454,7 @@ int main(void)
 		cmocka_unit_test(two_calls_of_one_server_id),
 		cmocka_unit_test(no_call_before_the_connection_is_agreed_upon),
 		cmocka_unit_test(first_bytes_of_another_protocol),
+		cmocka_unit_test(exchanges_cut_anywhere),
 	};
 	struct CMUnitTest cases[sizeof(refusals) / sizeof(refusals[0])];
 	int failed;
