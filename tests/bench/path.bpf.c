@@ -5,6 +5,7 @@
  * pages are recycled with whatever the path made of them. Two sinks that count
  * and drop at the far end. And a bare redirect, the floor of any TC datapath.
  */
+#include <linux/errno.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -13,6 +14,7 @@
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include "abi/ct_conn.h"
 #include "path.h"
 
 struct path_state state;
@@ -218,5 +220,63 @@ int bare_redirect(struct __sk_buff *skb)
 	return bpf_redirect(
 		state.redirect_ifindex[skb->ingress_ifindex == state.redirect_ifindex[0]], 0);
 }
+
+/*
+ * What a new translated connection costs at least where it is kept under two keys in maps, of the
+ * sizes that ours has: two inserts into cold memory and the redirect, nothing looked up, judged,
+ * counted or translated. In three kinds of maps; only that of the side is given its size.
+ */
+#define PATH_TWO_INSERTS(name, kind, flags)                                                        \
+	struct {                                                                                   \
+		__uint(type, kind);                                                                \
+		__uint(map_flags, flags);                                                          \
+		__uint(max_entries, 1);                                                            \
+		__type(key, struct ct_key4);                                                       \
+		__type(value, struct ct_conn4);                                                    \
+	} name##_conn SEC(".maps");                                                                \
+	struct {                                                                                   \
+		__uint(type, kind);                                                                \
+		__uint(map_flags, flags);                                                          \
+		__uint(max_entries, 1);                                                            \
+		__type(key, struct ct_key4);                                                       \
+		__type(value, struct ct_stub4);                                                    \
+	} name##_stub SEC(".maps");                                                                \
+	SEC("tc")                                                                                  \
+	int two_##name(struct __sk_buff *skb)                                                      \
+	{                                                                                          \
+		return two_inserts(skb, &name##_conn, &name##_stub);                               \
+	}
+
+static __always_inline int two_inserts(struct __sk_buff *skb, void *conns, void *stubs)
+{
+	struct frame *f = (void *)(long)skb->data;
+	struct ct_conn4 conn = {};
+	struct ct_stub4 stub = {};
+	struct ct_key4 key = {}, reply;
+	long v;
+
+	if ((void *)(f + 1) > (void *)(long)skb->data_end)
+		return TC_ACT_OK;
+	key.addr[0] = f->ip.saddr;
+	key.addr[1] = f->ip.daddr;
+	key.port[0] = f->udp.source;
+	key.port[1] = f->udp.dest;
+	key.proto = f->ip.protocol;
+	reply = key;
+	reply.addr[0] = bpf_htonl(PATH_WAN);
+	stub.conn = key;
+	conn.reply_saddr = f->ip.daddr;
+	conn.reply_daddr = reply.addr[0];
+	/* Those that only warm the path up come more than once. */
+	v = bpf_map_update_elem(stubs, &reply, &stub, BPF_NOEXIST);
+	if (!v || v == -EEXIST)
+		v = bpf_map_update_elem(conns, &key, &conn, BPF_NOEXIST);
+	if (v && v != -EEXIST)
+		return TC_ACT_SHOT;
+	return bare_redirect(skb);
+}
+PATH_TWO_INSERTS(lru, BPF_MAP_TYPE_LRU_HASH, 0)
+PATH_TWO_INSERTS(lrucpu, BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU)
+PATH_TWO_INSERTS(hash, BPF_MAP_TYPE_HASH, 0)
 
 char _license[] SEC("license") = "Dual BSD/GPL";

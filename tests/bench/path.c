@@ -124,7 +124,6 @@ static int flush(const struct side *s)
 	return 0;
 }
 
-/* Fresh tuples; round 0 warms the allocators up and does not count. */
 /* The pool of a masquerade towards one server and port: 1024-65535. */
 #define POOL	  64512
 #define POOL_FULL (POOL / 100 * 99)
@@ -209,6 +208,7 @@ static int newnat(void)
 	return 0;
 }
 
+/* Fresh tuples; round -1 warms the allocators up and does not count. */
 static int newflow(void)
 {
 	double ratio[ROUNDS_MAX];
@@ -217,7 +217,7 @@ static int newflow(void)
 		unsigned int first = PATH_FLOWS_MAX + (r + 1) * fresh;
 
 		for (int i = 0; i < nsides; i++) {
-			if (flush(&sides[i]))
+			if (flush(&sides[i]) || side_empty(&sides[i]))
 				return 1;
 		}
 		usleep(2000000); /* netfilter frees after a grace period, bpfct after a second */
@@ -301,9 +301,9 @@ int main(int argc, char **argv)
 	}
 	pin();
 	for (int i = 0; i < nsides; i++) {
-		sides[i].nat = strcmp(sides[i].name, "redirect") != 0;
 		if (side_open(&sides[i], clients) || warm_up(&sides[i]))
 			goto out;
+		sides[i].nat = !sides[i].bare;
 	}
 	if (!strcmp(what, "masq"))
 		ret = masq();

@@ -17,6 +17,7 @@
 #define PATH_FLOWS_MAX (1 << 20)
 #define PATH_MAGIC     0x62656e63u /* first word of each payload; the flow number follows */
 #define PATH_FRAME     60
+#define PATH_RECORDS   (1 << 20) /* of the maps of two inserts; newflow.conf has as many */
 
 /* What the generator sends; set from user space before each run. */
 struct path_gen {

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 #include <linux/if_link.h>
 
+#include "bpf/abi/ct_conn.h"
 #include "side.h"
 
 #define WARM_UP	    32 /* frames; as each is a page, a packet socket takes 50 of them */
@@ -91,7 +92,7 @@ static int attach_sink(struct bpf_object *obj, const char *prog, const char *dev
 static int attach_redirect(struct side *s)
 {
 	static const char *const dev[] = {"in0", "out0"};
-	struct bpf_program *p = bpf_object__find_program_by_name(s->obj, "bare_redirect");
+	struct bpf_program *p = bpf_object__find_program_by_name(s->obj, s->bare);
 
 	memcpy(s->state->redirect_dmac, s->state->gen[ORIG].dmac, 6);
 	for (int i = 0; i < 2; i++) {
@@ -110,6 +111,58 @@ static int attach_redirect(struct side *s)
 		bpf_tc_hook_create(&hook);
 		if (bpf_tc_attach(&hook, &opts))
 			return fail("attach a redirect to", dev[i]);
+	}
+	return 0;
+}
+
+static const char *const map_suffix[] = {"conn", "stub"};
+
+/* Before the object is loaded: what is attached to the router, and its maps' size. */
+static void bare_prepare(struct side *s)
+{
+	static char prog[SIDES_MAX][32];
+	char name[32];
+
+	if (!strcmp(s->name, "redirect")) {
+		s->bare = "bare_redirect";
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct bpf_map *map;
+
+		snprintf(name, sizeof(name), "%s_%s", s->name, map_suffix[i]);
+		map = bpf_object__find_map_by_name(s->obj, name);
+		if (!map)
+			return;
+		bpf_map__set_max_entries(map, PATH_RECORDS);
+	}
+	s->bare = prog[s - sides];
+	snprintf(prog[s - sides], sizeof(prog[0]), "two_%s", s->name);
+}
+
+/* The maps' descriptors, now that they are there. */
+static void bare_maps(struct side *s)
+{
+	char name[32];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "%s_%s", s->name, map_suffix[i]);
+		s->map_fd[i] = bpf_object__find_map_fd_by_name(s->obj, name);
+	}
+}
+
+int side_empty(const struct side *s)
+{
+	struct ct_key4 key, next;
+
+	for (int i = 0; i < 2; i++) {
+		int fd = s->map_fd[i], more = fd > 0 && !bpf_map_get_next_key(fd, NULL, &key);
+
+		for (; more; key = next) {
+			more = !bpf_map_get_next_key(fd, &key, &next);
+			if (bpf_map_delete_elem(fd, &key))
+				return fail("empty the maps of", s->name);
+		}
 	}
 	return 0;
 }
@@ -135,8 +188,11 @@ int side_open(struct side *s, unsigned int clients)
 		return -ENOENT;
 	snprintf(path, sizeof(path), "%s/path.bpf.o", objdir);
 	s->obj = bpf_object__open_file(path, NULL);
+	if (s->obj)
+		bare_prepare(s);
 	if (!s->obj || bpf_object__load(s->obj))
 		return fail("load", path);
+	bare_maps(s);
 	s->state = map_state(s->obj);
 	if (!s->state)
 		return fail("map the globals of", path);
@@ -154,7 +210,7 @@ int side_open(struct side *s, unsigned int clients)
 	fill_gen(&s->state->gen[REPLY], "d0", 3, 4, clients);
 	if (attach_sink(s->obj, "sink_server", "d0"))
 		return -1;
-	if (!strcmp(s->name, "redirect")) {
+	if (s->bare) {
 		if (setns(router, CLONE_NEWNET))
 			return fail("enter", s->prefix);
 		if (attach_redirect(s))

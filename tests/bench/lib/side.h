@@ -11,14 +11,16 @@
  * One side of a comparison: three namespaces PREFIX-s, -r, -d as topology.sh builds them, with
  * a generator and a sink at either end. path.c and ovs.c time what lies between.
  */
-#define SIDES_MAX  4
+#define SIDES_MAX  6
 #define ROUNDS_MAX 101
 
 enum dir { ORIG = PATH_ORIG, REPLY = PATH_REPLY };
 
 struct bpf_object;
 struct side {
-	char name[16]; /* "redirect": a bare redirect is attached to the router's devices */
+	/* "redirect": a bare redirect is attached to the router's devices; "lru", "lrucpu", "hash":
+	 * one behind two inserts into maps of that kind (path.bpf.c) */
+	char name[16];
 	char prefix[32];
 	char flush[256];
 	bool nat;     /* what arrives must be translated */
@@ -28,7 +30,9 @@ struct side {
 	struct bpf_object *obj;
 	struct path_state *state;
 	int gen_fd[2];
-	int ns_fd[2]; /* where the generator of that direction runs */
+	int ns_fd[2];	  /* where the generator of that direction runs */
+	const char *bare; /* the program of these, NULL: a datapath is there */
+	int map_fd[2];	  /* of the two inserts, else 0 */
 	double ns[ROUNDS_MAX];
 };
 
@@ -55,6 +59,9 @@ int parse_side(char *arg);
 /* Loads path.bpf.o from objdir, attaches the sinks. 0 or < 0. */
 int side_open(struct side *s, unsigned int clients);
 void side_close(struct side *s);
+
+/* Empties the maps of a side with two inserts. 0 or < 0. */
+int side_empty(const struct side *s);
 
 /* Until a burst of flow 0 comes through each way; 5 s at most. 0 or -1. */
 int warm_up(struct side *s);
