@@ -160,7 +160,9 @@ _Static_assert(sizeof(struct ovs_flow) == 424, "ovs_flow");
  * Payload of a helped connection leaves at the ct() that finds it (bpf/ct/ct_alg_take.h). What
  * it would have met there is kept for each direction, from its last packet: metadata as they
  * were before that ct(), and the actions from it on. Who has read the payload EXECUTEs what he
- * sends with these, the first of them an OVS_CT_RESUME.
+ * sends with these, the first of them an OVS_CT_RESUME. Where they do not lead anywhere any more he
+ * may send a packet for which that ct() was the first action from the start: with a RECIRC to 0 and
+ * the mark in ct_algexec_v1 as skb_mark, by which the connection's ct() knows it.
  */
 struct ovs_alg_key {
 	struct ct_label_key conn;
@@ -172,7 +174,7 @@ struct ovs_alg {
 	__u32 n_actions;
 	__be16 vlan_tpid; /* a tag that is not in the data; 0: none */
 	__be16 vlan_tci;
-	__u32 pad;
+	__u32 first; /* the ct() was what the packet met first: nothing had been done to it */
 	struct ovs_key key; /* metadata only */
 	struct ovs_action action[OVS_FLOW_ACTIONS];
 };

@@ -70,7 +70,7 @@ __noinline int ovs_alg_note(struct __sk_buff *skb)
 	buf->n_actions = 0;
 	buf->vlan_tpid = skb->vlan_present ? skb->vlan_proto : 0;
 	buf->vlan_tci = bpf_htons(skb->vlan_tci);
-	buf->pad = 0;
+	buf->first = !w->key.recirc_id && !w->pc;
 	buf->key = w->key;
 	bpf_loop(OVS_FLOW_ACTIONS, ovs_alg_action, NULL, 0);
 	if (buf->n_actions != w->end - w->pc)

@@ -76,6 +76,20 @@ static __always_inline int ovs_ct_judge(int v)
 /* dp_alg.h */
 int ovs_alg_resume(struct __sk_buff *skb);
 
+/* Is the packet its helper's reader's, on its way back to this very ct()? */
+static __always_inline int ovs_ct_resumes(struct __sk_buff *skb, const struct ovs_ct *ct)
+{
+	__u32 token = skb->mark;
+	const struct alg_exec *e;
+
+	if (ct->flags & OVS_CT_RESUME)
+		return 1;
+	if (!token)
+		return 0;
+	e = bpf_map_lookup_elem(&ct_algexec_v1, &token);
+	return e && e->ifindex == skb->ifindex && e->conn.key.zone == ct->zone;
+}
+
 /* A fragment: as frag_admit() and frag_hold(). Of what a helper's reader sends the whole was
  * admitted, and its mark, which no other datagram has, is its side. */
 static __always_inline int ovs_ct_gather(struct __sk_buff *skb, const struct ovs_work *w,
@@ -107,7 +121,7 @@ __noinline int ovs_ct_find(struct __sk_buff *skb)
 
 	if (!a || !cw)
 		return -CT_DROP_OVS_ACTION;
-	resume = a->ct.flags & OVS_CT_RESUME;
+	resume = ovs_ct_resumes(skb, &a->ct);
 	v = ct_parse(skb, &cw->pkt, a->ct.zone, 1);
 	if (v == CT_PARSE_OTHER)
 		return OVS_CT_INVALID;

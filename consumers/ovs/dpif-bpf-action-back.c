@@ -101,12 +101,13 @@ static void put_nd(struct ofpbuf *out, const struct ovs_set_nd *a)
 	put_set(out, OVS_KEY_ATTR_ND, &k, &m, sizeof(k));
 }
 
-static void put_tunnel(struct ofpbuf *out, const struct ovs_key_tun *tun)
+static void put_tunnel(struct ofpbuf *out, const struct ovs_key_tun *tun, ovs_be16 tp_dst)
 {
 	struct flow_tnl t;
 
 	memset(&t, 0, sizeof(t));
 	dp_tun_to_flow(tun, &t, tun->family == 6);
+	t.tp_dst = tp_dst;
 	odp_put_tunnel_action(&t, out, NULL);
 }
 
@@ -249,7 +250,7 @@ static void put_header(struct ofpbuf *out, const struct ovs_action *a)
 		put_set(out, OVS_KEY_ATTR_PRIORITY, &a->word.value, &a->word.mask, 4);
 		break;
 	case OVS_ACT_SET_TUNNEL:
-		put_tunnel(out, &a->tun);
+		put_tunnel(out, &a->tun, (OVS_FORCE ovs_be16)a->pad);
 		break;
 	}
 }

@@ -63,12 +63,13 @@ static int add_tunnel(struct build *b, const struct nlattr *attr)
 	if (!dp_tun_is_sized(attr) || odp_tun_key_from_attr(attr, &t, NULL) == ODP_FIT_ERROR)
 		return EINVAL;
 	if ((t.flags & ~known) || t.gbp_id || t.gbp_flags || t.erspan_ver || t.gtpu_flags ||
-	    t.gtpu_msgtype || t.metadata.present.map || !flow_tnl_dst_is_set(&t))
+	    t.gtpu_msgtype || t.metadata.present.map || t.tp_src || !flow_tnl_dst_is_set(&t))
 		return EINVAL;
 	a = add(b, OVS_ACT_SET_TUNNEL);
 	if (!a)
 		return EINVAL;
 	dp_tun_from_flow(&a->tun, &t, !t.ip_dst, false);
+	a->pad = (OVS_FORCE uint16_t)t.tp_dst; /* the device's own: dp_bpf_actions_ref() */
 	return 0;
 }
 

@@ -90,6 +90,23 @@ static bool leads_on(struct dp_bpf *dp, const struct ovs_alg *way)
 	return way->action[0].type == OVS_ACT_CT;
 }
 
+/* A way that leads nowhere any more, of a packet that nothing had been done to: from the start,
+ * where flows of now take it. Their ct() of this connection knows it by its mark. */
+static bool from_the_start(struct dp_bpf *dp, struct ovs_alg *way)
+{
+	const struct ovs_port *port = &dp->port[way->key.in_port % OVS_PORTS];
+
+	if (!way->first || !(port->flags & OVS_PORT_LIVE))
+		return false;
+	way->action[0] = (struct ovs_action){.type = OVS_ACT_RECIRC};
+	way->n_actions = 1;
+	way->key.dp_hash = way->key.ct_state = way->key.ct_proto = 0;
+	way->key.ct_zone = 0;
+	way->key.ct_mark = 0;
+	memset(way->key.ct_label, 0, sizeof(way->key.ct_label));
+	return true;
+}
+
 /* The frame as it was when the last one was taken, with the tag that was beside it. */
 static struct dp_packet *packet_of(const struct ovs_alg *way, const uint8_t *frame, size_t len)
 {
@@ -109,7 +126,8 @@ static int execute(struct dp_bpf *dp, struct ovs_alg *way, uint32_t mark, const 
 	struct dp_packet *packet;
 	int ret;
 
-	ct->flags = (ct->flags & OVS_CT_NAT) | OVS_CT_RESUME;
+	if (way->action[0].type == OVS_ACT_CT)
+		ct->flags = (ct->flags & OVS_CT_NAT) | OVS_CT_RESUME;
 	now.key.skb_mark = mark;
 	ovs_mutex_lock(&dp->flow_lock);
 	ret = dp_bpf_actions_keep(dp, way->action, way->n_actions, now.action);
@@ -138,7 +156,7 @@ int dp_alg_enter(struct dp_bpf *dp, int algexec_fd, uint32_t mark, struct alg_ex
 	ovsrcu_quiesce_end();
 	leads = leads_on(dp, &way);
 	ovsrcu_quiesce_start();
-	if (!leads)
+	if (!leads && !from_the_start(dp, &way))
 		return -ENOENT;
 	e->ifindex = dp->config->exec_ifindex;
 	e->mark = way.key.skb_mark;

@@ -154,6 +154,24 @@ void dp_bpf_actions_unref(struct dp_bpf *dp, const uint32_t *slot, uint32_t n)
 		dp_store_unref(&dp->actions, slot[n]);
 }
 
+/* The outer port is that of the device; one that a SET says has to be the same. */
+static bool tunnel_ports_fit(const struct dp_bpf *dp, const struct ovs_action *a, unsigned int n)
+{
+	ovs_be16 wanted = 0;
+	unsigned int port;
+
+	for (; n; a++, n--) {
+		if (a->type == OVS_ACT_SET_TUNNEL)
+			wanted = (OVS_FORCE ovs_be16)a->pad;
+		if (a->type == OVS_ACT_OUTPUT && wanted && a->port < OVS_PORTS &&
+		    (dp->port[a->port].flags & OVS_PORT_LIVE) &&
+		    ovs_scan(dp->port[a->port].name, "vxlan_sys_%u", &port) &&
+		    port != ntohs(wanted))
+			return false;
+	}
+	return true;
+}
+
 int dp_bpf_actions_ref(struct dp_bpf *dp, const struct nlattr *actions, size_t len,
 		       uint32_t slot[OVS_FLOW_ACTIONS], uint32_t *n)
 {
@@ -162,6 +180,8 @@ int dp_bpf_actions_ref(struct dp_bpf *dp, const struct nlattr *actions, size_t l
 	unsigned int count, i;
 	int ret = dp_actions_from_nlattrs(actions, len, &cookies, a, &count), one;
 
+	if (!ret && !tunnel_ports_fit(dp, a, count))
+		ret = EINVAL;
 	*n = 0;
 	for (i = 0; i < count; i++) {
 		one = ret;

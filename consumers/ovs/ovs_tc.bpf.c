@@ -295,7 +295,7 @@ int ovs_ct_bulk(struct __sk_buff *skb)
 
 	if (!a)
 		return ovs_drop(-CT_DROP_OVS_PROGRAM);
-	if ((a->ct.flags & OVS_CT_RESUME) ||
+	if (ovs_ct_resumes(skb, &a->ct) ||
 	    ((w->key.ct_state & CT_STATE_TRK) && w->key.ct_zone == a->ct.zone) ||
 	    !ovs_ct_packet(skb, w, &cw->pkt, a->ct.zone))
 		return ovs_tail(skb, w, OVS_PROG_CT);

@@ -20,6 +20,7 @@ static struct {
 	uint8_t frame[2048];
 } sample;
 static unsigned int samples;
+static bool from_the_start; /* the way leads nowhere any more */
 
 static int on_sample(void *arg, void *data, size_t size)
 {
@@ -57,6 +58,7 @@ static int listened(void **state)
 	assert_int_equal(bpfct_control(&core.pins, &clock), 0);
 	core.pins.settings->heartbeat = clock.jiffies;
 	taken();
+	from_the_start = false;
 	return 0;
 }
 
@@ -121,7 +123,13 @@ static void resumes(const uint8_t *frame, size_t len)
 
 	assert_int_equal(bpf_map_lookup_elem(ovs_alg_fd, &key, &way), 0);
 	assert_int_equal(way.action[0].type, OVS_ACT_CT);
-	way.action[0].ct.flags = (way.action[0].ct.flags & OVS_CT_NAT) | OVS_CT_RESUME;
+	assert_true(way.first);
+	if (from_the_start) {
+		way.action[0] = (struct ovs_action)AGAIN(0);
+		way.n_actions = 1;
+	} else {
+		way.action[0].ct.flags = (way.action[0].ct.flags & OVS_CT_NAT) | OVS_CT_RESUME;
+	}
 	f->key = way.key;
 	f->key.skb_mark = TOKEN;
 	for (unsigned int i = 0; i < way.n_actions; i++) {
@@ -213,6 +221,51 @@ static void what_is_sent_goes_out_by_its_flow(void **state)
 		r = answer(&p);
 		PEER_WANTS(1, &r);
 	}
+}
+
+/* By other flows, whose first ct() is of another zone, where it is a packet as any: past its helper
+ * and counted no more in its own. Without a flow it goes up, and on from there. */
+static void what_has_lost_its_way_goes_from_the_start(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP), out = p;
+	struct ovs_flow *f = &ovs_flows[SLOT];
+	const struct ovs_upcall *u;
+	uint8_t frame[600];
+	size_t len = build(frame, &p);
+
+	(void)state;
+	out.src = E[0];
+	helped(0, OVS_ALG_TFTP, (struct ovs_action)OUT(2));
+	ovs_packet(1, &p);
+	assert_int_equal(taken(), 1);
+	ovs_flush();
+	OVS_ALL(1, 0, CT(.zone = ZONE + 1), AGAIN(3));
+	OVS_ALL(1, 3, CT(.zone = ZONE, .flags = OVS_CT_NAT), OUT(2));
+	from_the_start = true;
+	enter(0);
+	resumes(frame, len);
+	PEER_WANTS(2, &out);
+	assert_int_equal(taken(), 0);
+	assert_int_equal(flow_of(4).c.count[0].packets, 1);
+	ovs_flush();
+	enter(0);
+	resumes(frame, len);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	assert_int_equal(u->key.recirc_id, 0);
+	assert_int_equal(u->key.in_port, 1);
+	assert_int_equal(u->key.skb_mark, TOKEN);
+	f->key = u->key;
+	ovs_actions[FIRST] = (struct ovs_action)CT(.zone = ZONE, .flags = OVS_CT_NAT);
+	ovs_actions[FIRST + 1] = (struct ovs_action)OUT(2);
+	f->action[0] = FIRST;
+	f->action[1] = FIRST + 1;
+	f->n_actions = 2;
+	f->live = 0xabcd00 | SLOT;
+	assert_int_equal(ovs_send_token(f->live, frame, len), 0);
+	PEER_WANTS(2, &out);
+	assert_int_equal(taken(), 0);
+	assert_int_equal(flow_of(4).c.count[0].packets, 1);
 }
 
 /* A mark that is used up, or of a connection that is another by now. */
@@ -469,6 +522,7 @@ int main(int argc, char **argv)
 		HELPED(payload_is_taken_as_it_came),
 		HELPED(what_is_sent_goes_on_behind_its_ct),
 		HELPED(what_is_sent_goes_out_by_its_flow),
+		HELPED(what_has_lost_its_way_goes_from_the_start),
 		HELPED(what_nobody_has_entered_is_dropped),
 		HELPED(payload_in_fragments_is_taken_whole),
 		HELPED(what_is_sent_in_fragments_leaves_in_fragments),

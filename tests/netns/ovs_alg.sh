@@ -14,7 +14,7 @@
 . tests/lib/ftp.sh
 # shellcheck source=tests/lib/ovs.sh
 . tests/lib/ovs.sh
-need curl jq ethtool
+need curl jq ethtool nft
 
 A=$T-a B=$T-b
 export FTP_LARGE=300000
@@ -167,6 +167,42 @@ control_goes_on_after()
 	return "$rc"
 }
 
+all_is_acknowledged()
+{
+	[ -z "$(on "$B" ss -Htn sport = :21 | awk '$3 > 0')" ]
+}
+
+# Half a line is acknowledged for the server, by whose last packet's way nothing goes any more; he is
+# deaf meanwhile, so that he cannot open another.
+half_a_line_without_flows()
+{
+	coproc CONTROL { on "$A" /usr/bin/python3 -u -c '
+import fcntl, socket, struct, sys, termios, time
+s = socket.create_connection(("10.1.1.2", 21), 10)
+f = s.makefile("r")
+print(f.readline().rstrip())
+s.sendall(b"USER anonymous\r\n")
+print(f.readline().rstrip())
+sys.stdin.readline()
+s.sendall(b"PORT 10,1,1,1,20")
+end = time.monotonic() + 15
+while left := struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]:
+    if time.monotonic() > end:
+        break
+    time.sleep(0.05)
+print("acknowledged" if not left else "not acknowledged")
+s.sendall(b"0,10\r\n")
+s.settimeout(30)
+print(f.readline().rstrip())'; }
+	local control=$! rc=0
+	heard 220 && heard 230 && poll_until 5 all_is_acknowledged && on "$B" nft "add table ip deaf; add chain ip deaf in { type filter hook input priority 0; policy drop; }" &&
+		appctl dpctl/del-flows bpf@ovs-bpf && echo >&"${CONTROL[1]}" && heard acknowledged && on "$B" nft delete table ip deaf && heard 200 || rc=1
+	on "$B" nft delete table ip deaf 2>/dev/null
+	kill "$control" 2>/dev/null
+	wait "$control" 2>/dev/null
+	return "$rc"
+}
+
 strangers_do_not_pass()
 {
 	fails on "$B" curl -s --max-time 1 http://10.1.1.1:51212/
@@ -180,6 +216,7 @@ t server_connects_before_it_answers server_connects_before_it_answers
 t tftp_through_nat tftp_through_nat
 t helper_and_mark_are_shown helper_and_mark_are_shown
 t strangers_do_not_pass strangers_do_not_pass
+t half_a_line_is_acknowledged_when_flows_have_gone half_a_line_without_flows
 t flush_takes_expectations flush_takes_expectations
 t control_goes_on_after_exit control_goes_on_after ovs_end
 t control_goes_on_after_kill control_goes_on_after ovs_kill

@@ -86,6 +86,7 @@ set(skb_priority(0x10001)),2
 set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,flags(df|key))),2
 set(tunnel(tun_id=0x7,src=10.9.9.1,dst=10.9.9.9,tos=0x4,ttl=64,flags(df|csum|key))),2
 set(tunnel(tun_id=0x7,ipv6_dst=fd09::9,ttl=64,flags(key))),2
+set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,tp_dst=4789,flags(df|key))),2
 push_vlan(vid=7,pcp=3),2
 push_vlan(tpid=0x88a8,vid=7,pcp=3),push_vlan(vid=8,pcp=0),2
 pop_vlan,2
@@ -155,9 +156,21 @@ ct(commit,timeout=256)
 ct(commit,timeout=nobody)
 ct(nat(src=1.2.3.4))
 set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,vxlan(gbp(id=5,flags=0)),flags(df|key))),2
+set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,tp_src=5,flags(df|key))),2
 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
 clone(clone(clone(clone(clone(2)))))
 END
+}
+
+# The outer port is the device's: another cannot be set.
+outer_port()
+{
+	local n set='set(tunnel(tun_id=0x7,dst=10.9.9.9,ttl=64,tp_dst=%s,flags(df|key)))'
+	vsctl add-port br0 vx -- set interface vx type=vxlan options:remote_ip=flow options:key=flow || return
+	n=$(appctl dpctl/show "$DP" | sed -n 's/^ *port \([0-9]*\): vxlan_sys_4789.*/\1/p')
+	[ -n "$n" ] || { appctl dpctl/show "$DP"; return 1; }
+	# shellcheck disable=SC2059
+	same_actions "$(printf "$set" 4789),$n" && refuse_action "$(printf "$set" 4790),$n" && refuse_action "clone($(printf "$set" 4790),$n),2"
 }
 
 refuse_key()
@@ -258,6 +271,7 @@ t features_are_found features
 t actions_come_back_as_they_were_put all_actions
 t fields_come_back_as_they_were_put all_fields
 t actions_that_it_lacks_are_refused lacking_actions
+t another_outer_port_is_refused outer_port
 t fields_that_it_lacks_are_refused lacking_fields
 t malformed_attributes_are_refused malformed_attributes
 t flows_are_put_changed_and_deleted_by_ufid put_get_del
