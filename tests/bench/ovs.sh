@@ -71,20 +71,23 @@ bridge()
 	rules >"$TMP/rules" && ofctl --names add-flows br0 "$TMP/rules"
 }
 
-# By AF_XDP, native mode. Its thread polls: it starts when the others have been measured, and at real-time
-# priority vswitchd's other threads would never have that core.
+# By AF_XDP, native mode. The thread that polls never sleeps: so it starts when the others have been measured,
+# and alone has real-time priority, or vswitchd's other threads would never have that core.
 afxdp_bridge()
 {
-	local tree xdp numa
+	local tree xdp numa task
 	tree=$(consumers/ovs/host afxdp) && xdp=$(fetch_closure libxdp-dev) && numa=$(fetch_closure libnuma-dev) || return
 	export LIBXDP_OBJECT_PATH=$xdp/usr/lib/x86_64-linux-gnu/bpf
 	LD_LIBRARY_PATH=$xdp/usr/lib/x86_64-linux-gnu:$numa/usr/lib/x86_64-linux-gnu \
-		bridge afxdp netdev "nice -n -20 $tree/vswitchd/ovs-vswitchd" type=afxdp options:xdp-mode=native options:n_rxq=1 &&
-		poll_until 20 in_native_mode in0 && poll_until 20 in_native_mode out0
+		bridge afxdp netdev "$tree/vswitchd/ovs-vswitchd" type=afxdp options:xdp-mode=native options:n_rxq=1 &&
+		poll_until 20 in_native_mode in0 && poll_until 20 in_native_mode out0 || return
+	for task in "/proc/$(cat "$OVS_DIR/ovs-vswitchd.pid")/task/"*; do
+		[[ $(cat "$task/comm") != pmd* ]] || chrt -f -p 1 "${task##*/}" || return
+	done
 }
 in_native_mode()
 {
-	vsctl get interface "$1" status | tee "$TMP/status" | grep -q 'xdp-mode=native' || { cat "$TMP/status"; return 1; }
+	appctl dpif/show | tee "$TMP/ports" | grep -q " $1 .*xdp-mode-in-use=native" || { cat "$TMP/ports"; return 1; }
 }
 
 CPU=${3:-1}

@@ -34,13 +34,7 @@ static void addresses_are_set_with_their_checksums(void **state)
 			WANTS(1, &p, 2, &q);
 		}
 		if (six) {
-			struct packet p = {.src = C[1],
-					   .dst = S[1],
-					   .proto = IPPROTO_ICMPV6,
-					   .type = 128,
-					   .id = 3,
-					   .payload = 9};
-			struct packet q = p;
+			struct packet p = echo_request(1), q = p;
 
 			q.src = E[1];
 			q.dst = I[1];
@@ -112,36 +106,33 @@ static void ttl_and_tos(void **state)
 	assert_memory_equal(r.out, f, r.len);
 }
 
-static void ports_of_each_transport(void **state)
+/* Of each transport: what SET_PORTS with these makes of the ports of plain(). */
+static void sets_ports(struct ovs_set_ports set, uint16_t sport, uint16_t dport)
 {
-	(void)state;
 	for (int six = 0; six < 2; six++) {
 		for (int i = 0; i < 3; i++) {
 			struct packet p = plain(six, protos[i]), q = p;
 
 			ovs_reset(NULL);
-			q.sport = 4444;
-			q.dport = 5555;
-			OVS_ALL(1, 0,
-				{.type = OVS_ACT_SET_PORTS,
-				 .ports = {htons(4444), htons(5555), 0xffff, 0xffff}},
-				OUT(2));
+			q.sport = sport;
+			q.dport = dport;
+			OVS_ALL(1, 0, {.type = OVS_ACT_SET_PORTS, .ports = set}, OUT(2));
 			WANTS(1, &p, 2, &q);
 		}
 	}
+}
+
+static void ports_of_each_transport(void **state)
+{
+	(void)state;
+	sets_ports((struct ovs_set_ports){htons(4444), htons(5555), 0xffff, 0xffff}, 4444, 5555);
 }
 
 static void icmp_type_and_code(void **state)
 {
 	(void)state;
 	for (int six = 0; six < 2; six++) {
-		struct packet p = {.src = C[six],
-				   .dst = S[six],
-				   .proto = ICMP_OF(six),
-				   .type = six ? 128 : 8,
-				   .id = 3,
-				   .payload = 9};
-		struct packet q = p;
+		struct packet p = echo_request(six), q = p;
 
 		ovs_reset(NULL);
 		q.type = six ? 129 : 0;
@@ -260,32 +251,15 @@ static void masked_addresses_of_ipv6(void **state)
 static void masked_ports_of_each_transport(void **state)
 {
 	(void)state;
-	for (int six = 0; six < 2; six++) {
-		for (int i = 0; i < 3; i++) {
-			struct packet p = plain(six, protos[i]), q = p;
-
-			ovs_reset(NULL);
-			q.sport = (p.sport & 0xff00) | 0x55;
-			OVS_ALL(1, 0,
-				{.type = OVS_ACT_SET_PORTS,
-				 .ports = {.sport = htons(0x55), .sport_mask = htons(0xff)}},
-				OUT(2));
-			WANTS(1, &p, 2, &q);
-		}
-	}
+	sets_ports((struct ovs_set_ports){.sport = htons(0x55), .sport_mask = htons(0xff)}, 0x355,
+		   80);
 }
 
 static void masked_icmp_type_or_code(void **state)
 {
 	(void)state;
 	for (int six = 0; six < 2; six++) {
-		struct packet p = {.src = C[six],
-				   .dst = S[six],
-				   .proto = ICMP_OF(six),
-				   .type = six ? 128 : 8,
-				   .id = 3,
-				   .payload = 9};
-		struct packet q = p;
+		struct packet p = echo_request(six), q = p;
 
 		ovs_reset(NULL);
 		q.code = 0x15;

@@ -185,17 +185,25 @@ static size_t arp_frame(uint8_t *f, uint16_t op)
 	return 60;
 }
 
-static void arp_fields(void **state)
+/* Its key. */
+static struct ovs_key arp_key(uint16_t type, uint8_t op)
 {
-	struct ovs_key k = link_key(0x0806), none = k;
-	uint8_t f[600];
+	struct ovs_key k = link_key(type);
 
-	(void)state;
-	k.proto = 2;
+	k.proto = op;
 	k.src[0] = inet_addr("10.0.0.2");
 	k.dst[0] = inet_addr("10.0.0.3");
 	memcpy(k.sha, "\x02\1\2\3\4\5", 6);
 	memcpy(k.tha, "\x02\6\7\x8\x9\xa", 6);
+	return k;
+}
+
+static void arp_fields(void **state)
+{
+	struct ovs_key k = arp_key(0x0806, 2), none = link_key(0x0806);
+	uint8_t f[600];
+
+	(void)state;
 	KEY_OF(f, arp_frame(f, 2), NULL, &k);
 	k.proto = 0;
 	KEY_OF(f, arp_frame(f, 256), NULL, &k);
@@ -206,18 +214,31 @@ static void arp_fields(void **state)
 	KEY_OF(f, 41, NULL, &none);
 }
 
-static void neighbour_discovery_fields(void **state)
+/* A message of neighbour discovery without options yet, in a frame of its own length, and its key.
+ */
+static size_t nd_frame(uint8_t *f, uint8_t type, unsigned int payload, struct ovs_key *k)
 {
-	struct packet p = {
-		.src = C[1], .dst = S[1], .proto = IPPROTO_ICMPV6, .type = 135, .payload = 32};
-	struct ovs_key k = key6(IPPROTO_ICMPV6);
-	uint8_t f[600];
+	struct packet p = {.src = C[1],
+			   .dst = S[1],
+			   .proto = IPPROTO_ICMPV6,
+			   .type = type,
+			   .payload = payload};
 	size_t n = build(f, &p);
 
-	(void)state;
-	k.sport = htons(135);
+	*k = key6(IPPROTO_ICMPV6);
+	k->sport = htons(type);
 	memset(f + 62, 0x5a, 16);
-	memset(k.nd_target, 0x5a, 16);
+	memset(k->nd_target, 0x5a, 16);
+	return n;
+}
+
+static void neighbour_discovery_fields(void **state)
+{
+	struct ovs_key k;
+	uint8_t f[600];
+	size_t n = nd_frame(f, 135, 32, &k);
+
+	(void)state;
 	memcpy(f + 78, "\1\1\x02\1\2\3\4\5", 8);
 	memcpy(k.sha, "\x02\1\2\3\4\5", 6);
 	memcpy(f + 86, "\2\1\x02\6\7\x8\x9\xa", 8);
@@ -270,33 +291,23 @@ static void all_twelve_tcp_flags(void **state)
 
 static void reverse_arp_has_the_fields_of_arp(void **state)
 {
-	struct ovs_key k = link_key(0x8035);
+	struct ovs_key k = arp_key(0x8035, 3);
 	uint8_t f[600];
 
 	(void)state;
 	arp_frame(f, 3);
 	put2(f + 12, 0x8035);
-	k.proto = 3;
-	k.src[0] = inet_addr("10.0.0.2");
-	k.dst[0] = inet_addr("10.0.0.3");
-	memcpy(k.sha, "\x02\1\2\3\4\5", 6);
-	memcpy(k.tha, "\x02\6\7\x8\x9\xa", 6);
 	KEY_OF(f, 60, NULL, &k);
 }
 
 /* The advertisement, whose option is the target's. */
 static void neighbour_advertisement_fields(void **state)
 {
-	struct packet p = {
-		.src = C[1], .dst = S[1], .proto = IPPROTO_ICMPV6, .type = 136, .payload = 24};
-	struct ovs_key k = key6(IPPROTO_ICMPV6);
+	struct ovs_key k;
 	uint8_t f[600];
-	size_t n = build(f, &p);
+	size_t n = nd_frame(f, 136, 24, &k);
 
 	(void)state;
-	k.sport = htons(136);
-	memset(f + 62, 0x5a, 16);
-	memset(k.nd_target, 0x5a, 16);
 	memcpy(f + 78, "\2\1\x02\6\7\x8\x9\xa", 8);
 	memcpy(k.tha, "\x02\6\7\x8\x9\xa", 6);
 	KEY_OF(f, n, NULL, &k);

@@ -198,6 +198,19 @@ stays()
 	grep -q ' 0% packet loss' "$TMP/ping" && ctctl_lists
 }
 
+# Without flow-restore-wait the new vswitchd flushes when it is ready. What has no rule then is dropped
+# (fail_mode), not forwarded untranslated, until the rules are there again.
+resumes()
+{
+	vsctl set bridge br0 fail_mode=secure && ovs_kill && ping_once "$A" 10.1.1.2 && ovs_vswitchd && poll_until 10 no_flow_of 'ct(commit,zone=7' &&
+		ctctl_lists && fails on "$A" ping -qc 1 -W 1 10.1.1.2 && pipeline && poll_until 10 ping_once "$A" 10.1.1.2 && ctctl_lists
+}
+no_flow_of()
+{
+	local flows
+	flows=$(appctl dpctl/dump-flows bpf@ovs-bpf) && ! grep "$1" <<<"$flows"
+}
+
 # What dpctl sets is in force, and what it reads is the table's.
 table_is_set_by_dpctl()
 {
@@ -239,6 +252,7 @@ serve "$A" curl -sf --limit-rate 2M -m 60 -o "$TMP/long.got" http://10.1.1.2:800
 t long_transfer_begins poll_until 10 test -s "$TMP/long.got"
 t traffic_goes_on_over_an_exit stays ovs_end
 t traffic_goes_on_over_a_kill stays ovs_kill
+t traffic_resumes_after_a_flush resumes
 t long_transfer_is_whole transfer_is_whole
 t limits_are_set_by_dpctl table_is_set_by_dpctl
 t flush_ends_connections flush_ends_connections

@@ -54,6 +54,16 @@ static inline struct packet plain(int six, uint8_t proto)
 			       .payload = 37};
 }
 
+static inline struct packet echo_request(int six)
+{
+	return (struct packet){.src = C[six],
+			       .dst = S[six],
+			       .proto = ICMP_OF(six),
+			       .type = six ? 128 : 8,
+			       .id = 3,
+			       .payload = 9};
+}
+
 static inline void set6(__be32 *a, const char *text)
 {
 	assert_int_equal(inet_pton(AF_INET6, text, a), 1);
