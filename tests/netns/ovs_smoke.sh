@@ -202,8 +202,9 @@ stays()
 # (fail_mode), not forwarded untranslated, until the rules are there again.
 resumes()
 {
-	vsctl set bridge br0 fail_mode=secure && ovs_kill && ping_once "$A" 10.1.1.2 && ovs_vswitchd && poll_until 10 no_flow_of 'ct(commit,zone=7' &&
-		ctctl_lists && fails on "$A" ping -qc 1 -W 1 10.1.1.2 && pipeline && poll_until 10 ping_once "$A" 10.1.1.2 && ctctl_lists
+	vsctl set bridge br0 fail_mode=secure && pipeline && ping_once "$A" 10.1.1.2 || return # the setting empties the tables
+	ovs_kill && ping_once "$A" 10.1.1.2 && ovs_vswitchd && poll_until 20 no_flow_of 'ct(commit,zone=7' && ctctl_lists &&
+		fails on "$A" ping -qc 1 -W 1 10.1.1.2 && pipeline && poll_until 10 ping_once "$A" 10.1.1.2 && ctctl_lists
 }
 no_flow_of()
 {
