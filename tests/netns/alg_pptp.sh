@@ -26,6 +26,7 @@ CONF=$(config pptp <<-END
 )
 start_ctd "$R" "$CONF"
 export CLIENT_NS=$C SERVER_NS=$S ROUTER_NS=$R CTD CTD_PID CONF CTCTL INSTANCE=$CTD_INSTANCE CTD_LOG
+# shellcheck disable=SC2086 # words: names of tests
 /usr/bin/python3 tests/netns/alg_pptp.py ${SAID:-} || FAILED=1
 t tables_are_whole ctctl check
 finish
