@@ -519,6 +519,34 @@ __noinline int fw_out_again(struct __sk_buff *skb)
 	return v;
 }
 
+/*
+ * An error of the stack's own about a packet that went up with its source still to be translated:
+ * it quotes what that packet's sender sent and needs no translation, so ct_lookup(), which looks
+ * for what has been translated, finds nothing. But the sequence number of a helped connection was
+ * adjusted before it went up. > 0: an error about a connection of ours, 0: not, < 0: a drop reason.
+ */
+__noinline int fw_own_error(struct __sk_buff *skb)
+{
+	struct ct_work *w = ct_work();
+	struct fw_work *f = fw_work();
+	int v = 0;
+
+	if (!w || !f || w->pkt.inner.proto != IPPROTO_TCP)
+		return 0;
+	f->arrived = w->pkt.tuple;
+	w->pkt.tuple = w->pkt.inner;
+	w->pkt.flags ^= CT_PKT_ICMP_ERROR;
+	ct_peek(skb, &w->pkt, &w->res);
+	w->pkt.flags ^= CT_PKT_ICMP_ERROR;
+	w->pkt.tuple = f->arrived;
+	if (!w->res.word)
+		return 0;
+	w->res.dir ^= 1;
+	if (w->res.word & CT_W_STATUS(CT_S_HELPER))
+		v = nat_seq_quote(skb, &w->pkt, &w->res);
+	return v < 0 ? v : 1;
+}
+
 /* What came in is of the zone that it came in by, wherever it leaves; not so what comes from
  * the execute device. */
 static __always_inline __u16 fw_zone_out(struct __sk_buff *skb, int again)
@@ -583,11 +611,16 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 		if (v < 0)
 			return fw_done(skb, v);
 	}
+	if (v == -CT_DROP_ICMP_UNRELATED && own) {
+		again = fw_own_error(skb);
+		if (again)
+			return fw_done(skb, again < 0 ? again : 0);
+	}
 	if (v < 0) {
 		ct_stat(CT_STAT_INVALID);
 		return fw_done(skb, 0);
 	}
-	/* Errors of the stack's own too, about packets that went up with their numbers adjusted. */
+	/* Errors of the stack's own too, about packets whose destination was translated. */
 	if (own && (w->res.word & CT_W_STATUS(CT_S_HELPER))) {
 		v = alg_take(skb, &w->pkt, &w->res);
 		if (v == ALG_TAKEN)

@@ -12,125 +12,10 @@
 
 #include <arpa/inet.h>
 
-#include "bpf/ct/ct_tcp_table.h"
-#include "tests/bpf/lib/play.h"
+#include "tests/bpf/lib/expectplay.h"
 
 /* Tables name only what matters. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-
-static struct ct_label_key master; /* of the family under test */
-static uint32_t next_gen = 1;
-
-static struct ct_expect_state *st(void)
-{
-	return core.pins.expect;
-}
-
-/* No expectations; the table is empty already. */
-static int fresh(void **state)
-{
-	struct ct_tuple key;
-
-	while (!bpf_map_get_next_key(core.pins.expect_fd, NULL, &key))
-		bpf_map_delete_elem(core.pins.expect_fd, &key);
-	memset(st(), 0, sizeof(*st()));
-	return reset(state);
-}
-
-/* A control connection from the client to port 21 of the server, and its name. */
-static void open_master(int six)
-{
-	struct packet p = {.src = C[six],
-			   .dst = S[six],
-			   .proto = IPPROTO_TCP,
-			   .sport = 1999,
-			   .dport = 21,
-			   .tcp = CT_TH_SYN,
-			   .seq = 1};
-	struct ct_flow f;
-
-	SAME(&p, NEW);
-	f = flow_of(six ? 6 : 4);
-	memset(&master, 0, sizeof(master));
-	if (six) {
-		master.key = f.key6;
-	} else {
-		for (int i = 0; i < 2; i++) {
-			master.key.addr[i][0] = f.key4.addr[i];
-			master.key.port[i] = f.key4.port[i];
-		}
-		master.key.proto = f.key4.proto;
-	}
-	master.key.pad = six ? 6 : 4;
-	master.gen = ct_w_gen(f.c.word);
-}
-
-/* From the server to the client's port 2000: what an active transfer opens. */
-static struct ct_tuple data_tuple(int six, uint8_t proto)
-{
-	struct ct_tuple t = {.proto = proto, .family = six ? 6 : 4, .dport = htons(2000)};
-
-	set_addr(t.saddr, S[six]);
-	set_addr(t.daddr, C[six]);
-	return t;
-}
-
-static struct packet data_packet(int six, uint8_t proto, uint16_t sport)
-{
-	return (struct packet){.src = S[six],
-			       .dst = C[six],
-			       .proto = proto,
-			       .sport = sport,
-			       .dport = 2000,
-			       .tcp = CT_TH_SYN,
-			       .seq = 7000};
-}
-
-static uint32_t in_secs(int secs)
-{
-	return bpfct_now(&core.pins) + (uint32_t)(secs * (int)core.pins.settings->hz / 32);
-}
-
-static enum ct_expect_shape shape_of(const struct ct_tuple *t)
-{
-	return t->sport ? CT_X_EXACT : t->saddr[0] ? CT_X_ANY_PORT : CT_X_ANY_SOURCE;
-}
-
-static void expect(const struct ct_tuple *t, const struct ct_expect *how_so)
-{
-	struct ct_expect x = *how_so;
-
-	x.word = (uint64_t)next_gen++ << 32;
-	x.master = master;
-	if (!x.expires)
-		x.expires = in_secs(30);
-	st()->entries[shape_of(t)]++;
-	st()->count++;
-	assert_int_equal(bpf_map_update_elem(core.pins.expect_fd, t, &x, BPF_ANY), 0);
-}
-
-static struct ct_expect plain(const struct ct_tuple *t)
-{
-	return (struct ct_expect){.nat = *t};
-}
-
-static struct ct_expect entry(const struct ct_tuple *t)
-{
-	struct ct_expect x;
-
-	assert_int_equal(bpf_map_lookup_elem(core.pins.expect_fd, t, &x), 0);
-	return x;
-}
-
-static void wants_expected(const struct pkt_case *c, bool expected, int line)
-{
-	bool rel = c->state & S_REL, status = ct_w_status(c->word) & CT_S_EXPECTED;
-
-	if (rel != expected || status != expected)
-		fail_msg("line %d: state %02x, status %04x, expected should be %d", line, c->state,
-			 ct_w_status(c->word), expected);
-}
-#define EXPECTED(c, yes) wants_expected(&(c), yes, __LINE__)
 
 static void each_shape_matches_its_tuple_only(void **state)
 {
@@ -198,9 +83,7 @@ static void is_used_once_and_a_permanent_one_often(void **state)
 
 static void expired_inactive_and_other_zones_do_not_match(void **state)
 {
-	struct packet p = data_packet(0, IPPROTO_TCP, 20);
-	struct ct_tuple t = data_tuple(0, IPPROTO_TCP);
-	struct ct_expect x = plain(&t);
+	DATA(0, IPPROTO_TCP, 20);
 	struct pkt_case c;
 
 	(void)state;
@@ -230,9 +113,7 @@ static void dies_with_its_master_unless_it_outlives_it(void **state)
 {
 	for (int six = 0; six < 2; six++)
 		for (int outlives = 0; outlives < 2; outlives++) {
-			struct packet p = data_packet(six, IPPROTO_UDP, 5060);
-			struct ct_tuple t = data_tuple(six, IPPROTO_UDP);
-			struct ct_expect x = plain(&t);
+			DATA(six, IPPROTO_UDP, 5060);
 			struct pkt_case c;
 
 			fresh(state);
@@ -302,9 +183,7 @@ static void ends_when_its_master_is_closed_if_it_says_so(void **state)
 /* The same key, another connection: the generation tells them apart. */
 static void another_life_of_the_master_is_not_the_master(void **state)
 {
-	struct packet p = data_packet(0, IPPROTO_UDP, 1);
-	struct ct_tuple t = data_tuple(0, IPPROTO_UDP);
-	struct ct_expect x = plain(&t);
+	DATA(0, IPPROTO_UDP, 1);
 	struct pkt_case c;
 
 	(void)state;
@@ -322,9 +201,7 @@ static void another_life_of_the_master_is_not_the_master(void **state)
 
 static void of_tcp_only_a_syn_is_expected(void **state)
 {
-	struct packet p = data_packet(0, IPPROTO_TCP, 20);
-	struct ct_tuple t = data_tuple(0, IPPROTO_TCP);
-	struct ct_expect x = plain(&t);
+	DATA(0, IPPROTO_TCP, 20);
 	struct pkt_case c;
 
 	(void)state;
@@ -455,9 +332,7 @@ static unsigned int masters(void)
 static void its_master_is_known_while_it_lives(void **state)
 {
 	for (int six = 0; six < 2; six++) {
-		struct packet p = data_packet(six, IPPROTO_UDP, 6000);
-		struct ct_tuple t = data_tuple(six, IPPROTO_UDP);
-		struct ct_expect x = plain(&t);
+		DATA(six, IPPROTO_UDP, 6000);
 		struct ct_label_key at;
 		struct ct_master m;
 
@@ -485,9 +360,7 @@ static void its_master_is_known_while_it_lives(void **state)
 /* A commit that is refused leaves the expectation for the next packet. */
 static void a_refused_connection_does_not_use_it_up(void **state)
 {
-	struct packet p = data_packet(0, IPPROTO_UDP, 6000);
-	struct ct_tuple t = data_tuple(0, IPPROTO_UDP);
-	struct ct_expect x = plain(&t);
+	DATA(0, IPPROTO_UDP, 6000);
 	struct pkt_case c;
 
 	(void)state;
@@ -506,9 +379,7 @@ static void a_refused_connection_does_not_use_it_up(void **state)
 /* Not committed: looked at, and left. */
 static void a_packet_that_is_not_committed_does_not_use_it_up(void **state)
 {
-	struct packet p = data_packet(0, IPPROTO_UDP, 6000);
-	struct ct_tuple t = data_tuple(0, IPPROTO_UDP);
-	struct ct_expect x = plain(&t);
+	DATA(0, IPPROTO_UDP, 6000);
 	struct pkt_case c;
 
 	(void)state;

@@ -8,23 +8,11 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
-# shellcheck source=tests/lib/ftp.sh
-. tests/lib/ftp.sh
-need jq tcpdump
+# shellcheck source=tests/lib/sip.sh
+. tests/lib/sip.sh
 
 net_router
-sipp_tree=$(fetch_closure sip-tester) || exit 1
-sound=$sipp_tree/usr/share/sip-tester/g711a.pcap
-conf=$(config sip <<-END
-	set default deny
-	set fragments timeout 2
-	wan = wan0
-	lan = lan0
-	nat out on \$wan from \$lan.net -> (\$wan)
-	alg sip on \$lan
-	pass in on \$lan
-	END
-)
+conf=$(sip_rules "set fragments timeout 2")
 start_ctd "$R" "$conf"
 
 # Every message gets 2,500 bytes more.
@@ -35,14 +23,6 @@ program "$S" sip-tester sipp -sd uas 2>/dev/null | sed "s/^ *\[last_CSeq:\]/    
 bound()
 {
 	listening "$S" 5060 u
-}
-gone()
-{
-	! bound
-}
-media_is_over()
-{
-	[ "$(ctctl -j flow list -p udp --dport 6000 -u EXPECTED | jq length)" = 0 ] && [ "$(ctctl expect count)" = 0 ]
 }
 # seen NS DEV FILTER : a capture; its packets are counted by `captured`
 seen()
@@ -61,20 +41,20 @@ calls()
 {
 	local ret=0 peer=${2//[][]/}
 	WATCHERS=()
-	serve_program "$S" sip-tester sipp -nostdin -sf "$TMP/uas.xml" -t u1 -i "$2" -p 5060 -rtp_echo -mp 6000 -mi "$2" \
+	serve_sipp "$S" -sf "$TMP/uas.xml" -t u1 -i "$2" -p 5060 -rtp_echo -mp 6000 -mi "$2" \
 		-trace_msg -message_file "$TMP/uas.log"
 	poll_until 20 bound || return
 	seen "$C" c0 "src $peer and (udp port 6000 or $3)" && seen "$S" s0 "$3" || return
-	program "$C" sip-tester timeout 20 sipp -nostdin -sf "$TMP/call.xml" -key sound "$sound" -t u1 -i "$1" -p 5070 -m 1 \
-		"$2:5060" </dev/null >"$TMP/call.log" 2>&1 || ret=$?
+	sipp "$C" -sf "$TMP/call.xml" -key sound "$SOUND" -t u1 -i "$1" -p 5070 -m 1 \
+		"$2:5060" >"$TMP/call.log" 2>&1 || ret=$?
 	poll_until 5 heard_enough || ret=1
 	kill "${WATCHERS[@]}" "${PIDS[-1]}"
 	wait "${WATCHERS[@]}" 2>/dev/null
 	[ "$ret" = 0 ] || tail -n 30 "$TMP/call.log"
-	poll_until 10 gone
+	poll_until 10 sip_gone "$S"
 	echo "pieces at the server: $(captured s0), at the client: $(captured c0 "$3")"
 	[ "$(captured s0)" -ge 6 ] && [ "$(captured c0 "$3")" -ge 4 ] || return
-	poll_until 10 media_is_over && return "$ret"
+	poll_until 10 media_is_over 6000 && return "$ret"
 }
 heard_enough()
 {

@@ -6,70 +6,17 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
-# shellcheck source=tests/lib/ftp.sh
-. tests/lib/ftp.sh
-need jq tcpdump
+# shellcheck source=tests/lib/sip.sh
+. tests/lib/sip.sh
 
 net_router
-sipp_tree=$(fetch_closure sip-tester) || exit 1
-sound=$sipp_tree/usr/share/sip-tester/g711a.pcap
-conf=$(config sip <<-END
-	set default deny
-	wan = wan0
-	lan = lan0
-	nat out on \$wan from \$lan.net -> (\$wan)
-	alg sip on \$lan
-	pass in on \$lan
-	END
-)
+conf=$(sip_rules "")
 start_ctd "$R" "$conf"
-
-# sipp NS ARG... : without its screen
-sipp()
-{
-	local ns=$1
-	shift
-	program "$ns" sip-tester timeout 20 sipp -nostdin "$@" </dev/null
-}
-serve_sipp()
-{
-	local ns=$1
-	shift
-	serve_program "$ns" sip-tester sipp -nostdin "$@"
-}
-# heard NS DEV FILTER COMMAND... : runs the command, prints how many packets of FILTER arrived
-heard()
-{
-	local ns=$1 dev=$2 filter=$3
-	shift 3
-	: >"$TMP/heard"
-	on "$ns" tcpdump -Qin -nni "$dev" --immediate-mode -w "$TMP/heard.pcap" "$filter" >"$TMP/heard.err" 2>&1 &
-	local pid=$!
-	poll_until 10 grep -q listening "$TMP/heard.err" || return
-	"$@" >"$TMP/call.log" 2>&1 || { tail -n 30 "$TMP/call.log"; kill "$pid"; return 1; }
-	sleep 0.3
-	kill "$pid"
-	wait "$pid" 2>/dev/null
-	tcpdump -nnr "$TMP/heard.pcap" 2>/dev/null | wc -l >"$TMP/heard"
-}
-enough()
-{
-	[ "$(cat "$TMP/heard")" -ge 60 ] || { echo "heard $(cat "$TMP/heard") packets of media"; return 1; }
-}
-# The phone may go on sending, as any host of the LAN; what was expected has ended.
-media_is_over()
-{
-	[ "$(ctctl -j flow list -p udp --dport "$1" -u EXPECTED | jq length)" = 0 ] && left_none
-}
-left_none()
-{
-	[ "$(ctctl expect count)" = 0 ]
-}
 
 # call_out TRANSPORT LOCAL REMOTE FILTER PORT : the client calls; the echo comes back to it
 call_out()
 {
-	heard "$C" c0 "$4" sipp "$C" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" -key sound "$sound" -t "$1" \
+	heard "$C" c0 "$4" sipp "$C" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" -key sound "$SOUND" -t "$1" \
 		-i "$2" -p "$5" -m 1 "$3:5060" || return
 	enough || return
 	poll_until 10 media_is_over 6000
@@ -87,11 +34,7 @@ talks()
 	fi
 	t "$1" call_out "$2" "$3" "$4" "$5" 5070
 	kill "${PIDS[-1]}"
-	poll_until 10 gone
-}
-gone()
-{
-	! listening "$S" 5060 u && ! listening "$S" 5060 t
+	poll_until 10 sip_gone "$S"
 }
 talks call_over_udp_has_media_both_ways u1 "$C4" "$S4" "udp and src $S4 and src port 6000"
 talks call_over_tcp_has_media_both_ways t1 "$C4" "$S4" "udp and src $S4 and src port 6000"
@@ -115,7 +58,7 @@ call_moves()
 {
 	local pid ret=0
 	heard "$C" c0 "udp and src $S4 and src port 6000 and dst port 6010" sipp "$C" -sf "$NETNS_TOP/tests/alg/sipp/moves.xml" \
-		-key sound "$sound" -t u1 -i "$C4" -p 5072 -m 1 "$S4:5060" &
+		-key sound "$SOUND" -t u1 -i "$C4" -p 5072 -m 1 "$S4:5060" &
 	pid=$!
 	poll_until 20 has_moved || { ctctl -L; ret=1; }
 	wait "$pid" || return
@@ -132,7 +75,7 @@ serve_sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/follows.xml" -t u1 -i "$S4" -p 50
 poll_until 20 listening "$S" 5060 u
 t held_call_goes_on_at_another_port call_moves
 kill "${PIDS[-1]}"
-poll_until 10 gone
+poll_until 10 sip_gone "$S"
 
 # used ROW : of a table of `ctctl stats`
 used()
@@ -221,7 +164,7 @@ registers()
 		-cid_str "one@$C4" "$S4:5060" >"$TMP/register.log" 2>&1 || ret=$?
 	kill "${PIDS[-1]}"
 	[ "$ret" = 0 ] || tail -n 30 "$TMP/register.log"
-	poll_until 10 gone && return "$ret"
+	poll_until 10 sip_gone "$S" && return "$ret"
 }
 registered()
 {
@@ -244,7 +187,7 @@ call_in()
 {
 	ctctl -D -p udp --orig-port-src 5060 --orig-port-dst 5060 -s "$C4" >/dev/null 2>&1 || return
 	heard "$S" s0 "udp and src $RW4 and dst port 6000" sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" \
-		-key sound "$sound" -t u1 -i "$S4" -p 5060 -m 1 "$RW4:$(external_port)" || return
+		-key sound "$SOUND" -t u1 -i "$S4" -p 5060 -m 1 "$RW4:$(external_port)" || return
 	enough || return
 	ctctl -L -u EXPECTED | grep -q "src=$S4 dst=$RW4 sport=5060" || { ctctl -L; return 1; }
 	[ "$(ctctl expect count)" = 1 ]
@@ -257,7 +200,7 @@ t the_registrar_calls_in_and_media_goes_both_ways call_in
 stranger()
 {
 	on "$S" ip addr add 203.0.113.77/24 dev s0
-	fails sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" -key sound "$sound" -t u1 -i 203.0.113.77 -p 5060 -m 1 \
+	fails sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/call.xml" -key sound "$SOUND" -t u1 -i 203.0.113.77 -p 5060 -m 1 \
 		-recv_timeout 1500 "$RW4:$(external_port)" >/dev/null 2>&1
 }
 t a_stranger_does_not_reach_the_contact stranger
