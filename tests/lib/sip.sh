@@ -45,6 +45,7 @@ heard()
 	local ns=$1 dev=$2 filter=$3
 	shift 3
 	: >"$TMP/heard"
+	: >"$TMP/heard.err" # now: that of the last call says listening
 	on "$ns" tcpdump -Qin -nni "$dev" --immediate-mode -w "$TMP/heard.pcap" "$filter" >"$TMP/heard.err" 2>&1 &
 	local pid=$!
 	poll_until 10 grep -q listening "$TMP/heard.err" || return

@@ -70,6 +70,7 @@ phone()
 	local ns=$1 addr=$2 user=$3 transport=$4
 	shift 4
 	mkdir -p "$TMP/$user"
+	: >"$TMP/$user.log" # now and not when the child gets there: that of the last call says registered
 	printf '%s\n' "module_path $phone/usr/lib/baresip/modules" "sip_listen $addr:5060" \
 		"module g711.so" "module auresamp.so" "module ausine.so" "module aubridge.so" "module account.so" "module menu.so" \
 		"ausrc_srate 48000" "ausrc_channels 2" "audio_source ausine,440" "audio_player aubridge,x" "audio_alert aubridge,x" >"$TMP/$user/config"
@@ -88,6 +89,8 @@ hears()
 {
 	local ns=$1 dev=$2
 	shift 2
+	# As with the log: what the last call has left has packets enough.
+	rm -f "$TMP/$dev.pcap" "$TMP/serve.${#PIDS[@]}"
 	serve "$ns" tcpdump -U -Qin -nni "$dev" --immediate-mode -w "$TMP/$dev.pcap" "$@"
 	HEARING+=("${PIDS[-1]}")
 	poll_until 10 grep -q listening "$TMP/serve.$((${#PIDS[@]} - 1))"
@@ -108,12 +111,18 @@ media_is_over()
 	[ "$(ctctl -j flow list -p udp --dport 7000 -u EXPECTED | jq length)" = 0 ] &&
 		[ "$(ctctl -j expect list | jq '[.[] | select(.class > 1)] | length')" = 0 ]
 }
+# deaf : nobody writes to the captures any more
+deaf()
+{
+	kill "${HEARING[@]}"
+	wait "${HEARING[@]}" 2>/dev/null
+}
 # hangs_up PHONE : of its own accord
 hangs_up()
 {
 	kill "$1"
 	wait "$1" 2>/dev/null
-	poll_until 10 media_is_over
+	poll_until 20 media_is_over
 }
 
 # calls TRANSPORT : one outside, for some seconds
@@ -124,10 +133,10 @@ calls()
 	hears "$C" lan udp and src "$S4" and src port 7000
 	hears "$S" s0 udp and src "$RW4" and dst port 7000
 	phone "$C" "$C4" alice "$1" -e "/dial sip:echo@$S4"
-	poll_until 20 heard lan s0 || ret=1
-	registered alice || ret=1
+	poll_until 40 heard lan s0 || { ret=1; tail -n 20 "$TMP/alice.log"; }
+	poll_until 20 registered alice || ret=1
 	hangs_up "${PHONES[0]}" || ret=1
-	kill "${HEARING[@]}"
+	deaf
 	return "$ret"
 }
 # calls_inside TRANSPORT : both know each other by the proxy only, and media goes straight
@@ -136,15 +145,16 @@ calls_inside()
 	local ret=0
 	HEARING=() PHONES=()
 	phone "$D" "$D4" bob "$1"
-	poll_until 20 registered bob || return
+	poll_until 40 registered bob || { kill "${PHONES[0]}"; return 1; }
 	hears "$C" lan udp and src "$D4"
 	hears "$D" d0 udp and src "$C4"
 	phone "$C" "$C4" alice "$1" -e "/dial sip:bob@$S4"
-	poll_until 20 heard lan d0 || { ret=1; tail -n 20 "$TMP/alice.log" "$TMP/bob.log"; }
+	poll_until 40 heard lan d0 || { ret=1; tail -n 20 "$TMP/alice.log" "$TMP/bob.log"; }
 	[ "$(ctctl -j expect list | jq '[.[] | select(.class > 1)] | length')" -ge 2 ] || { echo "nothing was expected"; ret=1; }
 	hangs_up "${PHONES[1]}" || ret=1
-	grep -q "terminated" "$TMP/bob.log" || { tail "$TMP/bob.log"; echo "bob heard of no end"; ret=1; }
-	kill "${HEARING[@]}" "${PHONES[0]}"
+	poll_until 10 grep -q "terminated" "$TMP/bob.log" || { tail "$TMP/bob.log"; echo "bob heard of no end"; ret=1; }
+	deaf
+	kill "${PHONES[0]}"
 	wait "${PHONES[0]}" 2>/dev/null # the next one has the same port
 	return "$ret"
 }
@@ -159,6 +169,7 @@ for proto in udp tcp; do
 	t phone_calls_through_a_proxy_over_$proto calls $proto
 	t phones_behind_one_nat_call_each_other_over_$proto calls_inside $proto
 	kill "${PIDS[-1]}" "${PIDS[-2]}"
+	wait "${PIDS[-1]}" "${PIDS[-2]}" 2>/dev/null # the next ones have the same ports of media
 done
 t tables_are_whole ctctl check
 finish
