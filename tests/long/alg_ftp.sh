@@ -46,6 +46,14 @@ with_lftp()
 put $FTP_ROOT/large -o incoming/up; get large -o $TMP/down; bye" "ftp://$S4:$1" &&
 		same "$FTP_ROOT/incoming/up" && same "$TMP/down"
 }
+# with_tnftp PORT MODE
+with_tnftp()
+{
+	rm -f "$FTP_ROOT"/incoming/* "$TMP/down"
+	program "$C" tnftp timeout 300 env FTPMODE="$2" tnftp -u "ftp://$S4:$1/incoming/up" "$FTP_ROOT/large" >/dev/null &&
+		same "$FTP_ROOT/incoming/up" &&
+		program "$C" tnftp timeout 300 env FTPMODE="$2" tnftp -o "$TMP/down" "ftp://$S4:$1/large" >/dev/null && same "$TMP/down"
+}
 for server in vsftpd:21 proftpd:2121; do
 	port=${server#*:} name=${server%:*}
 	t "100_mb_${name}_curl_pasv" with_curl "$C" "ftp://$S4:$port" --disable-epsv
@@ -55,6 +63,8 @@ for server in vsftpd:21 proftpd:2121; do
 	t "100_mb_${name}_curl_ipv6" with_curl "$C" "ftp://[$S6]:$port" -P -
 	t "100_mb_${name}_lftp_passive" with_lftp "$port" on
 	t "100_mb_${name}_lftp_active" with_lftp "$port" off
+	t "100_mb_${name}_tnftp_passive" with_tnftp "$port" passive
+	t "100_mb_${name}_tnftp_active" with_tnftp "$port" active
 done
 t 100_mb_server_behind_nat_curl_pasv with_curl "$S" "ftp://$RW4:2021" --disable-epsv --no-ftp-skip-pasv-ip
 t 100_mb_server_behind_nat_curl_port with_curl "$S" "ftp://$RW4:2021" -P - --disable-eprt

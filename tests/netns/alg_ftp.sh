@@ -51,28 +51,36 @@ curl_fetches()
 curl_fetches_over_ipv6()
 {
 	small "$C" "ftp://[$S6]:21/small" && small "$C" -P - "ftp://[$S6]:21/small" &&
-		small "$C" -P - "ftp://[$S6]:2121/small"
+		small "$C" "ftp://[$S6]:2121/small" && small "$C" -P - "ftp://[$S6]:2121/small"
 }
 
-# lftp_gets PASSIVE PORT
+# lftp_gets PASSIVE HOST:PORT
 lftp_gets()
 {
 	rm -f "$TMP/l"
 	program "$C" lftp timeout 20 lftp -e \
-		"set net:max-retries 2; set net:timeout 8; set ftp:passive-mode $1; ls; get small -o $TMP/l; bye" "ftp://$S4:$2" &&
+		"set net:max-retries 2; set net:timeout 8; set ftp:passive-mode $1; ls; get small -o $TMP/l; bye" "ftp://$2" &&
 		cmp "$TMP/l" "$FTP_ROOT/small"
 }
 
 # An active transfer is what a passive one of lftp would hide
 lftp_fetches()
 {
-	lftp_gets on 21 && lftp_gets off 21 && lftp_gets off 2121
+	local at
+	for at in "$S4:21" "$S4:2121" "[$S6]:21" "[$S6]:2121"; do
+		lftp_gets on "$at" && lftp_gets off "$at" || return
+	done
 }
 
 tnftp_fetches()
 {
-	rm -f "$TMP/t4"
-	program "$C" tnftp timeout 20 tnftp -A -o "$TMP/t4" "ftp://$S4/small" && cmp "$TMP/t4" "$FTP_ROOT/small"
+	local at mode
+	for at in "$S4:21" "$S4:2121" "[$S6]:21" "[$S6]:2121"; do
+		for mode in active passive; do
+			rm -f "$TMP/t4"
+			program "$C" tnftp timeout 20 env FTPMODE="$mode" tnftp -o "$TMP/t4" "ftp://$at/small" && cmp "$TMP/t4" "$FTP_ROOT/small" || return
+		done
+	done
 }
 
 # The server is behind the router: it names its own address, the client must be told ours
