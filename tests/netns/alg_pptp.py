@@ -49,13 +49,17 @@ class Gre:
     def send(self, to, call, text, first=b"\x30\x01"):
         self.s.sendto(first + struct.pack("!HHHI", 0x880B, len(text), call, 1) + text, (to, 0))
 
+    def fragments(self, to, call, text):
+        """Too long for the link."""
+        self.send(to, call, b"^" * 3000 + text)
+
     def got(self, text, seconds):
         """(source, call id) of the packet that ends so and its bytes; None: it does not come."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.s.settimeout(max(0.01, end - time.monotonic()))
             with contextlib.suppress(socket.timeout):
-                data, where = self.s.recvfrom(2048)
+                data, where = self.s.recvfrom(8192)
                 if data.endswith(text):
                     return (where[0], int.from_bytes(data[26:28], "big")), data
         return None
@@ -234,6 +238,21 @@ def messages_in_pieces_and_several_in_one():
 
 
 @test
+def a_call_in_ip_fragments():
+    with both(Control(), Control(INSIDER)) as (a, b):
+        x, y = Call(a, 7, 900), Call(b, 7, 901)
+        for call in (x, y):
+            for up in (True, False, True):
+                source, to, where, number, want = \
+                    (gre(call.k.client), gre(SERVER), SERVER, call.s_shown, (OUTSIDE, call.s)) if up else \
+                    (gre(SERVER), gre(call.k.client), OUTSIDE, call.c_shown, (SERVER, 7))
+                source.fragments(where, number, b"<%d %d>" % (number, up))
+                found = to.got(b"<%d %d>" % (number, up), PATIENCE)
+                check(found and found[0] == want, "in fragments: %s, not %s" % (found and found[0], want))
+                check(len(found[1]) > 3000, "not whole")
+
+
+@test
 def a_call_that_is_cleared_is_closed():
     with Control() as k:
         x = Call(k, 7, 900)
@@ -263,6 +282,19 @@ def calls_end_with_their_control_connection():
             k.close()
         x.closed()
         k.close()
+
+
+@test
+def a_redial_takes_the_place_of_the_call_before():
+    """The client has lost its first control connection, of whose end nothing was seen."""
+    with both(Control(), Control()) as (before, now):
+        x = Call(before, 7, 900)
+        x.up()
+        y = Call(now, 7, 900)
+        for way in (y.down, y.up, y.down):
+            way()
+        stays_out(gre(SERVER), gre(CLIENT), OUTSIDE, x.c_shown)
+        check(len(flows()) == 1, "connections: %s" % flows())
 
 
 @test
