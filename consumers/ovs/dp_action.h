@@ -152,8 +152,8 @@ struct ovs_hash {
 
 struct ovs_action {
 	__u16 type; /* enum ovs_action_type */
-	__u16 pad;  /* not looked at: user space notes there which attribute a SET was */
-	__u32 pad2;
+	__u16 note; /* user space's own: which attribute a SET was, the outer port of SET_TUNNEL */
+	__u32 pad;
 	union {
 		__u32 port; /* OUTPUT */
 		__u32 id;   /* RECIRC, METER */

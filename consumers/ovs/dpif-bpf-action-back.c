@@ -72,7 +72,7 @@ static void put_icmp(struct ofpbuf *out, const struct ovs_action *a)
 	struct ovs_key_icmp k = {ntohs(a->ports.sport), ntohs(a->ports.dport)};
 	struct ovs_key_icmp m = {ntohs(a->ports.sport_mask), ntohs(a->ports.dport_mask)};
 
-	put_set(out, a->pad, &k, &m, sizeof(k));
+	put_set(out, a->note, &k, &m, sizeof(k));
 }
 
 static void put_arp(struct ofpbuf *out, const struct ovs_set_arp *a)
@@ -232,7 +232,7 @@ static void put_header(struct ofpbuf *out, const struct ovs_action *a)
 		put_ip6(out, &a->ip6);
 		break;
 	case OVS_ACT_SET_PORTS:
-		put_set(out, a->pad, &a->ports.sport, &a->ports.sport_mask, 4);
+		put_set(out, a->note, &a->ports.sport, &a->ports.sport_mask, 4);
 		break;
 	case OVS_ACT_SET_ICMP:
 		put_icmp(out, a);
@@ -250,7 +250,7 @@ static void put_header(struct ofpbuf *out, const struct ovs_action *a)
 		put_set(out, OVS_KEY_ATTR_PRIORITY, &a->word.value, &a->word.mask, 4);
 		break;
 	case OVS_ACT_SET_TUNNEL:
-		put_tunnel(out, &a->tun, (OVS_FORCE ovs_be16)a->pad);
+		put_tunnel(out, &a->tun, (OVS_FORCE ovs_be16)a->note);
 		break;
 	}
 }

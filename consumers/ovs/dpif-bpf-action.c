@@ -69,7 +69,7 @@ static int add_tunnel(struct build *b, const struct nlattr *attr)
 	if (!a)
 		return EINVAL;
 	dp_tun_from_flow(&a->tun, &t, !t.ip_dst, false);
-	a->pad = (OVS_FORCE uint16_t)t.tp_dst; /* the device's own: dp_bpf_actions_ref() */
+	a->note = (OVS_FORCE uint16_t)t.tp_dst; /* the device's own: dp_bpf_actions_ref() */
 	return 0;
 }
 
@@ -225,9 +225,9 @@ static int add_set(struct build *b, const struct nlattr *set, bool mask)
 	ret = fill_set(b, attr, mask);
 	/* Which of the three it was has to be known to write it back. */
 	if (!ret && b->a[at].type == OVS_ACT_SET_PORTS)
-		b->a[at].pad = nl_attr_type(attr);
+		b->a[at].note = nl_attr_type(attr);
 	if (!ret && b->a[at].type == OVS_ACT_SET_ICMP)
-		b->a[at].pad = nl_attr_type(attr);
+		b->a[at].note = nl_attr_type(attr);
 	return ret;
 }
 

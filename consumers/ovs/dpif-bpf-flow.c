@@ -162,7 +162,7 @@ static bool tunnel_ports_fit(const struct dp_bpf *dp, const struct ovs_action *a
 
 	for (; n; a++, n--) {
 		if (a->type == OVS_ACT_SET_TUNNEL)
-			wanted = (OVS_FORCE ovs_be16)a->pad;
+			wanted = (OVS_FORCE ovs_be16)a->note;
 		if (a->type == OVS_ACT_OUTPUT && wanted && a->port < OVS_PORTS &&
 		    (dp->port[a->port].flags & OVS_PORT_LIVE) &&
 		    ovs_scan(dp->port[a->port].name, "vxlan_sys_%u", &port) &&

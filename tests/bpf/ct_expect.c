@@ -29,7 +29,7 @@ static void each_shape_matches_its_tuple_only(void **state)
 				struct pkt_case c;
 
 				fresh(state);
-				open_master(six);
+				open_master(six, 21);
 				if (shape == CT_X_EXACT)
 					t.sport = htons(20);
 				if (shape == CT_X_ANY_SOURCE)
@@ -67,7 +67,7 @@ static void is_used_once_and_a_permanent_one_often(void **state)
 		struct pkt_case c;
 
 		fresh(state);
-		open_master(0);
+		open_master(0, 21);
 		x.flags = permanent ? CT_X_PERMANENT : 0;
 		expect(&t, &x);
 		for (int i = 0; i < 3; i++) {
@@ -87,7 +87,7 @@ static void expired_inactive_and_other_zones_do_not_match(void **state)
 	struct pkt_case c;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	how.commit = 0;
 	x.expires = in_secs(-2);
 	expect(&t, &x);
@@ -117,7 +117,7 @@ static void dies_with_its_master_unless_it_outlives_it(void **state)
 			struct pkt_case c;
 
 			fresh(state);
-			open_master(six);
+			open_master(six, 21);
 			x.flags = outlives ? CT_X_OUTLIVES : 0;
 			x.expires = in_secs(4000);
 			expect(&t, &x);
@@ -146,7 +146,7 @@ static void says(int six, bool server, uint8_t flags, uint32_t seq, uint32_t ack
 /* How far the master is closed: not at all, by one, by both, for good, by a reset. */
 static void close_master(int six, int how_far)
 {
-	open_master(six);
+	open_master(six, 21);
 	says(six, true, CT_TH_SYN | CT_TH_ACK, 7000, 2);
 	says(six, false, CT_TH_ACK, 2, 7001);
 	if (how_far == 4)
@@ -187,14 +187,14 @@ static void another_life_of_the_master_is_not_the_master(void **state)
 	struct pkt_case c;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	x.expires = in_secs(4000);
 	expect(&t, &x);
 	age(600);
 	sweep();
 	age(5);
 	sweep();
-	open_master(0);
+	open_master(0, 21);
 	c = SAME(&p, NEW);
 	EXPECTED(c, false);
 }
@@ -205,7 +205,7 @@ static void of_tcp_only_a_syn_is_expected(void **state)
 	struct pkt_case c;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	expect(&t, &x);
 	p.tcp = CT_TH_ACK;
 	c = SAME(&p, NEW); /* picked up mid-stream */
@@ -231,7 +231,7 @@ static void is_translated_as_its_master(void **state)
 			struct pkt_case c;
 
 			fresh(state);
-			open_master(six);
+			open_master(six, 21);
 			x.flags = CT_X_NAT;
 			if (kinds[k].dst) {
 				set_addr(x.nat.daddr, I[six]);
@@ -281,7 +281,7 @@ static void without_nat_the_rules_decide(void **state)
 	struct ct_expect x = plain(&t);
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	expect(&t, &x);
 	translate(CT_NAT_SRC, E[0], 0);
 	want.src = E[0];
@@ -300,7 +300,7 @@ static void inherits_mark_and_label(void **state)
 	how.mark = 0xbeef;
 	how.set_mark = how.set_label = 1;
 	how.label[1] = 0x1234;
-	open_master(0);
+	open_master(0, 21);
 	how.set_mark = how.set_label = 0;
 	x.flags = CT_X_PERMANENT;
 	expect(&t, &x);
@@ -338,7 +338,7 @@ static void its_master_is_known_while_it_lives(void **state)
 
 		fresh(state);
 		assert_int_equal(masters(), 0);
-		open_master(six);
+		open_master(six, 21);
 		x.group = 3;
 		x.orig.dport = htons(21);
 		expect(&t, &x);
@@ -364,7 +364,7 @@ static void a_refused_connection_does_not_use_it_up(void **state)
 	struct pkt_case c;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	expect(&t, &x);
 	core.pins.zone[0].limit = 1;
 	c = THROUGH(&p, -CT_DROP_ZONE_LIMIT, NULL);
@@ -383,7 +383,7 @@ static void a_packet_that_is_not_committed_does_not_use_it_up(void **state)
 	struct pkt_case c;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	expect(&t, &x);
 	how.commit = 0;
 	c = SAME(&p, NEW);
@@ -436,7 +436,7 @@ static void two_cpus_cannot_both_use_it(void **state)
 	uint32_t zero = 0;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 21);
 	how.l2 = 1;
 	core.pins.settings->half_share = 100000;
 	assert_int_equal(bpf_map_update_elem(pkt_case_fd, &zero, &how, BPF_ANY), 0);
@@ -455,7 +455,7 @@ static void two_cpus_cannot_both_use_it(void **state)
 		if ((uint32_t)entry(&t).word != CT_X_CLAIMED) {
 			assert_int_equal(st()->n[CT_X_COUNT_USED], used);
 			reset(NULL);
-			open_master(0);
+			open_master(0, 21);
 			continue;
 		}
 		assert_int_equal(st()->n[CT_X_COUNT_USED], used + 1);

@@ -10,8 +10,7 @@
 
 #include <arpa/inet.h>
 
-#include "bpf/ct/ct_tcp_table.h"
-#include "tests/bpf/lib/play.h"
+#include "tests/bpf/lib/expectplay.h"
 
 /* Tables name only what matters. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -22,51 +21,19 @@ struct end {
 	uint16_t id, shown_id;
 };
 
-static struct ct_label_key master;
 static uint32_t next_gen = 1;
 
-static void empty(int fd)
+/* Bit 0 of kind: the client's end is translated, bit 1: the server's. */
+static void shown(int kind, int six, struct end *a, struct end *b)
 {
-	struct ct_tuple key;
-
-	while (!bpf_map_get_next_key(fd, NULL, &key))
-		bpf_map_delete_elem(fd, &key);
-}
-
-static int fresh(void **state)
-{
-	empty(core.pins.expect_fd);
-	empty(core.pins.gre_fd);
-	memset(core.pins.expect, 0, sizeof(*core.pins.expect));
-	return reset(state);
-}
-
-/* The control connection. */
-static void open_master(int six)
-{
-	struct packet p = {.src = C[six],
-			   .dst = S[six],
-			   .proto = IPPROTO_TCP,
-			   .sport = 1999,
-			   .dport = 1723,
-			   .tcp = CT_TH_SYN,
-			   .seq = 1};
-	struct ct_flow f;
-
-	SAME(&p, NEW);
-	f = flow_of(six ? 6 : 4);
-	memset(&master, 0, sizeof(master));
-	if (six) {
-		master.key = f.key6;
-	} else {
-		for (int i = 0; i < 2; i++) {
-			master.key.addr[i][0] = f.key4.addr[i];
-			master.key.port[i] = f.key4.port[i];
-		}
-		master.key.proto = f.key4.proto;
+	if (kind & 1) {
+		a->shown = E[six];
+		a->shown_id = 7007;
 	}
-	master.key.pad = six ? 6 : 4;
-	master.gen = ct_w_gen(f.c.word);
+	if (kind & 2) {
+		b->shown = M[six];
+		b->shown_id = 9009;
+	}
 }
 
 static void know(const struct ct_tuple *src, const struct ct_tuple *dst)
@@ -147,15 +114,8 @@ static void a_call_is_translated_by_its_ids(void **state)
 				struct pkt_case c;
 
 				fresh(state);
-				open_master(six);
-				if (kind & 1) {
-					a.shown = E[six];
-					a.shown_id = 7007;
-				}
-				if (kind & 2) {
-					b.shown = M[six];
-					b.shown_id = 9009;
-				}
+				open_master(six, 1723);
+				shown(kind, six, &a, &b);
 				call(six, &a, &b);
 				translate(CT_NAT_SRC, I[six], 0);
 				c = first ? SENT(b, a, NEW) : SENT(a, b, NEW);
@@ -178,7 +138,7 @@ static void clients_with_the_same_id_share_an_address(void **state)
 		struct end sa = {S[six], S[six], 9, 9}, sb = {S[six], S[six], 10, 10};
 
 		fresh(state);
-		open_master(six);
+		open_master(six, 1723);
 		call(six, &a, &sa);
 		call(six, &b, &sb);
 		SENT(a, sa, NEW);
@@ -200,7 +160,7 @@ static void a_silent_call_opens_again(void **state)
 	struct ct_tuple at, next;
 
 	(void)state;
-	open_master(0);
+	open_master(0, 1723);
 	call(0, &a, &b);
 	SENT(a, b, NEW);
 	SENT(b, a, REPLIED);
@@ -231,7 +191,7 @@ static void unhelped_gre_goes_by_address(void **state)
 		for (int known = 0; known < 2; known++) {
 			fresh(state);
 			if (known) {
-				open_master(six);
+				open_master(six, 1723);
 				call(six, &a, &b); /* another client's */
 			}
 			c = SAME(&p, NEW);
@@ -273,7 +233,7 @@ static void only_enhanced_gre_has_ids(void **state)
 			struct pkt_case c;
 
 			fresh(state);
-			open_master(six);
+			open_master(six, 1723);
 			call(six, &a, &b);
 			memcpy(p.gre, first[i].b, 2);
 			c = SAME(&p, NEW);
@@ -298,15 +258,8 @@ static void icmp_errors_are_of_the_call(void **state)
 			struct end *ends[2] = {&a, &b};
 
 			fresh(state);
-			open_master(six);
-			if (kind & 1) {
-				a.shown = E[six];
-				a.shown_id = 7007;
-			}
-			if (kind & 2) {
-				b.shown = M[six];
-				b.shown_id = 9009;
-			}
+			open_master(six, 1723);
+			shown(kind, six, &a, &b);
 			call(six, &a, &b);
 			SENT(a, b, NEW);
 			SENT(b, a, REPLIED);

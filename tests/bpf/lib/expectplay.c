@@ -22,23 +22,29 @@ struct ct_expect_state *st(void)
 	return core.pins.expect;
 }
 
-int fresh(void **state)
+static void empty(int fd)
 {
 	struct ct_tuple key;
 
-	while (!bpf_map_get_next_key(core.pins.expect_fd, NULL, &key))
-		bpf_map_delete_elem(core.pins.expect_fd, &key);
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		bpf_map_delete_elem(fd, &key);
+}
+
+int fresh(void **state)
+{
+	empty(core.pins.expect_fd);
+	empty(core.pins.gre_fd);
 	memset(st(), 0, sizeof(*st()));
 	return reset(state);
 }
 
-void open_master(int six)
+void open_master(int six, uint16_t port)
 {
 	struct packet p = {.src = C[six],
 			   .dst = S[six],
 			   .proto = IPPROTO_TCP,
 			   .sport = 1999,
-			   .dport = 21,
+			   .dport = port,
 			   .tcp = CT_TH_SYN,
 			   .seq = 1};
 	struct ct_flow f;

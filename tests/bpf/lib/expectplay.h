@@ -11,11 +11,11 @@ extern struct ct_label_key master; /* of the family under test */
 
 struct ct_expect_state *st(void);
 
-/* Test fixture: no expectations; the table is empty already. */
+/* Test fixture: no expectations, no calls; the table is empty already. */
 int fresh(void **state);
 
-/* A control connection from the client to port 21 of the server, and its name in `master`. */
-void open_master(int six);
+/* A control connection from the client to this port of the server, and its name in `master`. */
+void open_master(int six, uint16_t port);
 
 /* From the server to the client's port 2000: what an active transfer opens. */
 struct ct_tuple data_tuple(int six, uint8_t proto);
