@@ -1,13 +1,15 @@
 #!/bin/bash
 # In a guest (tests/long/kernels_traffic): what the host's kernel has no driver for. As
 # uplink a VLAN, its tags in metadata and in the packet, a VLAN in a service VLAN, PPPoE;
-# IPsec (ESP) to a peer; a VRF.
+# PPPoE as LAN; IPsec (ESP) to a peer; a VRF, with the uplink in it and as a LAN alone. Downloads over
+# them are taken over from nft in mid-transfer, and outlive a kill of ctd.
 #
 #   client c0 ── lan0     router wan0        ── s0        server    203.0.113.0/24
 #                                wan0.10     ── s0.10               198.18.10.0/24
 #                                wan0.20.30  ── s0.20.30            198.18.30.0/24
 #                                dsl         ── dsl                 198.18.40.0/24
 #          c1 ── lan1  (vrf-a)   wan1        ── s1                  198.18.50.0/24
+#        pppl ── pppl  (over c2 ── lan2)         10.0.60.0/24
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../../lib/netns.sh"
@@ -31,16 +33,27 @@ mac_of()
 {
 	on "$1" ip -j link show "$2" | sed 's/.*"address":"\([^"]*\)".*/\1/'
 }
-pppoe_up()
+net_link "$C" c2 "$R" lan2
+# session NUMBER NAME NS DEVICE NS DEVICE : PPPoE between the two, the interface has that name at both
+session()
 {
-	serve "$R" /usr/bin/python3 tests/lib/pppoe.py wan0 7 "$(mac_of "$S" s0)" dsl
-	serve "$S" /usr/bin/python3 tests/lib/pppoe.py s0 7 "$(mac_of "$R" wan0)" dsl
-	for ns in "$R" "$S"; do
-		poll_until 30 on "$ns" ip link show dev dsl >"$TMP/dsl" ||
-			{ sed 's/^/  /' "$TMP"/serve.* "$TMP/dsl"; echo "FAIL pppoe_comes_up: no device"; exit 1; }
+	serve "$3" /usr/bin/python3 tests/lib/pppoe.py "$4" "$1" "$(mac_of "$5" "$6")" "$2"
+	serve "$5" /usr/bin/python3 tests/lib/pppoe.py "$6" "$1" "$(mac_of "$3" "$4")" "$2"
+	for ns in "$3" "$5"; do
+		poll_until 30 on "$ns" ip link show dev "$2" >"$TMP/dsl" ||
+			{ sed 's/^/  /' "$TMP"/serve.* "$TMP/dsl"; echo "FAIL pppoe_comes_up: no device $2"; exit 1; }
 	done
 }
-pppoe_up
+session 7 dsl "$R" wan0 "$S" s0
+session 8 pppl "$R" lan2 "$C" c2
+net_addr "$R" pppl 10.0.60.1/24 fd00:60::1/64
+net_addr "$C" pppl 10.0.60.2/24 fd00:60::2/64
+# from ADDRESS4 ADDRESS6 ROUTE4 ROUTE6 TABLE : where the client sends what comes from there
+from()
+{
+	on "$C" ip route add default "${@:3:2}" table "$7" && on "$C" ip rule add from "$1" table "$7" || return
+	on "$C" ip -6 route add default "${@:5:2}" table "$7" && on "$C" ip -6 rule add from "$2" table "$7"
+}
 i=10
 for dev in .10 .20.30 dsl; do
 	w=wan0$dev s=s0$dev
@@ -56,6 +69,8 @@ net_addr "$C" c1 10.0.50.2/24 fd00:50::2/64
 net_addr "$S" s1 198.18.50.2/24 2001:db8:50::2/64
 on "$C" ip route add 198.18.50.0/24 via 10.0.50.1
 on "$C" ip -6 route add 2001:db8:50::/64 via fd00:50::1
+t client_sends_by_pppoe from 10.0.60.2 fd00:60::2 dev pppl dev pppl 60
+t client_sends_by_the_vrf from 10.0.50.2 fd00:50::2 via 10.0.50.1 via fd00:50::1 51
 # Plaintext for what IPsec is to protect, and ESP, as the server gets them. (No named counters: the guest
 # has no nft_objref.)
 on "$S" nft -f - <<-END || { echo "FAIL server_counts: nft"; exit 1; }
@@ -71,7 +86,7 @@ conf=$(
 	config devices <<-END
 		set default deny
 		wan = { wan0, wan0.10, wan0.20.30, dsl }
-		lan = { lan0, lan1 }
+		lan = { lan0, lan1, pppl }
 		nat out on wan0 from \$lan.net -> (wan0)
 		nat out on wan0.10 from \$lan.net -> (wan0.10)
 		nat out on wan0.20.30 from \$lan.net -> (wan0.20.30)
@@ -81,11 +96,58 @@ conf=$(
 		pass in on wan0 proto 50 to self
 	END
 )
-start_ctd "$R" "$conf"
 serve_http "$S" 80
 serve_echo "$S" 7000
 serve "$S" iperf3 -s
 poll_until 20 listening "$S" 5201
+
+# download NAME ADDRESS [SOURCE] : slow, so that it is under way all the while
+download()
+{
+	nsenter --net="/run/netns/$C" -- curl -gsS ${3:+--interface "$3"} --limit-rate 50K -o "$TMP/down.$1" \
+		"http://$2/large" >"$TMP/curl.$1" 2>&1 </dev/null &
+	PIDS+=($!)
+	poll_until 60 test -s "$TMP/down.$1" || { cat "$TMP/curl.$1"; return 1; }
+}
+larger()
+{
+	[ "$(stat -c %s "$1")" -ge "$2" ]
+}
+# goes_on NAME : 300 KB more have come, and all are right
+goes_on()
+{
+	local file=$TMP/down.$1 n
+	n=$(stat -c %s "$file")
+	poll_until 90 larger "$file" $((n + 300000)) || { cat "$TMP/curl.$1"; return 1; }
+	n=$(stat -c %s "$file")
+	cmp -n "$n" "$file" "$TMP/www/large"
+}
+
+# The kernel's own NAT first; ctd's first activation takes its connections over.
+nft_nat()
+{
+	on "$R" nft -f - <<-END
+		table inet before {
+			chain post {
+				type nat hook postrouting priority 100;
+				oifname { "wan0", "wan0.10", "wan0.20.30", "dsl" } masquerade
+			}
+		}
+	END
+}
+t nft_translates_first nft_nat
+moved="vlan service_vlan pppoe pppoe_v6 pppoe_lan"
+t download_under_nft_vlan download vlan 198.18.10.2
+t download_under_nft_service_vlan download service_vlan 198.18.30.2
+t download_under_nft_pppoe download pppoe 198.18.40.2
+t download_under_nft_pppoe_v6 download pppoe_v6 '[2001:db8:40::2]'
+t download_under_nft_pppoe_lan download pppoe_lan 198.18.10.2 10.0.60.2
+start_ctd "$R" "$conf"
+on "$R" nft delete table inet before
+for name in $moved; do
+	t "taken_over_from_nft_$name" goes_on "$name"
+done
+t they_are_ours test "$(counter fast_forward)" -gt 0
 
 echoed()
 {
@@ -120,6 +182,24 @@ done
 uplink vlan_tag_in_the_packet 10
 uplink vlan_in_service_vlan 30
 uplink pppoe 40
+# from_lan NAME SOURCE4 SOURCE6 : a LAN of another kind, by the VLAN's uplink
+from_lan()
+{
+	export SOURCE=$2
+	t "udp_v4_$1" echoed udp 198.18.10.2 198.18.10.1
+	t "tcp_v4_$1" echoed tcp 198.18.10.2 198.18.10.1
+	SOURCE=$3
+	t "udp_v6_$1" echoed udp 2001:db8:10::2 2001:db8:10::1
+	t "tcp_v6_$1" echoed tcp 2001:db8:10::2 2001:db8:10::1
+	unset SOURCE
+	t "ping_v4_$1" on "$C" ping -c 2 -i 0.5 -W 10 -I "$2" 198.18.10.2
+	t "ping_v6_$1" on "$C" ping -c 2 -i 0.5 -W 10 -I "$3" 2001:db8:10::2
+	t "fragments_v4_$1" on "$C" ping -c 2 -i 0.5 -W 10 -s 4000 -I "$2" 198.18.10.2
+	t "fragments_v6_$1" on "$C" ping -c 2 -i 0.5 -W 10 -s 4000 -I "$3" 2001:db8:10::2
+	t "bulk_out_v4_$1" bulk 198.18.10.2 -B "$2"
+	t "bulk_in_v6_$1" bulk 2001:db8:10::2 -R -B "$3"
+}
+from_lan pppoe_as_lan 10.0.60.2 fd00:60::2
 
 # Real ESP in tunnel mode between router and server, for what the client asks the server at wan0.
 count()
@@ -195,15 +275,38 @@ vrf_up()
 }
 t two_interfaces_join_a_vrf vrf_up
 uplink vrf 50
+# and the uplink outside of it
+leaked()
+{
+	on "$R" ip route add 198.18.10.0/24 dev wan0.10 table 50 && on "$R" ip route add 10.0.50.0/24 dev lan1 &&
+		on "$R" ip -6 route add 2001:db8:10::/64 dev wan0.10 table 50 && on "$R" ip -6 route add fd00:50::/64 dev lan1
+}
+t vrf_has_a_way_out leaked
+from_lan vrf_as_lan 10.0.50.2 fd00:50::2
 
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t table_is_consistent ctctl check
+t download_vrf download vrf 198.18.50.2
+t download_vrf_lan download vrf_lan 198.18.10.2 10.0.50.2
+t download_esp download esp "$S4" "$C4"
 kill_ctd
 t vlan_with_ctd_killed echoed udp 198.18.10.2 198.18.10.1
 t pppoe_with_ctd_killed echoed udp 198.18.40.2 198.18.40.1
-start_ctd "$R" "$conf"
+t vrf_with_ctd_killed echoed udp 198.18.50.2 198.18.50.1
+nothing_plain()
+{
+	local plain esp
+	plain=$(count plain) esp=$(count sealed)
+	SOURCE=$C4 echoed udp "$S4" "$C4" && [ "$(count plain)" = "$plain" ] && [ "$(count sealed)" -gt "$esp" ]
+}
+t esp_with_ctd_killed nothing_plain
+start_ctd "$R" "$TMP/no_nat.conf"
 t vlan_after_a_restart echoed tcp 198.18.10.2 198.18.10.1
 t pppoe_after_a_restart echoed tcp 198.18.40.2 198.18.40.1
+t esp_after_a_restart nothing_plain
+for name in $moved vrf vrf_lan esp; do
+	t "download_outlives_the_kill_$name" goes_on "$name"
+done
 stop_ctd
 unload_ctd "$T" "$R"
 finish
