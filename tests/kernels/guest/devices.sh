@@ -286,6 +286,12 @@ from_lan vrf_as_lan 10.0.50.2 fd00:50::2
 
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t table_is_consistent ctctl check
+# Those of before have ended meanwhile, or will.
+t download_vlan download again_vlan 198.18.10.2
+t download_service_vlan download again_service_vlan 198.18.30.2
+t download_pppoe download again_pppoe 198.18.40.2
+t download_pppoe_v6 download again_pppoe_v6 '[2001:db8:40::2]'
+t download_pppoe_lan download again_pppoe_lan 198.18.10.2 10.0.60.2
 t download_vrf download vrf 198.18.50.2
 t download_vrf_lan download vrf_lan 198.18.10.2 10.0.50.2
 t download_esp download esp "$S4" "$C4"
@@ -304,7 +310,7 @@ start_ctd "$R" "$TMP/no_nat.conf"
 t vlan_after_a_restart echoed tcp 198.18.10.2 198.18.10.1
 t pppoe_after_a_restart echoed tcp 198.18.40.2 198.18.40.1
 t esp_after_a_restart nothing_plain
-for name in $moved vrf vrf_lan esp; do
+for name in again_vlan again_service_vlan again_pppoe again_pppoe_v6 again_pppoe_lan vrf vrf_lan esp; do
 	t "download_outlives_the_kill_$name" goes_on "$name"
 done
 stop_ctd
