@@ -72,7 +72,8 @@ static void add_if(const char *name, uint32_t ifindex, const char *v4, const cha
 	}
 }
 
-/* The parser's header defines the maps of connections: not needed here. */
+/* The parser's headers define the maps of connections: not needed here, but for the calls that
+ * it asks for. */
 static void create_only_our_maps(void)
 {
 	struct bpf_map *map;
@@ -81,7 +82,7 @@ static void create_only_our_maps(void)
 	{
 		const char *name = bpf_map__name(map);
 
-		if (strncmp(name, "fw", 2))
+		if (strncmp(name, "fw", 2) && strcmp(name, "ct_gre_v1"))
 			bpf_map__set_autocreate(map, false);
 	}
 }
