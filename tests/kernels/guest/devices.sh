@@ -113,12 +113,13 @@ larger()
 {
 	[ "$(stat -c %s "$1")" -ge "$2" ]
 }
-# goes_on NAME : 300 KB more have come, and all are right
+# goes_on NAME : 300 KB more have come, and all are right. curl may take much at once and then pause
+# until its rate is that of the limit: all 20 MB take 400 s.
 goes_on()
 {
 	local file=$TMP/down.$1 n
 	n=$(stat -c %s "$file")
-	poll_until 90 larger "$file" $((n + 300000)) || { cat "$TMP/curl.$1"; return 1; }
+	poll_until 400 larger "$file" $((n + 300000)) || { cat "$TMP/curl.$1"; return 1; }
 	n=$(stat -c %s "$file")
 	cmp -n "$n" "$file" "$TMP/www/large"
 }
