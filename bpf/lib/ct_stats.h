@@ -24,4 +24,15 @@ static __always_inline int ct_drop(__u32 reason)
 	return -(int)reason;
 }
 
+/* Of what a stage returned: is it a reason that makes a packet INVALID? */
+static __always_inline int ct_drop_is_invalid(int v)
+{
+#define X(name, text, cls, meaning)                                                                \
+	if (CT_DROP_##cls == CT_DROP_INVALID && v == -CT_DROP_##name)                              \
+		return 1;
+	CT_DROP_REASONS(X)
+#undef X
+	return 0;
+}
+
 #endif

@@ -141,7 +141,7 @@ static __always_inline int fw_in(struct __sk_buff *skb, int l2)
 			return frag_stolen();
 	}
 	if (v < 0) {
-		if (fw_is_invalid(v)) {
+		if (ct_drop_is_invalid(v)) {
 			ct_stat(CT_STAT_INVALID);
 			ct_drop(CT_DROP_FW_INVALID);
 		}

@@ -44,16 +44,6 @@ static __always_inline int fw_drop_all(const struct ct_work *w, int v)
 	return fw_drop(v);
 }
 
-static __always_inline int fw_is_invalid(int v)
-{
-#define X(name, text, cls, meaning)                                                                \
-	if (CT_DROP_##cls == CT_DROP_INVALID && v == -CT_DROP_##name)                              \
-		return 1;
-	CT_DROP_REASONS(X)
-#undef X
-	return 0;
-}
-
 /* The half in force; NULL cannot happen. */
 static __always_inline const struct fw_half *fw_rules_now(void)
 {

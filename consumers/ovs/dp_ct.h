@@ -14,16 +14,6 @@
  * keeps ct_state and ct_zone alone, the record is looked up without being changed.
  */
 
-static __always_inline int ovs_is_invalid(int v)
-{
-#define X(name, text, cls, meaning)                                                                \
-	if (CT_DROP_##cls == CT_DROP_INVALID && v == -CT_DROP_##name)                              \
-		return 1;
-	CT_DROP_REASONS(X)
-#undef X
-	return 0;
-}
-
 static __always_inline void ovs_ct_forget(struct ovs_work *w)
 {
 	w->ct_valid = w->ct_done = 0;
@@ -65,7 +55,7 @@ static __always_inline int ovs_ct_judge(int v)
 {
 	if (v > 0)
 		return OVS_CT_TRACKED;
-	if (v < 0 && !ovs_is_invalid(v))
+	if (v < 0 && !ct_drop_is_invalid(v))
 		return v;
 	if (v < 0)
 		ct_drop(-v); /* the reason of its being invalid */

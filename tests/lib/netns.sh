@@ -171,6 +171,14 @@ net_addr()
 	done
 }
 
+# net_reflects NS DEV : every UDP datagram to port 7 comes back at once (tests/netns/reflect.bpf.c)
+net_reflects()
+{
+	on "$1" tc qdisc add dev "$2" clsact
+	on "$1" tc filter add dev "$2" ingress bpf direct-action object-file "$O/tests/netns/reflect.bpf.o" section tc ||
+		echo "FAIL reflector_attaches: $2"
+}
+
 net_router()
 {
 	net_ns "$C" "$R" "$S"

@@ -26,9 +26,7 @@ on "$R" ip route add 198.18.0.0/15 via $S4
 on "$R" ip -6 route add default via $S6
 on "$R" ip neigh replace 10.0.0.9 lladdr 02:00:00:00:00:09 dev lan0
 on "$R" ip -6 neigh replace fd00:1::9 lladdr 02:00:00:00:00:09 dev lan0
-on "$S" tc qdisc add dev s0 clsact
-on "$S" tc filter add dev s0 ingress bpf direct-action object-file "$O/tests/netns/reflect.bpf.o" section tc ||
-	echo "FAIL reflector_attaches: s0"
+net_reflects "$S" s0
 conf=$(
 	config flood_full <<-END
 		set default deny

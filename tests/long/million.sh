@@ -9,6 +9,8 @@
 # SERVERS=N takes fewer of them.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+# shellcheck source=tests/lib/hold.sh
+. "$(dirname "$0")/../lib/hold.sh"
 
 EACH=50000
 : "${SERVERS:=20}"
@@ -16,9 +18,7 @@ ALL=$((EACH * SERVERS))
 net_router
 on "$R" ip route add 10.64.0.0/16 via $C4
 on "$R" ip route add 198.18.0.0/24 via $S4
-on "$S" tc qdisc add dev s0 clsact
-on "$S" tc filter add dev s0 ingress bpf direct-action object-file "$O/tests/netns/reflect.bpf.o" section tc ||
-	echo "FAIL reflector_attaches: s0"
+net_reflects "$S" s0
 conf=$(
 	config million <<-END
 		set default deny
@@ -36,16 +36,8 @@ serve_echo "$S" 7000
 mac=$(on "$R" ip -o link show lan0 | sed 's/.*ether \([^ ]*\).*/\1/')
 
 # Real ones, opened before all the others and kept.
-coproc HOLD { on "$C" /usr/bin/python3 tests/lib/hold.py $S4 7000 2>&1; }
-hold()
-{
-	local line
-	echo "$*" >&"${HOLD[1]}"
-	read -r -t 60 line <&"${HOLD[0]}" || line="no answer"
-	echo "$line"
-	[[ $line == ok:* ]]
-}
-t real_ones_open hold open 200
+holder 4 "$S4"
+t real_ones_open hold 4 open 200
 
 # used TABLE : of IPv4
 used()
@@ -85,8 +77,8 @@ all_there()
 		[ "$(counter evicted)" = 0 ] && [ "$(counter table_full)" = 0 ]
 }
 t all_are_in_the_table all_there
-t real_ones_go_on_beside_them hold check
-t new_ones_open_beside_them hold open 100
+t real_ones_go_on_beside_them hold 4 check
+t new_ones_open_beside_them hold 4 open 100
 
 dumped()
 {
@@ -144,6 +136,6 @@ few_left()
 }
 t sweep_ends_what_has_expired swept
 cat "$TMP/sweep.ms" 2>/dev/null
-t real_ones_have_survived_it_all hold check
+t real_ones_have_survived_it_all hold 4 check
 t table_is_consistent_afterwards ctctl check
 finish

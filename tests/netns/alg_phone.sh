@@ -8,9 +8,8 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
-# shellcheck source=tests/lib/ftp.sh
-. tests/lib/ftp.sh
-need jq tcpdump
+# shellcheck source=tests/lib/sip.sh
+. tests/lib/sip.sh
 
 net_router
 D=$T-d D4=10.0.0.3
@@ -27,15 +26,7 @@ net_addr "$D" d0 $D4/24
 on "$C" ip route add default via $RL4
 on "$D" ip route add default via $RL4
 proxy=$(fetch_closure kamailio) && phone=$(fetch_closure baresip-core) || exit 1
-start_ctd "$R" "$(config phone <<-END
-	set default deny
-	wan = wan0
-	lan = lan0
-	nat out on \$wan from \$lan.net -> (\$wan)
-	alg sip on \$lan
-	pass in on \$lan
-	END
-)"
+start_ctd "$R" "$(sip_rules "")"
 
 # kamailio_config TRANSPORT : keeps registrations, relays calls to the one who answers
 kamailio_config()
@@ -99,8 +90,8 @@ packets()
 {
 	tcpdump -nnr "$TMP/$1.pcap" 2>/dev/null | wc -l
 }
-# heard DEV DEV : two seconds of media at both
-heard()
+# both_hear DEV DEV : two seconds of media at both
+both_hear()
 {
 	echo "$1 heard $(packets "$1") packets, $2 $(packets "$2")"
 	[ "$(packets "$1")" -ge 100 ] && [ "$(packets "$2")" -ge 100 ]
@@ -133,7 +124,7 @@ calls()
 	hears "$C" lan udp and src "$S4" and src port 7000
 	hears "$S" s0 udp and src "$RW4" and dst port 7000
 	phone "$C" "$C4" alice "$1" -e "/dial sip:echo@$S4"
-	poll_until 40 heard lan s0 || { ret=1; tail -n 20 "$TMP/alice.log"; }
+	poll_until 40 both_hear lan s0 || { ret=1; tail -n 20 "$TMP/alice.log"; }
 	poll_until 20 registered alice || ret=1
 	hangs_up "${PHONES[0]}" || ret=1
 	deaf
@@ -149,7 +140,7 @@ calls_inside()
 	hears "$C" lan udp and src "$D4"
 	hears "$D" d0 udp and src "$C4"
 	phone "$C" "$C4" alice "$1" -e "/dial sip:bob@$S4"
-	poll_until 40 heard lan d0 || { ret=1; tail -n 20 "$TMP/alice.log" "$TMP/bob.log"; }
+	poll_until 40 both_hear lan d0 || { ret=1; tail -n 20 "$TMP/alice.log" "$TMP/bob.log"; }
 	[ "$(ctctl -j expect list | jq '[.[] | select(.class > 1)] | length')" -ge 2 ] || { echo "nothing was expected"; ret=1; }
 	hangs_up "${PHONES[1]}" || ret=1
 	poll_until 10 grep -q "terminated" "$TMP/bob.log" || { tail "$TMP/bob.log"; echo "bob heard of no end"; ret=1; }
@@ -163,7 +154,7 @@ for proto in udp tcp; do
 	kamailio_config $proto >"$TMP/kamailio.$proto.cfg"
 	serve "$S" env HOME="$TMP" LD_LIBRARY_PATH="$proxy/usr/lib/x86_64-linux-gnu:$proxy/lib/x86_64-linux-gnu:$proxy/usr/lib/x86_64-linux-gnu/kamailio" \
 		"$proxy/usr/sbin/kamailio" -DD -E -Y "$TMP" -f "$TMP/kamailio.$proto.cfg"
-	serve_program "$S" sip-tester sipp -nostdin -sf "$NETNS_TOP/tests/alg/sipp/answer.xml" -t ${proto:0:1}1 -i "$S4" -p 5080 -rtp_echo -mp 7000 -mi "$S4"
+	serve_sipp "$S" -sf "$NETNS_TOP/tests/alg/sipp/answer.xml" -t ${proto:0:1}1 -i "$S4" -p 5080 -rtp_echo -mp 7000 -mi "$S4"
 	poll_until 20 listening "$S" 5060 ${proto:0:1}
 	poll_until 20 listening "$S" 5080 ${proto:0:1}
 	t phone_calls_through_a_proxy_over_$proto calls $proto

@@ -7,12 +7,10 @@
  * off).
  */
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/ip.h>
 #include <linux/pkt_cls.h>
-#include <linux/tcp.h>
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+#include "tcp_payload.h"
 
 #define FRAME_MAX  2048
 #define GOES_FIRST 0x1055 /* mark of one that has passed the other */
@@ -32,17 +30,7 @@ struct {
 
 static int helped_payload(struct __sk_buff *skb)
 {
-	struct iphdr ip;
-	struct tcphdr tcp;
-
-	if (skb->protocol != bpf_htons(ETH_P_IP) ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.protocol != 6 ||
-	    bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(ip), &tcp, sizeof(tcp)))
-		return 0;
-	if (tcp.source != bpf_htons(21) && tcp.dest != bpf_htons(21) &&
-	    tcp.source != bpf_htons(5060) && tcp.dest != bpf_htons(5060))
-		return 0;
-	return bpf_ntohs(ip.tot_len) > sizeof(ip) + tcp.doff * 4;
+	return tcp_payload(skb, 21) || tcp_payload(skb, 5060);
 }
 
 /* A frame's length as Linux 6.1's verifier believes it: 1 to FRAME_MAX, or 0. */
