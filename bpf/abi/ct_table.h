@@ -10,8 +10,8 @@
  *
  * ct_conn4_v1   LRU_HASH  ct_key4 -> ct_conn4      records
  * ct_conn6_v1   LRU_HASH  ct_key6 -> ct_conn6
- * ct_stub4_v1   LRU_HASH  ct_key4 -> ct_stub4      second keys of translated connections
- * ct_stub6_v1   LRU_HASH  ct_key6 -> ct_stub6
+ * ct_stub4_v1   HASH      ct_key4 -> ct_stub4      second keys of translated connections
+ * ct_stub6_v1   HASH      ct_key6 -> ct_stub6
  * ct_half4_v1   ARRAY     -> ct_slot4              half-open rings: outside | inside | retry
  * ct_half6_v1   ARRAY     -> ct_slot6
  * ct_clock4_v1  ARRAY     -> ct_slot4              clock over confirmed records
@@ -134,7 +134,7 @@ struct ct_table {
 	__u32 confirmed_limit;
 	__u32 nodes_limit; /* map capacity less the LRU's slack: never exceeded, so nothing is
 			      evicted */
-	__u32 stub_limit;  /* the same for the stub map */
+	__u32 stub_limit;  /* of the stub map, a HASH: what it holds */
 	__u32 capacity;	   /* max_entries of ct_conn*_v1 */
 	__u32 pad0[12];
 	/* atomic adds */

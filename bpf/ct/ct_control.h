@@ -170,7 +170,7 @@ static __always_inline int ct_control_claim(const union ct_key *at, const union 
 	}
 	if (v) {
 		ct_add(&tab->stubs, -1);
-		v = ct_control_stub_take(&skey, key, gen, nat, now, family);
+		v = v == -E2BIG ? -ENOSPC : ct_control_stub_take(&skey, key, gen, nat, now, family);
 		if (v && nat)
 			nat_give_use(nat, zone);
 	}

@@ -38,8 +38,8 @@
 
 CT_MAP(ct_conn4_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key4, struct ct_conn4);
 CT_MAP(ct_conn6_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key6, struct ct_conn6);
-CT_MAP(ct_stub4_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key4, struct ct_stub4);
-CT_MAP(ct_stub6_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key6, struct ct_stub6);
+CT_MAP(ct_stub4_v1, BPF_MAP_TYPE_HASH, 1, struct ct_key4, struct ct_stub4);
+CT_MAP(ct_stub6_v1, BPF_MAP_TYPE_HASH, 1, struct ct_key6, struct ct_stub6);
 CT_MAP(ct_half4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);
 CT_MAP(ct_half6_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot6);
 CT_MAP(ct_clock4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);

@@ -2,6 +2,8 @@
 #ifndef BPFCT_NAT_CLAIM_H
 #define BPFCT_NAT_CLAIM_H
 
+#include <linux/errno.h>
+
 #include "../ct/ct_life.h"
 
 /*
@@ -179,10 +181,13 @@ static __always_inline int nat_claim_body(const union ct_key *key, __u32 gen, __
 		return -CT_DROP_NAT_EXPIRED;
 	}
 	nat_claim_fill(b, key, gen, now, family);
-	if (family == 4 ? bpf_map_update_elem(&ct_stub4_v1, &b->skey.k4, &b->stub4, BPF_NOEXIST)
-			: bpf_map_update_elem(&ct_stub6_v1, &b->skey.k6, &b->stub6, BPF_NOEXIST)) {
+	v = family == 4 ? bpf_map_update_elem(&ct_stub4_v1, &b->skey.k4, &b->stub4, BPF_NOEXIST)
+			: bpf_map_update_elem(&ct_stub6_v1, &b->skey.k6, &b->stub6, BPF_NOEXIST);
+	if (v) {
 		ct_add(&tab->stubs, -1);
-		v = nat_claim_meet(set, b, key, gen, now, family);
+		/* A full map says that there are more than were counted: no port would help. */
+		v = v == -E2BIG ? -CT_DROP_NODES_FULL
+				: nat_claim_meet(set, b, key, gen, now, family);
 		if (v != 1) {
 			nat_unhold(b->nat, b->nat_in, nat_zone(key, family));
 			return v;

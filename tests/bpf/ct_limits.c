@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 
 #include "bpf/ct/ct_tcp_table.h"
 #include "tests/bpf/lib/play.h"
@@ -202,6 +203,40 @@ static void nodes_are_never_more_than_the_map_holds(void **state)
 	assert_int_equal(core.pins.table[0].stubs, 0);
 }
 
+/* More stubs than were counted (the count is wrong): said so, not taken for a lack of ports. */
+static void a_full_stub_map_is_no_lack_of_ports(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+		struct bpf_map_info info = {0};
+		uint32_t len = sizeof(info), key[10] = {0};
+		struct ct_stub6 stub = {0};
+		uint64_t before = drops(CT_DROP_NODES_FULL);
+		int fd = core.pins.stub_fd[six];
+
+		reset(NULL);
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+		assert_int_equal(info.type, BPF_MAP_TYPE_HASH);
+		assert_int_equal(tab->stub_limit, info.max_entries);
+		for (key[0] = 0; key[0] < info.max_entries; key[0]++)
+			assert_int_equal(bpf_map_update_elem(fd, key, &stub, BPF_NOEXIST), 0);
+		translate(CT_NAT_SRC, E[six], 0);
+		play_numbered(six, 1, -CT_DROP_NODES_FULL);
+		assert_int_equal(drops(CT_DROP_NODES_FULL), before + 1);
+		assert_int_equal(tab->stubs, 0);
+		assert_int_equal(tab->nodes, 0);
+		/* none went for it, and with room for one it is let in */
+		assert_int_equal(bpf_map_update_elem(fd, key, &stub, BPF_NOEXIST), -E2BIG);
+		key[0] = 0;
+		assert_int_equal(bpf_map_delete_elem(fd, key), 0);
+		play_numbered(six, 1, NEW);
+		assert_int_equal(tab->stubs, 1);
+		while (++key[0] < info.max_entries) /* nobody counts these */
+			assert_int_equal(bpf_map_delete_elem(fd, key), 0);
+	}
+}
+
 static void a_full_ring_refuses_the_young_and_gives_way_to_who_comes_again(void **state)
 {
 	struct ct_settings *set = core.pins.settings;
@@ -323,6 +358,7 @@ int main(int argc, char **argv)
 		TEST(without_ctd_each_promoted_record_is_found_again),
 		TEST(without_ctd_room_is_made_before_the_limit),
 		TEST(nodes_are_never_more_than_the_map_holds),
+		TEST(a_full_stub_map_is_no_lack_of_ports),
 		TEST(a_full_ring_refuses_the_young_and_gives_way_to_who_comes_again),
 		TEST(a_prefix_has_its_share_of_the_retry_ring),
 		TEST(a_prefix_has_its_share_of_half_open_ones),

@@ -176,6 +176,61 @@ static void a_stub_that_is_being_removed_is_left_alone(void **state)
 	}
 }
 
+static uint64_t repaired(void)
+{
+	uint64_t s[CT_STAT_SLOTS] = {0};
+
+	assert_int_equal(bpfct_counters(core.pins.stat_fd, s, CT_STAT_MAX), 0);
+	return s[CT_STAT_STUB_REPAIRED];
+}
+
+/* A translated connection, and its record taken away as the kernel takes one from a full LRU map.
+ */
+static void evicted(int six, struct packet *inside, struct packet *outside)
+{
+	int fd = core.pins.conn_fd[six];
+	uint8_t key[40];
+
+	reset(NULL);
+	open_flow(six, IPPROTO_UDP, inside, outside);
+	assert_int_equal(bpf_map_get_next_key(fd, NULL, key), 0);
+	assert_int_equal(bpf_map_delete_elem(fd, key), 0);
+	core.pins.table[six].nodes = core.pins.table[six].half_open = 0;
+	assert_int_equal(core.pins.table[six].confirmed, 0);
+	assert_int_equal(core.pins.table[six].stubs, 1);
+	age(4); /* a commit takes no such time */
+}
+
+/* No kernel evicts a stub: what is left without its record, we remove, whoever meets it. */
+static void a_stub_whose_record_has_gone_goes_too(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+		struct packet inside, outside, other;
+		uint64_t before = repaired();
+
+		/* ctd's sweep */
+		evicted(six, &inside, &outside);
+		sweep();
+		assert_int_equal(tab->stubs, 0);
+		assert_int_equal(repaired(), before + 1);
+		/* another host's connection that needs the tuple, without ctd */
+		evicted(six, &inside, &outside);
+		translate(CT_NAT_SRC, E[six], 40000);
+		other = inside;
+		other.src = I[six];
+		THROUGH(&other, NEW, &outside);
+		assert_int_equal(repaired(), before + 2);
+		assert_int_equal(tab->stubs, 1);
+		/* the same connection, begun again */
+		evicted(six, &inside, &outside);
+		translate(CT_NAT_SRC, E[six], 40000);
+		THROUGH(&inside, NEW, &outside);
+		assert_int_equal(tab->stubs, 1);
+	}
+}
+
 static int dumped(int six, const struct ct_flow *copied, const struct ct_flow *at)
 {
 	uint8_t frame[64] = {[12] = six ? 0x86 : 0x08, [13] = six ? 0xdd : 0x00};
@@ -223,6 +278,7 @@ int main(int argc, char **argv)
 		TEST(a_slot_is_empty_when_its_record_is_half_open_no_more),
 		TEST(where_replies_come_is_learned_and_changes_no_answer),
 		TEST(a_stub_that_is_being_removed_is_left_alone),
+		TEST(a_stub_whose_record_has_gone_goes_too),
 		TEST(a_dump_prints_no_node_that_changed_hands_meanwhile),
 	};
 

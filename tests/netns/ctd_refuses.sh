@@ -72,15 +72,16 @@ t second_ctd_on_one_instance refuses 1 'already|running|in use|another' "${run_c
 t first_is_unharmed ctctl -C
 stop_ctd
 
-# A map of another layout under our name: stubs were of 24 bytes once.
+# A map of another layout under our name: stubs were of 24 bytes once, and in LRU maps (type 9).
 layout()
 {
 	local pin=/sys/fs/bpf/bpfct/$T/ct_stub4_v1
 	rm -f "$pin"
-	/usr/sbin/bpftool map create "$pin" type lru_hash key 16 value 24 entries 4096 name ct_stub4_v1 || return
-	refuses 1 'ct_stub4_v1: wrong map layout: value size is 24, must be 32' "${run_ctd[@]}" -f "$good"
+	/usr/sbin/bpftool map create "$pin" type "$1" key 16 value "$2" entries 4096 name ct_stub4_v1 || return
+	refuses 1 "ct_stub4_v1: wrong map layout: $3" "${run_ctd[@]}" -f "$good"
 }
-t wrong_map_layout layout
+t wrong_map_layout layout hash 24 'value size is 24, must be 32'
+t map_of_another_type layout lru_hash 32 'type is 9, must be 1'
 t unload_clears_even_that unload_ctd "$T" "$R"
 gone()
 {

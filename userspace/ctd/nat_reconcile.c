@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * No ownership depends on a message: BPF counts the uses of each port where it claims
- * and where it removes. What could still go wrong (a stub that the map evicted, a
+ * and where it removes. What could still go wrong (a stub that was deleted by hand, a
  * program of another version) is found here: all stubs and bindings are walked, a
  * slice at a time, and counted by port; a port whose word says otherwise in the same
  * way in three passes is put right. So is the number of stubs itself.

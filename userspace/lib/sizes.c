@@ -113,7 +113,8 @@ int bpfct_sizes(const struct bpfct_limits *limits, unsigned int cpus, struct bpf
 	s.grave = pow2_at_least(dying);
 	s.conn_min = s.confirmed + s.half_slots + dying + s.slack;
 	s.conn = map_capacity(s.conn_min);
-	s.stub_min = limits->nat ? limits->nat + s.slack : s.conn;
+	/* A preallocated HASH holds what it says, on whichever CPU its free nodes are. */
+	s.stub_min = limits->nat ? limits->nat : s.conn;
 	s.stub = limits->nat ? map_capacity(s.stub_min) : s.conn;
 	s.label = s.conn;
 	s.cpus = cpus;
@@ -184,7 +185,7 @@ void bpfct_table_limits(struct ct_table table[2], const struct bpfct_sizes *size
 	for (i = 0; i < 2; i++) {
 		table[i].confirmed_limit = sizes->confirmed;
 		table[i].nodes_limit = sizes->conn - sizes->slack;
-		table[i].stub_limit = sizes->stub - sizes->slack;
+		table[i].stub_limit = sizes->stub;
 		table[i].capacity = sizes->conn;
 	}
 }
