@@ -228,7 +228,7 @@ $(O)/ovs/ovs-vswitchd: $(OVS_OBJ) $(OVS_CTD:%=$(O)/userspace/ctd/%.o) $(O)/libal
 		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a $(LIBS) $(ALG_LIBS) -levent_core -latomic -lm -lpthread
 
 # What user space writes into a flow, with a sanitizer.
-OVS_XLATE := $(addprefix consumers/ovs/dpif-bpf-,key.c action.c action-back.c)
+OVS_XLATE := $(addprefix consumers/ovs/dpif-bpf-,key.c action.c action-user.c action-back.c)
 $(O)/tests/ovs/malformed: tests/ovs/malformed.c $(OVS_XLATE) $(wildcard consumers/ovs/*.h) $(OVS_TREE)/.built
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)

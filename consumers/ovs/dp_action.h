@@ -134,7 +134,9 @@ struct ovs_check_len {
 };
 
 /* ovs_user.flags */
-#define OVS_USER_TUNNEL 0x01 /* OVS_USERSPACE_ATTR_EGRESS_TUN_PORT was there */
+#define OVS_USER_TUNNEL 0x01	   /* OVS_USERSPACE_ATTR_EGRESS_TUN_PORT was there */
+#define OVS_USER_REST	0x02	   /* the cookie is the rest of the list: user space does it */
+#define OVS_USER_HASH	0xffffff00 /* of the cookie's bytes, with REST */
 
 struct ovs_user {
 	__u32 cookie; /* index of ovs_cookie_v1, 0: none; comes back in the upcall */

@@ -184,8 +184,14 @@ static void put_ct(struct ofpbuf *out, const struct ovs_ct *ct)
 static void put_userspace(struct walk *w, const struct ovs_user *user)
 {
 	const struct ovs_cookie *c = w->cookies->get(w->cookies->arg, user->cookie);
-	size_t at = nl_msg_start_nested(w->out, OVS_ACTION_ATTR_USERSPACE);
+	size_t at;
 
+	if (user->flags & OVS_USER_REST) {
+		if (c)
+			ofpbuf_put(w->out, c->data, c->len);
+		return;
+	}
+	at = nl_msg_start_nested(w->out, OVS_ACTION_ATTR_USERSPACE);
 	if (c)
 		ofpbuf_put(w->out, c->data, c->len);
 	nl_msg_end_nested(w->out, at);

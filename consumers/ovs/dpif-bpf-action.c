@@ -12,7 +12,7 @@
 struct build {
 	struct ovs_action *a;
 	unsigned int n;
-	const struct dp_cookies *cookies;
+	const struct dp_cookies *cookies; /* NULL: it is only to be seen whether all is well */
 };
 
 static int add_list(struct build *b, const struct nlattr *actions, size_t len, unsigned int depth);
@@ -29,28 +29,39 @@ static struct ovs_action *add(struct build *b, enum ovs_action_type type)
 	return a;
 }
 
-/* The whole of its attributes is kept: it comes back as it was. */
-static int add_userspace(struct build *b, const struct nlattr *attr)
+/* What goes up with the packet is kept as it is: it comes back so, too. */
+static int add_cookie(struct build *b, const void *data, size_t len, uint32_t flags)
 {
-	size_t len = nl_attr_get_size(attr);
 	struct ovs_cookie c = {.len = len};
 	struct ovs_action *a;
-	int ret;
+	int ret = 0;
 
 	if (len > sizeof(c.data))
 		return EINVAL;
-	memcpy(c.data, nl_attr_get(attr), len);
+	memcpy(c.data, data, len);
 	a = add(b, OVS_ACT_USERSPACE);
 	if (!a)
 		return EINVAL;
-	ret = b->cookies->ref(b->cookies->arg, &c, &a->user.cookie);
-	if (ret) {
-		b->n--;
-		return ret;
-	}
-	if (nl_attr_find_nested(attr, OVS_USERSPACE_ATTR_EGRESS_TUN_PORT))
-		a->user.flags = OVS_USER_TUNNEL;
-	return 0;
+	a->user.flags = flags;
+	if (b->cookies)
+		ret = b->cookies->ref(b->cookies->arg, &c, &a->user.cookie);
+	b->n -= !!ret;
+	return ret;
+}
+
+static int add_userspace(struct build *b, const struct nlattr *attr)
+{
+	bool tunnel = nl_attr_find_nested(attr, OVS_USERSPACE_ATTR_EGRESS_TUN_PORT);
+
+	return add_cookie(b, nl_attr_get(attr), nl_attr_get_size(attr),
+			  tunnel ? OVS_USER_TUNNEL : 0);
+}
+
+static int add_rest(struct build *b, const struct nlattr *rest, size_t len)
+{
+	int ret = dp_user_check(rest, len);
+
+	return ret ? ret : add_cookie(b, rest, len, dp_rest_flags(rest, len));
 }
 
 static int add_tunnel(struct build *b, const struct nlattr *attr)
@@ -568,9 +579,21 @@ static int add_list(struct build *b, const struct nlattr *actions, size_t len, u
 int dp_actions_from_nlattrs(const struct nlattr *actions, size_t len, const struct dp_cookies *c,
 			    struct ovs_action a[OVS_FLOW_ACTIONS], unsigned int *n)
 {
+	size_t own = dp_user_begin(actions, len);
 	struct build b = {.a = a, .cookies = c};
-	int ret = add_list(&b, actions, len, 0);
+	int ret = add_list(&b, actions, own, 0);
 
+	if (!ret && own < len)
+		ret = add_rest(&b, ALIGNED_CAST(const struct nlattr *, (const char *)actions + own),
+			       len - own);
 	*n = b.n;
 	return ret;
+}
+
+int dp_action_check(const struct nlattr *action)
+{
+	struct ovs_action a[OVS_FLOW_ACTIONS];
+	struct build b = {.a = a};
+
+	return add_one(&b, action, 0);
 }

@@ -283,7 +283,9 @@ int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
 	struct ovs_flow now = {0};
 	int ret;
 
-	if (e->packet->packet_type == htonl(PT_ETH)) {
+	if (!dp_user_begin(e->actions, e->actions_len) && e->actions_len) {
+		ret = EINVAL; /* it is here already: nothing to send there and back */
+	} else if (e->packet->packet_type == htonl(PT_ETH)) {
 		ovs_mutex_lock(&dp->flow_lock);
 		ret = dp_bpf_actions_ref(dp, e->actions, e->actions_len, now.action,
 					 &now.n_actions);

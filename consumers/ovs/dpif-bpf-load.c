@@ -159,14 +159,47 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
+/* How many connections of each family the tables are made for: the operator's number, or the
+ * library's default. */
+static int read_limits(struct bpfct_limits *limits, char *err, size_t errlen)
+{
+	const char *text = getenv("BPFCT_OVS_CONNECTIONS");
+	unsigned int n;
+
+	memset(limits, 0, sizeof(*limits));
+	if (!text || !*text)
+		return 0;
+	if (!str_to_uint(text, 10, &n) || !n) {
+		snprintf(err, errlen, "BPFCT_OVS_CONNECTIONS=%s is no number of connections", text);
+		return -EINVAL;
+	}
+	limits->confirmed = n;
+	return 0;
+}
+
+/* Maps that a former vswitchd has left keep their size: connections are worth more than room. */
+static int load_core(struct dp_bpf *dp, struct bpfct_limits *limits, char *err, size_t errlen)
+{
+	int ret = bpfct_core_load(&dp->core, dp->instance, limits, err, errlen);
+
+	if (ret != -EPROTO || !limits->confirmed)
+		return ret;
+	VLOG_WARN("%s: %s; BPFCT_OVS_CONNECTIONS is for new maps: they stay as they are", dp->name,
+		  err);
+	limits->confirmed = 0;
+	return bpfct_core_load(&dp->core, dp->instance, limits, err, errlen);
+}
+
 static int load_objects(struct dp_bpf *dp, char *err, size_t errlen)
 {
-	static const struct bpfct_limits limits;
-	int ret = bpffs_ensure(err, errlen);
+	struct bpfct_limits limits;
+	int ret = read_limits(&limits, err, errlen);
 
 	libbpf_set_print(print_libbpf);
 	if (!ret)
-		ret = bpfct_core_load(&dp->core, dp->instance, &limits, err, errlen);
+		ret = bpffs_ensure(err, errlen);
+	if (!ret)
+		ret = load_core(dp, &limits, err, errlen);
 	if (ret)
 		return ret;
 	dp->skel = ovs_tc__open();

@@ -16,10 +16,15 @@
 #include "netlink.h"
 #include "odp-util.h"
 #include "openvswitch/poll-loop.h"
+#include "openvswitch/vlog.h"
 #include "packets.h"
+
+VLOG_DEFINE_THIS_MODULE(dpif_bpf_upcall);
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(5, 5);
 
 #define ROOM_ATTRS 2048 /* of attributes: the key, what the action said, the flow's actions */
 #define ROOM_HEAD  128	/* in front of the packet, for headers that are pushed */
+#define RESTS	   64
 
 /* SKB_GSO_* of the kernel, in ovs_upcall.gso_type. */
 #define GSO_TCPV4 (1 << 0)
@@ -205,12 +210,49 @@ static void fill_upcall(struct dp_bpf *dp, struct ofpbuf *buf, const struct ovs_
 		upcall->mru = ofpbuf_tail(buf);
 		nl_msg_put_u16(buf, OVS_PACKET_ATTR_MRU, u->mru);
 	}
-	if (u->reason == OVS_UPCALL_ACTION)
+	if (u->reason == OVS_UPCALL_ACTION && !(u->flags & OVS_USER_REST))
 		fill_action(dp, buf, u, upcall);
 	fill_packet(buf, u, &upcall->packet);
 }
 
-int dp_bpf_recv(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall, struct ofpbuf *buf)
+/* The rest of a list, behind the upcall that it came with; in the thread that has read it. */
+static void do_rest(struct dpif *dpif, struct dpif_upcall *upcall, const struct ovs_cookie *rest)
+{
+	struct dpif_execute e = {.actions = ALIGNED_CAST(const struct nlattr *, rest->data),
+				 .actions_len = rest->len,
+				 .packet = &upcall->packet,
+				 .needs_help = true};
+	struct flow flow;
+	int ret;
+
+	if (odp_flow_key_to_flow(upcall->key, upcall->key_len, &flow, NULL) == ODP_FIT_ERROR)
+		return;
+	pkt_metadata_from_flow(&upcall->packet.md, &flow);
+	flow_extract(&upcall->packet, &flow); /* where its headers are */
+	e.flow = &flow;
+	ret = dpif_execute(dpif, &e);
+	if (ret)
+		VLOG_WARN_RL(&rl, "%s: rest of actions: %s", dpif_name(dpif), ovs_strerror(ret));
+}
+
+/* Is the upcall of a flow whose list goes on in user space? That is copied then. */
+static bool has_rest(struct dp_bpf *dp, const struct ovs_upcall *u, struct ovs_cookie *rest)
+{
+	const struct ovs_cookie *c;
+
+	rest->len = 0;
+	if (u->reason != OVS_UPCALL_ACTION || !(u->flags & OVS_USER_REST))
+		return false;
+	ovs_mutex_lock(&dp->flow_lock);
+	c = dp_store_get(&dp->cookies, u->cookie);
+	if (c && dp_rest_flags(c->data, c->len) == u->flags)
+		*rest = *c;
+	ovs_mutex_unlock(&dp->flow_lock);
+	return true;
+}
+
+static int recv_one(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall,
+		    struct ofpbuf *buf, struct ovs_cookie *rest, bool *is_rest)
 {
 	static thread_local uint32_t turn; /* of the rings and the queue beside them */
 	struct dp_bpf *dp = dp_bpf_of(dpif);
@@ -218,6 +260,8 @@ int dp_bpf_recv(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall,
 	uint32_t handlers;
 	uint64_t next;
 	bool on;
+
+	*is_rest = false;
 
 	atomic_read_relaxed(&dp->handlers, &handlers);
 	atomic_read_relaxed(&dp->receive, &on);
@@ -235,12 +279,31 @@ int dp_bpf_recv(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall,
 		ovs_mutex_lock(&r->lock);
 		u = peek(r, &next);
 		if (u) {
+			*is_rest = has_rest(dp, u, rest);
 			fill_upcall(dp, buf, u, upcall);
 			done(dp, r, u, next);
 		}
 		ovs_mutex_unlock(&r->lock);
 	}
 	return u ? 0 : EAGAIN;
+}
+
+/* What has a rest is done here; after so many of those the handler looks for other work. */
+int dp_bpf_recv(struct dpif *dpif, uint32_t handler, struct dpif_upcall *upcall, struct ofpbuf *buf)
+{
+	struct ovs_cookie rest;
+	bool is_rest;
+	int ret;
+
+	for (int i = 0; i < RESTS; i++) {
+		ret = recv_one(dpif, handler, upcall, buf, &rest, &is_rest);
+		if (ret || !is_rest)
+			return ret;
+		if (rest.len)
+			do_rest(dpif, upcall, &rest);
+		dp_packet_uninit(&upcall->packet);
+	}
+	return EAGAIN;
 }
 
 void dp_bpf_recv_wait(struct dpif *dpif, uint32_t handler)

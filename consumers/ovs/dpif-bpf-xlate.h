@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "consumers/ovs/dp_abi.h"
+#include "hash.h"
 
 /*
  * Between Open vSwitch's netlink attributes and the fixed structs of the datapath (dp_abi.h). What
@@ -45,6 +46,19 @@ struct dp_cookies {
  */
 int dp_actions_from_nlattrs(const struct nlattr *actions, size_t len, const struct dp_cookies *c,
 			    struct ovs_action a[OVS_FLOW_ACTIONS], unsigned int *n);
+
+int dp_action_check(const struct nlattr *action); /* 0: the datapath has it, as it is */
+
+/* dpif-bpf-action-user.c: where the rest begins that odp_execute_actions() has to do, len: there is
+ * none; and whether it may be given that rest (0 or EINVAL). */
+size_t dp_user_begin(const struct nlattr *list, size_t len);
+int dp_user_check(const struct nlattr *list, size_t len);
+
+/* ovs_user.flags of that rest: the cookie of an upcall that has waited may be another's by then. */
+static inline uint32_t dp_rest_flags(const void *rest, size_t len)
+{
+	return OVS_USER_REST | (hash_bytes(rest, len, 0) & OVS_USER_HASH);
+}
 
 /* dpif-bpf-action-back.c: and as Open vSwitch would have written them. */
 void dp_actions_to_nlattrs(const struct ovs_action *const a[], unsigned int n,

@@ -33,6 +33,11 @@ static const char *const actions[] = {
 	"sample(sample=12.5%,actions(set(skb_mark(0x1)),2,sample(sample=25.0%,actions(3)))),3",
 	"clone(clone(push_vlan(vid=7,pcp=0),2)),check_pkt_len(size=200,gt(2),le(3)),trunc(100),"
 	"meter(5)",
+	"ct(commit),trunc(100),push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),"
+	"pop_mpls(eth_type=0x800),clone(add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),2),3",
+	"pop_eth,push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),userspace(pid=0),2",
+	"push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x1,c2=0x0,c3=0x0,c4=0x0),"
+	"push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),2",
 };
 
 static const char *const keys[] = {
