@@ -60,7 +60,7 @@ each()
 
 all_actions()
 {
-	each same_actions <<'END'
+	each same_actions <<'END' || return
 2
 1,2,3
 drop
@@ -112,13 +112,10 @@ check_pkt_len(size=200,gt(2),le(3))
 check_pkt_len(size=200,gt(clone(2,3),1),le(drop))
 trunc(100),2
 meter(5),2
-push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),2
-pop_mpls(eth_type=0x800),2
-ct(commit,nat(src=1.2.3.4)),set(ipv4(ttl=63)),push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),set(eth(dst=02:00:00:00:00:08)),2
-meter(5),trunc(100),add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),2
-clone(push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),3),2
-pop_eth,push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),2
-push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x11223344,c2=0x0,c3=0x0,c4=0x0),push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),2
+clone(add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),3),2
+ct(commit,nat(src=1.2.3.4)),set(ipv4(ttl=63)),add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),set(eth(dst=02:00:00:00:00:09)),2
+meter(5),trunc(100),add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),2
+push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x11223344,c2=0x0,c3=0x0,c4=0x0),2
 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
 END
 	same_actions 'recirc(9)' 'recirc(0x9)' && same_actions 'ct(zone=3,nat),recirc(9)' 'ct(zone=3,nat),recirc(0x9)'
@@ -126,7 +123,7 @@ END
 
 all_fields()
 {
-	each same_key <<'END'
+	each same_key <<'END' || return
 recirc_id(0),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
 recirc_id(0x7),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
 recirc_id(0),dp_hash(0x3/0xf),in_port(1),eth(),eth_type(0x0800),ipv4(frag=no)
@@ -158,12 +155,10 @@ lacking_actions()
 {
 	each refuse_action <<'END'
 trunc(13),2
-push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),2
-pop_eth,pop_eth,2
-pop_eth,push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x0,c2=0x0,c3=0x0,c4=0x0),2
 pop_nsh(),2
-push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x800),2
-push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),set(ipv4(ttl=3)),2
+add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x0,c2=0x0,c3=0x0,c4=0x0),2
+add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x800),2
+add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),set(ipv4(ttl=3)),2
 ct(commit,helper=irc)
 ct(commit,timeout=256)
 ct(commit,timeout=nobody)

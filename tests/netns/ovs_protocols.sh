@@ -70,6 +70,16 @@ ping_once()
 capture()
 {
 	nsenter --net="/run/netns/$1" timeout 60 tcpdump --immediate-mode -lnei p0 "$3" >"$2" 2>"$TMP/capture" </dev/null &
+	capture_begins
+}
+# capture_on DEVICE FILE FILTER : in the bridges' namespace
+capture_on()
+{
+	timeout 60 tcpdump --immediate-mode -lnei "$1" "$3" >"$2" 2>"$TMP/capture" </dev/null &
+	capture_begins
+}
+capture_begins()
+{
 	CAPTURE=$!
 	poll_until 10 grep -q listening "$TMP/capture"
 }
@@ -344,6 +354,31 @@ label()
 	END
 }
 
+# The list of a flow goes as far as the datapath has it, the rest is the class's: under the label is the translated packet, the first
+# one and those that the flow sends up.
+label_comes_behind_nat()
+{
+	ofctl -O OpenFlow13 --names add-flow br0 "priority=9,udp,in_port=$A,actions=ct(commit,nat(src=10.2.0.77)),push_mpls:0x8847,set_field:5->mpls_label,output:k0" &&
+		capture_on k1 "$TMP/labelled" mpls || return
+	on "$A" /usr/bin/python3 -c '
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for n in range(10):
+    s.sendto(b"x" * n, ("10.2.0.2", 9))
+    time.sleep(0.1)'
+	poll_until 10 labelled_are 10
+	local rc=$?
+	captured
+	appctl dpctl/dump-flows bpf@ovs-bpf | tee "$TMP/flows" | grep push_mpls
+	ofctl -O OpenFlow13 del-flows br0 udp || return
+	[ "$rc" = 0 ] && grep -Eq 'packets:[5-9],.*actions:ct\(commit,nat\(src=10.2.0.77\)\),push_mpls' "$TMP/flows" &&
+		fails grep 'failed to put.*push_mpls' "$OVS_DIR/vswitchd.log"
+}
+labelled_are()
+{
+	[ "$(grep -c 'label 5.*10.2.0.77.*10.2.0.2.9: UDP' "$TMP/labelled")" = "$1" ]
+}
+
 # What is over its rate is dropped, counted by the meter and by the datapath.
 meter_drops_what_is_too_much()
 {
@@ -392,6 +427,7 @@ t active_backup_bond_fails_over active_backup_fails_over
 t mirror_copies_to_a_port mirror_copies_to_a_port
 t mirror_copies_into_a_vlan mirror_copies_into_a_vlan
 t packets_without_an_ethernet_header_are_recirculated bare_packets_are_recirculated
+t label_comes_behind_nat label_comes_behind_nat
 t three_threads_execute_side_by_side three_threads_execute
 t meter_drops_what_is_too_much meter_drops_what_is_too_much
 t ingress_policing_is_refused_visibly policing_is_refused

@@ -13,6 +13,7 @@
 #include "odp-util.h"
 #include "openvswitch/ofpbuf.h"
 #include "openvswitch/vlog.h"
+#include "packets.h"
 
 static const char *const actions[] = {
 	"1,2,3",
@@ -33,11 +34,8 @@ static const char *const actions[] = {
 	"sample(sample=12.5%,actions(set(skb_mark(0x1)),2,sample(sample=25.0%,actions(3)))),3",
 	"clone(clone(push_vlan(vid=7,pcp=0),2)),check_pkt_len(size=200,gt(2),le(3)),trunc(100),"
 	"meter(5)",
-	"ct(commit),trunc(100),push_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),"
-	"pop_mpls(eth_type=0x800),clone(add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),2),3",
-	"pop_eth,push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),userspace(pid=0),2",
-	"push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x1,c2=0x0,c3=0x0,c4=0x0),"
-	"push_eth(src=02:00:00:00:00:07,dst=02:00:00:00:00:08),2",
+	"ct(commit),trunc(100),clone(add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),2),3",
+	"push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x1,c2=0x0,c3=0x0,c4=0x0),2",
 };
 
 static const char *const keys[] = {
@@ -170,6 +168,48 @@ static void spoil_key(const char *text)
 	ofpbuf_uninit(&mask);
 }
 
+static void is_taken(const struct ofpbuf *actions, bool yes)
+{
+	unsigned long before = taken;
+
+	try_actions(actions->data, actions->size);
+	if ((taken > before) == yes)
+		return;
+	printf("FAIL malformed: a list of %u bytes was %s\n", actions->size,
+	       yes ? "refused" : "taken");
+	exit(1);
+}
+
+/* These it writes but does not read. A packet without an Ethernet header can lose none. */
+static void spoil_headers(void)
+{
+	const struct ovs_action_push_eth eth = {.addresses.eth_dst = ETH_ADDR_C(02, 0, 0, 0, 0, 8)};
+	const struct ovs_action_push_mpls push = {.mpls_ethertype = htons(ETH_TYPE_MPLS)};
+	const ovs_be32 lse[2] = {htonl(0x2140), htonl(0xfffff000)};
+	struct ofpbuf buf;
+	size_t at;
+
+	ofpbuf_init(&buf, 0);
+	nl_msg_put_unspec(&buf, OVS_ACTION_ATTR_PUSH_MPLS, &push, sizeof(push));
+	at = nl_msg_start_nested(&buf, OVS_ACTION_ATTR_SET_MASKED);
+	nl_msg_put_unspec(&buf, OVS_KEY_ATTR_MPLS, lse, sizeof(lse));
+	nl_msg_end_nested(&buf, at);
+	nl_msg_put_be16(&buf, OVS_ACTION_ATTR_POP_MPLS, htons(ETH_TYPE_IP));
+	nl_msg_put_flag(&buf, OVS_ACTION_ATTR_POP_ETH);
+	nl_msg_put_unspec(&buf, OVS_ACTION_ATTR_PUSH_ETH, &eth, sizeof(eth));
+	nl_msg_put_u32(&buf, OVS_ACTION_ATTR_OUTPUT, 2);
+	spoil(&buf, try_actions);
+	is_taken(&buf, true);
+	nl_msg_put_unspec(&buf, OVS_ACTION_ATTR_PUSH_ETH, &eth, sizeof(eth));
+	is_taken(&buf, false);
+	ofpbuf_clear(&buf);
+	nl_msg_put_flag(&buf, OVS_ACTION_ATTR_POP_ETH);
+	is_taken(&buf, true);
+	nl_msg_put_flag(&buf, OVS_ACTION_ATTR_POP_ETH);
+	is_taken(&buf, false);
+	ofpbuf_uninit(&buf);
+}
+
 int main(void)
 {
 	const struct ovs_action_hash hash = {.hash_alg = OVS_HASH_ALG_L4};
@@ -185,6 +225,7 @@ int main(void)
 		spoil(&buf, try_actions);
 		ofpbuf_uninit(&buf);
 	}
+	spoil_headers();
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		spoil_key(keys[i]);
 	printf("%lu tried, %lu taken\n", tried, taken);
