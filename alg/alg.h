@@ -295,13 +295,19 @@ struct alg_sip {
 /* PPTP: calls of one control connection. */
 #define ALG_PPTP_CALLS 32
 #define ALG_PPTP_HOLD  256
-enum { ALG_PPTP_FREE, ALG_PPTP_ASKED, ALG_PPTP_OPEN, ALG_PPTP_CLEARED };
+enum {
+	ALG_PPTP_FREE,
+	ALG_PPTP_ASKED,
+	ALG_PPTP_OPEN,
+	ALG_PPTP_CLEARED,
+	ALG_PPTP_DROPPED, /* cleared before the other side has answered */
+};
 
 /* Of each direction's speaker the id that it chose, and as what the other side knows that. */
 struct alg_pptp_call {
 	uint32_t at;	   /* s: asked for; once open: announced */
-	uint16_t own[2];   /* host byte order; 0: not known yet */
-	uint16_t shown[2]; /* reserved where the speaker is translated */
+	uint16_t own[2];   /* host byte order; the answerer's counts once it has answered */
+	uint16_t shown[2]; /* reserved where the speaker is translated, or it is not its own */
 	uint8_t state;
 	uint8_t dir;	  /* who asked for it */
 	uint8_t incoming; /* by Incoming-Call-Request */

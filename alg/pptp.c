@@ -62,37 +62,49 @@ static unsigned int get16(const uint8_t *b, size_t at)
 	return (unsigned int)(b[at] << 8 | b[at + 1]);
 }
 
+static bool over(const struct alg_pptp_call *c)
+{
+	return c->state == ALG_PPTP_CLEARED || c->state == ALG_PPTP_DROPPED;
+}
+
+/* Has the speaker of direction dir named its id? It may be 0 (pptpd's first is). */
+static bool named(const struct alg_pptp_call *c, int dir)
+{
+	return c->state == ALG_PPTP_OPEN || c->state == ALG_PPTP_CLEARED ||
+	       (c->state && c->dir == dir);
+}
+
 static struct alg_pptp_call *by_own(struct alg_pptp *p, int dir, unsigned int id)
 {
-	struct alg_pptp_call *cleared = NULL;
+	struct alg_pptp_call *last = NULL;
 
 	for (unsigned int i = 0; i < ALG_PPTP_CALLS; i++) {
 		struct alg_pptp_call *c = &p->calls[i];
 
-		if (!c->state || c->own[dir] != id)
+		if (!named(c, dir) || c->own[dir] != id)
 			continue;
-		if (c->state != ALG_PPTP_CLEARED)
+		if (!over(c))
 			return c;
-		cleared = c;
+		last = c;
 	}
-	return cleared;
+	return last;
 }
 
 /* As what the speaker of direction dir knows it, the other side's id. */
 static struct alg_pptp_call *by_shown(struct alg_pptp *p, int dir, unsigned int id)
 {
-	struct alg_pptp_call *cleared = NULL;
+	struct alg_pptp_call *last = NULL;
 
 	for (unsigned int i = 0; i < ALG_PPTP_CALLS; i++) {
 		struct alg_pptp_call *c = &p->calls[i];
 
-		if (!c->state || c->shown[!dir] != id)
+		if (!named(c, !dir) || c->shown[!dir] != id)
 			continue;
-		if (c->state != ALG_PPTP_CLEARED)
+		if (!over(c))
 			return c;
-		cleared = c;
+		last = c;
 	}
-	return cleared;
+	return last;
 }
 
 static void put16(struct alg_run *r, size_t at, unsigned int was, unsigned int is)
@@ -103,25 +115,31 @@ static void put16(struct alg_run *r, size_t at, unsigned int was, unsigned int i
 		alg_edit(r, at, sizeof(text), text, sizeof(text));
 }
 
-/* The id under which the other side is to know this one of dir's; 0: there is none. */
-static uint16_t show(struct alg_run *r, int dir, uint16_t id)
+/*
+ * The id of dir's speaker, and that under which the other side is to know it. False: there is none.
+ * 0 is an id as any, but where both were 0 a call would look like GRE that goes by address:
+ * so the asker's is never shown as 0, nor the answerer's to one whose own is 0.
+ */
+static bool show(struct alg_run *r, struct alg_pptp_call *c, int dir, uint16_t id, bool zero)
 {
 	struct alg_addr seen;
 
-	if (!alg_translated(r->s, dir))
-		return id;
+	c->own[dir] = c->shown[dir] = id;
+	if (!alg_translated(r->s, dir) && (id || zero))
+		return true;
 	alg_seen(r->s, dir, &seen);
-	return r->ops->port(r->ops->ctx, seen.addr, seen.family, IPPROTO_GRE, id, false);
+	c->shown[dir] = r->ops->port(r->ops->ctx, seen.addr, seen.family, IPPROTO_GRE, id, false);
+	return c->shown[dir];
 }
 
-static void unshow(struct alg_run *r, int dir, uint16_t id)
+static void unshow(struct alg_run *r, const struct alg_pptp_call *c, int dir)
 {
 	struct alg_addr seen;
 
-	if (!id || !alg_translated(r->s, dir))
+	if (!alg_translated(r->s, dir) && c->shown[dir] == c->own[dir])
 		return;
 	alg_seen(r->s, dir, &seen);
-	r->ops->unport(r->ops->ctx, seen.addr, seen.family, IPPROTO_GRE, id);
+	r->ops->unport(r->ops->ctx, seen.addr, seen.family, IPPROTO_GRE, c->shown[dir]);
 }
 
 static uint32_t group_of(const struct alg_pptp *p, const struct alg_pptp_call *c)
@@ -132,11 +150,13 @@ static uint32_t group_of(const struct alg_pptp *p, const struct alg_pptp_call *c
 /* GRE of the call ends. Its ids are still understood, for messages that are under way. */
 static void clear(struct alg_run *r, struct alg_pptp_call *c)
 {
-	if (c->state == ALG_PPTP_OPEN)
+	if (c->state == ALG_PPTP_OPEN) {
 		alg_event(r, ALG_CLOSE, group_of(&r->s->pptp, c));
-	else if (c->state == ALG_PPTP_ASKED)
-		unshow(r, c->dir, c->shown[c->dir]);
-	c->state = ALG_PPTP_CLEARED;
+		c->state = ALG_PPTP_CLEARED;
+	} else if (c->state == ALG_PPTP_ASKED) {
+		unshow(r, c, c->dir);
+		c->state = ALG_PPTP_DROPPED;
+	}
 }
 
 static void forget(struct alg_run *r, struct alg_pptp_call *c)
@@ -166,7 +186,7 @@ static struct alg_pptp_call *room(struct alg_run *r)
 
 		if (!c->state)
 			return c;
-		if (c->state == ALG_PPTP_CLEARED && (!best || best->state != ALG_PPTP_CLEARED))
+		if (over(c) && (!best || !over(best)))
 			best = c;
 		else if (!best && c->state == ALG_PPTP_ASKED && now - c->at > ASKED_S)
 			best = c;
@@ -191,8 +211,8 @@ static void expect_way(struct alg_run *r, const struct alg_pptp_call *c, int dir
 	if (!x)
 		return;
 	/* Whoever sends first opens the connection. It may fall silent for longer than its
-	 * time-out: so they stand for as long as the call. */
-	x->flags |= ALG_X_PERMANENT;
+	 * time-out: so they stand for as long as the call. An id of 0 is one as any. */
+	x->flags = ALG_X_PERMANENT;
 	x->timeout_s = CALL_S;
 }
 
@@ -219,32 +239,27 @@ static enum alg_reason asked(struct alg_run *r, const uint8_t *b, size_t at, uns
 	struct alg_pptp *p = &r->s->pptp;
 	unsigned int id = get16(b, AT_ID);
 	int dir = r->in->dir;
-	struct alg_pptp_call *c = by_own(p, dir, id);
-	uint16_t shown;
+	struct alg_pptp_call *c = by_own(p, dir, id), new;
 
 	if (!p->started)
 		return ALG_R_UNASKED;
-	if (!id)
-		return ALG_R_RANGE;
-	if (c && c->state != ALG_PPTP_CLEARED) {
+	if (c && !over(c)) {
 		put16(r, at + AT_ID, id, c->shown[dir]);
 		return ALG_R_STALE;
 	}
 	c = room(r);
 	if (!c)
 		return ALG_R_FLOOD;
-	shown = show(r, dir, (uint16_t)id);
-	if (!shown)
-		return ALG_R_NO_PORT;
-	*c = (struct alg_pptp_call){
+	new = (struct alg_pptp_call){
 		.at = (uint32_t)r->in->now_s,
 		.state = ALG_PPTP_ASKED,
 		.dir = (uint8_t)dir,
 		.incoming = type == IN_REQUEST,
 	};
-	c->own[dir] = (uint16_t)id;
-	c->shown[dir] = shown;
-	put16(r, at + AT_ID, id, shown);
+	if (!show(r, &new, dir, (uint16_t)id, false))
+		return ALG_R_NO_PORT;
+	*c = new;
+	put16(r, at + AT_ID, id, c->shown[dir]);
 	return ALG_R_NONE;
 }
 
@@ -253,17 +268,11 @@ static enum alg_reason agree(struct alg_run *r, struct alg_pptp_call *c, unsigne
 {
 	int dir = r->in->dir;
 	const struct alg_pptp_call *other = by_own(&r->s->pptp, dir, id);
-	uint16_t shown;
 
-	if (!id)
-		return ALG_R_RANGE;
-	if (other && other->state != ALG_PPTP_CLEARED)
+	if (other && !over(other))
 		return ALG_R_AMBIGUOUS;
-	shown = show(r, dir, (uint16_t)id);
-	if (!shown)
+	if (!show(r, c, dir, (uint16_t)id, c->own[!dir] != 0))
 		return ALG_R_NO_PORT;
-	c->own[dir] = (uint16_t)id;
-	c->shown[dir] = shown;
 	c->state = ALG_PPTP_OPEN;
 	expect_call(r, c);
 	return ALG_R_NONE;
@@ -280,7 +289,7 @@ static enum alg_reason answered(struct alg_run *r, const uint8_t *b, size_t at, 
 		return ALG_R_UNASKED;
 	put16(r, at + AT_PEER, peer, c->own[!dir]);
 	if (c->state != ALG_PPTP_ASKED) {
-		if (c->own[dir] == id)
+		if (named(c, dir) && c->own[dir] == id)
 			put16(r, at + AT_ID, id, c->shown[dir]);
 		return ALG_R_STALE;
 	}
@@ -299,7 +308,7 @@ static enum alg_reason ended(struct alg_run *r, const uint8_t *b, size_t at, uns
 	unsigned int id = get16(b, AT_ID);
 	struct alg_pptp_call *c = by_own(&r->s->pptp, dir, id);
 
-	if (!id || !c)
+	if (!c)
 		return ALG_R_UNASKED;
 	put16(r, at + AT_ID, id, c->shown[dir]);
 	if (type == CLEAR_REQUEST)
@@ -316,7 +325,7 @@ static enum alg_reason about(struct alg_run *r, const uint8_t *b, size_t at)
 	unsigned int peer = get16(b, AT_ID);
 	struct alg_pptp_call *c = by_shown(&r->s->pptp, dir, peer);
 
-	if (!peer || !c)
+	if (!c)
 		return ALG_R_UNASKED;
 	put16(r, at + AT_ID, peer, c->own[!dir]);
 	return ALG_R_NONE;
@@ -447,11 +456,12 @@ bool alg_pptp_valid(const struct alg_pptp *p)
 	for (unsigned int i = 0; i < ALG_PPTP_CALLS; i++) {
 		const struct alg_pptp_call *c = &p->calls[i];
 
-		if (c->state > ALG_PPTP_CLEARED || c->dir > CT_REPLY || c->incoming > 1)
+		if (c->state > ALG_PPTP_DROPPED || c->dir > CT_REPLY || c->incoming > 1)
 			return false;
-		if (c->state && (!c->own[c->dir] || !c->shown[c->dir]))
+		if (c->state && !c->shown[c->dir])
 			return false;
-		if (c->state == ALG_PPTP_OPEN && (!c->own[!c->dir] || !c->shown[!c->dir]))
+		if (c->state == ALG_PPTP_OPEN && !c->shown[!c->dir] &&
+		    (c->own[!c->dir] || !c->own[c->dir]))
 			return false;
 	}
 	return true;

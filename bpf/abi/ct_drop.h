@@ -121,7 +121,9 @@
 	  "payload for a helper in a SYN, above 64 KiB, or committed at egress")                   \
 	X(ALG_STRAY, "alg_stray", POLICY, "on the execute device, and not sent by ctd")            \
 	X(FW_LATE, "fw_late", REFUSED,                                                             \
-	  "rules wait to be compiled: a network that they name changed")
+	  "rules wait to be compiled: a network that they name changed")                           \
+	X(GRE_EARLY, "gre_early", REFUSED,                                                         \
+	  "of a PPTP call that is not agreed upon yet, or over: PPP sends it again")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

@@ -116,8 +116,9 @@ _Static_assert(CT_X_COUNT_MAX <= 8, "room for counters");
 
 /*
  * External ports that are set aside for expectations, so that the other side can be
- * told before anything comes. ctd's alone. The port is counted as one use in nat_use_v1
- * and kept out of every choice by nat_reserved_v1.
+ * told before anything comes. Entered and deleted by ctd alone; packets ask it for ids of calls
+ * that are being set up (ct_gre.h). The port is counted as one use in nat_use_v1 and kept out of
+ * every choice by nat_reserved_v1.
  */
 struct ct_xport_key {
 	__be32 addr[4];
@@ -147,7 +148,8 @@ _Static_assert(sizeof(struct ct_xport) == 80, "ct_xport");
  * quotation of it, finds the same.
  */
 struct ct_gre {
-	struct ct_label_key master; /* ctd's: whose call it is, and which */
+	/* ctd's: whose call it is, and which. One that was taken over: its own record, and 0. */
+	struct ct_label_key master;
 	__u32 group;
 	__be16 id;
 	__u16 pad;

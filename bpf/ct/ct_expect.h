@@ -190,7 +190,7 @@ static __always_inline void ct_expect_dst(const struct ct_tuple *t, const struct
 	if (t->dport == to->dport && t->daddr[0] == to->daddr[0] && t->daddr[1] == to->daddr[1] &&
 	    t->daddr[2] == to->daddr[2] && t->daddr[3] == to->daddr[3])
 		return;
-	nat->flags |= CT_NAT_DST;
+	nat->flags |= CT_NAT_DST | CT_NAT_TO_ID;
 	__builtin_memcpy(nat->dst.addr_min, to->daddr, 16);
 	__builtin_memcpy(nat->dst.addr_max, to->daddr, 16);
 	nat->dst.port_min = nat->dst.port_max = bpf_ntohs(to->dport);

@@ -317,6 +317,10 @@ __noinline int ct_lookup(struct ct_ctx *ctx, struct ct_pkt *pkt, struct ct_resul
 	res->translate = 0;
 	res->state = CT_STATE_TRK | CT_STATE_NEW;
 	ct_expect_look(pkt, res);
+	/* Its ids are known before it is expected, and for longer. A connection that the rules make
+	 * of it would be translated by them, and stay. */
+	if (ct_pkt_call(pkt) && !res->expected)
+		return -CT_DROP_GRE_EARLY;
 	ct_stat(CT_STAT_NEW);
 	return CT_NEW;
 }

@@ -224,14 +224,14 @@ static __always_inline int ct_parse_sctp(struct ct_ctx *ctx, struct ct_pkt *pkt)
 }
 
 /* By address; by its ids, if ctd knows the call (ct_gre.h). */
-static __always_inline void ct_parse_gre(struct ct_ctx *ctx, struct ct_pkt *pkt)
+static __always_inline int ct_parse_gre(struct ct_ctx *ctx, struct ct_pkt *pkt)
 {
 	const __u8 *g = pkt->l4_len < CT_GRE_HDR ? NULL : ct_at(ctx, pkt->l4_off, CT_GRE_HDR);
 
 	if (!g || !ct_gre_enhanced(g))
-		return;
+		return 0;
 	pkt->tuple.dport = *(const __be16 *)(g + CT_GRE_ID);
-	ct_gre_call(&pkt->tuple);
+	return ct_gre_call(&pkt->tuple);
 }
 
 /* A first fragment must hold the whole transport header (RFC 1858, RFC 7112). */
@@ -246,6 +246,8 @@ static __always_inline int ct_parse_tiny(const struct ct_pkt *pkt, int v)
 /* Transport header; pkt->l4_off and l4_len are set. */
 static __always_inline int ct_parse_l4(struct ct_ctx *ctx, struct ct_pkt *pkt)
 {
+	int v = 0;
+
 	if (pkt->flags & CT_PKT_LATER_FRAG)
 		return 0;
 	switch (pkt->tuple.proto) {
@@ -265,12 +267,12 @@ static __always_inline int ct_parse_l4(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	case IPPROTO_SCTP:
 		return ct_parse_sctp(ctx, pkt);
 	case IPPROTO_GRE:
-		ct_parse_gre(ctx, pkt);
+		v = ct_parse_gre(ctx, pkt);
 		break;
 	}
 	pkt->flags |= CT_PKT_NO_PORTS;
 	pkt->payload_len = pkt->l4_len;
-	return 0;
+	return v < 0 ? v : 0;
 }
 
 static __always_inline int ct_parse_ip4(struct ct_ctx *ctx, struct ct_pkt *pkt)

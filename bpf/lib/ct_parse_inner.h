@@ -79,7 +79,7 @@ static __always_inline void ct_inner_gre(struct ct_ctx *ctx, struct ct_pkt *pkt)
 	if (!g || !ct_gre_enhanced(g))
 		return;
 	pkt->inner.dport = *(const __be16 *)(g + CT_GRE_ID);
-	ct_gre_call(&pkt->inner);
+	ct_gre_call(&pkt->inner); /* none: by address */
 }
 
 /* Fills pkt->inner and inner_* from the packet that an ICMP error quotes. Eight

@@ -49,10 +49,10 @@ struct ct_pkt {
 };
 
 /* GRE of a call that ctd knows (ct_gre_v1): ids in the place of ports, of which the packet carries
- * one, dport, and not where others have their ports. */
+ * one, dport, and not where others have their ports. One of the two may be 0. */
 static inline int ct_pkt_call(const struct ct_pkt *pkt)
 {
-	return (pkt->flags & CT_PKT_NO_PORTS) && pkt->tuple.dport;
+	return (pkt->flags & CT_PKT_NO_PORTS) && (pkt->tuple.sport || pkt->tuple.dport);
 }
 
 #endif

@@ -175,8 +175,8 @@ static __always_inline int nat_apply_here(struct ct_ctx *ctx, struct ct_pkt *pkt
 			pdiff += nat_diff2(pkt->tuple.dport, res->to.dport);
 			v = nat_write_port(ctx, off + 2, res->to.dport);
 		}
-	} else if (pkt->tuple.dport && (todo & CT_XLATE_DST) && res->to.dport != pkt->tuple.dport) {
-		/* ct_pkt_call(): the id that the receiver answers to. */
+	} else if (ct_pkt_call(pkt) && (todo & CT_XLATE_DST) && res->to.dport != pkt->tuple.dport) {
+		/* The id that the receiver answers to. */
 		pdiff = nat_diff2(pkt->tuple.dport, res->to.dport);
 		v = nat_write_port(ctx, off + CT_GRE_ID, res->to.dport);
 	}

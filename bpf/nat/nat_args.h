@@ -36,6 +36,8 @@
 #define CT_NAT_EIM    0x1000 /* refuse rather than map without a binding (pool gone) */
 #define CT_NAT_OWN    0x4000 /* src is an address of the host's own, whether it has a pool or not */
 #define CT_NAT_GIVEN  0x2000 /* src is one port, set aside for this connection (ct_expect.h) */
+#define CT_NAT_TO_ID                                                                               \
+	0x8000 /* dst has an id for what goes by call ids, 0 is one too (ct_expect.h) */
 
 /*
  * Addresses in network byte order, IPv4 in word 0 (the other words 0); of an IPv6

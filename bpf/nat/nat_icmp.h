@@ -131,7 +131,8 @@ static __always_inline int nat_apply_error(struct ct_ctx *ctx, const struct ct_p
 		if (v < 0)
 			return v;
 	}
-	if (pkt->inner.proto == IPPROTO_GRE && pkt->inner.dport && (todo & CT_XLATE_SRC)) {
+	if (pkt->inner.proto == IPPROTO_GRE && (pkt->inner.sport || pkt->inner.dport) &&
+	    (todo & CT_XLATE_SRC)) {
 		v = nat_inner_set2(ctx, pkt->inner_l4_off + CT_GRE_ID, res->to.sport, &pdiff);
 		if (v < 0)
 			return v;

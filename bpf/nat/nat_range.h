@@ -81,8 +81,12 @@ __noinline int nat_set_dst(const struct ct_pkt *pkt, const struct ct_nat_args *a
 		b->conn4.reply_saddr = to[0];
 	else
 		__builtin_memcpy(b->conn6.reply_saddr, to, 16);
+	if (pkt->flags & CT_PKT_NO_PORTS) {
+		if ((a->flags & CT_NAT_TO_ID) && ct_pkt_call(pkt))
+			b->c.reply_sport = bpf_htons(a->dst.port_min);
+		return 0;
+	}
 	if (!a->dst.port_min || ct_is_icmp(t) ||
-	    ((pkt->flags & CT_PKT_NO_PORTS) && !ct_pkt_call(pkt)) ||
 	    (port >= a->dst.port_min && port <= a->dst.port_max))
 		return 0;
 	ports = a->dst.port_max >= a->dst.port_min ? a->dst.port_max - a->dst.port_min + 1 : 1;

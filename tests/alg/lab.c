@@ -75,9 +75,9 @@ static uint16_t lab_port(void *ctx, const __be32 addr[4], uint8_t family, uint8_
 	(void)addr, (void)family;
 	if (l->exhausted || l->n_ports > LAB_PORTS - 2)
 		return 0;
-	if (wish < 1024 && (proto != IPPROTO_GRE || !wish))
+	if (wish < 1024 && proto != IPPROTO_GRE)
 		lab_broken("port %u is wished for", wish);
-	if (!l->keep || (pair && p % 2) || lab_port_state(l, p) ||
+	if (!l->keep || !p || (pair && p % 2) || lab_port_state(l, p) ||
 	    (pair && lab_port_state(l, p + 1))) {
 		p = l->next_port;
 		l->next_port = (uint16_t)(p + 2);
@@ -166,12 +166,14 @@ static void check_expect(const struct lab *l, const struct alg_expect *x)
 	if (x->tuple.zone != t[0].zone || x->nat.zone != t[0].zone)
 		lab_broken("another zone");
 	if (x->tuple.proto == IPPROTO_GRE
-		    ? !x->tuple.dport || !x->nat.dport || !x->tuple.sport
+		    ? (!x->tuple.sport && !x->tuple.dport) || (!x->nat.sport && !x->nat.dport)
 		    : ntohs(x->tuple.dport) < 1024 || ntohs(x->nat.dport) < 1024)
 		lab_broken("a port under 1024 is expected, or no call id");
 	if (x->dir > 1 || x->class >= ALG_CLASSES || !x->timeout_s || x->timeout_s > 86400)
 		lab_broken("an expectation out of range");
-	if (!x->tuple.sport != !!(x->flags & ALG_X_ANY_SPORT) || !x->nat.sport != !x->tuple.sport)
+	if (x->tuple.proto == IPPROTO_GRE ? x->flags & ALG_X_ANY_SPORT
+					  : !x->tuple.sport != !!(x->flags & ALG_X_ANY_SPORT) ||
+						    !x->nat.sport != !x->tuple.sport)
 		lab_broken("source port and wildcard disagree");
 	/* who is opened is the speaker of the other side, or the rules are asked */
 	if (!(x->flags & ALG_X_POLICY) && memcmp(x->nat.daddr, t[!x->dir].saddr, alen))
@@ -191,8 +193,10 @@ static void event(struct lab *l, const struct alg_event *e)
 	}
 	check_expect(l, x);
 	l->expects++;
-	/* A call id of who is not translated is no port of ours, whatever its number. */
-	if (lab_port_state(l, port) && memcmp(x->tuple.daddr, x->nat.daddr, sizeof(x->tuple.daddr)))
+	/* A call id that is shown as it is is no port of ours, whatever its number. */
+	if (lab_port_state(l, port) &&
+	    (x->tuple.dport != x->nat.dport ||
+	     memcmp(x->tuple.daddr, x->nat.daddr, sizeof(x->tuple.daddr))))
 		port_set(l, port, LAB_EXPECTED);
 	note(l, "expect %s %s", x->dir ? "reply" : "orig", classes[x->class]);
 	note_end(l, x->tuple.saddr, x->tuple.family, x->tuple.sport);

@@ -67,7 +67,7 @@ static void expect_way(int six, const struct end *from, const struct end *to)
 	know(&x.nat, &x.nat);
 	x.word = (uint64_t)next_gen++ << 32;
 	x.expires = bpfct_now(&core.pins) + (uint32_t)(30 * (int)core.pins.settings->hz / 32);
-	core.pins.expect->entries[CT_X_EXACT]++;
+	core.pins.expect->entries[t.sport ? CT_X_EXACT : CT_X_ANY_PORT]++;
 	core.pins.expect->count++;
 	assert_int_equal(bpf_map_update_elem(core.pins.expect_fd, &t, &x, BPF_NOEXIST), 0);
 }
@@ -130,6 +130,35 @@ static void a_call_is_translated_by_its_ids(void **state)
 			}
 }
 
+/* An id of 0, and shown as what alg/pptp.c shows it. */
+static void an_id_may_be_0(void **state)
+{
+	static const struct {
+		uint16_t a, a_shown, b, b_shown;
+	} ids[] = {{7, 7, 0, 0}, {0, 7007, 9, 9}, {0, 7007, 0, 9009}};
+
+	for (int six = 0; six < 2; six++)
+		for (size_t i = 0; i < 3; i++)
+			for (int kind = 0; kind < 8; kind++) {
+				struct end a = {C[six], C[six], ids[i].a, ids[i].a_shown};
+				struct end b = {S[six], S[six], ids[i].b, ids[i].b_shown};
+				struct packet p = gre(C[six], b.shown, 4711);
+				int first = kind >> 2;
+
+				fresh(state);
+				open_master(six, 1723);
+				shown(kind, six, &a, &b);
+				call(six, &a, &b);
+				first ? SENT(b, a, NEW) : SENT(a, b, NEW);
+				first ? SENT(a, b, REPLIED) : SENT(b, a, REPLIED);
+				first ? SENT(b, a, ESTABLISHED) : SENT(a, b, ESTABLISHED);
+				/* and no other GRE is of the call */
+				p.dst = b.shown;
+				SAME(&p, NEW);
+				assert_int_equal(records(six), 3);
+			}
+}
+
 /* What the router is for: two clients chose the same id, the server sees two. */
 static void clients_with_the_same_id_share_an_address(void **state)
 {
@@ -153,11 +182,25 @@ static void clients_with_the_same_id_share_an_address(void **state)
 	}
 }
 
+/* All expectations, from now on, with these flags more. */
+static void all_expected(uint8_t flags)
+{
+	struct ct_tuple at = {0}, next;
+	struct ct_expect x;
+
+	while (!bpf_map_get_next_key(core.pins.expect_fd, at.proto ? &at : NULL, &next)) {
+		at = next;
+		assert_int_equal(bpf_map_lookup_elem(core.pins.expect_fd, &at, &x), 0);
+		x.expires = bpfct_now(&core.pins) + 1000;
+		x.flags |= flags;
+		assert_int_equal(bpf_map_update_elem(core.pins.expect_fd, &at, &x, BPF_EXIST), 0);
+	}
+}
+
 /* A call that fell silent for longer than its time-out is the same call when it goes on. */
 static void a_silent_call_opens_again(void **state)
 {
 	struct end a = {C[0], E[0], 7, 7007}, b = {S[0], S[0], 9, 9};
-	struct ct_tuple at, next;
 
 	(void)state;
 	open_master(0, 1723);
@@ -166,18 +209,66 @@ static void a_silent_call_opens_again(void **state)
 	SENT(b, a, REPLIED);
 	age(200);
 	/* ctd's expectations live on, and the control connection */
-	at = (struct ct_tuple){0};
-	while (!bpf_map_get_next_key(core.pins.expect_fd, at.proto ? &at : NULL, &next)) {
-		struct ct_expect x;
-
-		at = next;
-		assert_int_equal(bpf_map_lookup_elem(core.pins.expect_fd, &at, &x), 0);
-		x.expires = bpfct_now(&core.pins) + 1000;
-		x.flags |= CT_X_OUTLIVES;
-		assert_int_equal(bpf_map_update_elem(core.pins.expect_fd, &at, &x, BPF_EXIST), 0);
-	}
+	all_expected(CT_X_OUTLIVES);
 	SENT(b, a, NEW);
 	SENT(a, b, REPLIED);
+}
+
+/* The server's GRE is faster than its answer, which ctd has in hand: no connection of another kind
+ * comes of it, and what follows is the call's. */
+static void gre_before_its_call(void **state)
+{
+	for (int six = 0; six < 2; six++) {
+		struct end a = {C[six], E[six], 7, 7007}, b = {S[six], S[six], 9, 9};
+		struct packet early = gre(S[six], E[six], 7007);
+		struct ct_xport_key k = {.port = htons(7007), .proto = IPPROTO_GRE};
+		struct ct_xport x = {.held = 1};
+
+		fresh(state);
+		open_master(six, 1723);
+		k.family = six ? 6 : 4;
+		set_addr(k.addr, E[six]);
+		x.master = master;
+		assert_int_equal(bpf_map_update_elem(core.pins.xport_fd, &k, &x, BPF_ANY), 0);
+		THROUGH(&early, -CT_DROP_GRE_EARLY, NULL);
+		assert_int_equal(records(six), 1);
+		/* another host's, with another id, or of version 0: as ever */
+		early.id = 7008;
+		SAME(&early, NEW);
+		early.id = 7007;
+		early.gre[1] = 0;
+		SAME(&early, OPENING);
+		early.gre[1] = 1;
+		early.src = M[six];
+		SAME(&early, NEW);
+		x.group = 1;
+		assert_int_equal(bpf_map_update_elem(core.pins.xport_fd, &k, &x, BPF_ANY), 0);
+		call(six, &a, &b);
+		SENT(b, a, NEW);
+		SENT(a, b, REPLIED);
+		SENT(b, a, ESTABLISHED);
+		assert_int_equal(records(six), 4);
+		bpf_map_delete_elem(core.pins.xport_fd, &k);
+	}
+}
+
+/* Between the ids of a call and its expectation, or when that is over: the rules' translation would
+ * make another connection of it, which stood in the way of the right one. */
+static void a_call_is_opened_by_its_expectation_alone(void **state)
+{
+	for (int six = 0; six < 2; six++) {
+		struct end a = {C[six], E[six], 7, 7007}, b = {S[six], S[six], 9, 9};
+		struct packet p = gre(C[six], S[six], 9), q = gre(S[six], E[six], 7007);
+
+		fresh(state);
+		open_master(six, 1723);
+		call(six, &a, &b);
+		all_expected(CT_X_INACTIVE);
+		translate(CT_NAT_SRC, E[six], 0);
+		THROUGH(&p, -CT_DROP_GRE_EARLY, NULL);
+		THROUGH(&q, -CT_DROP_GRE_EARLY, NULL);
+		assert_int_equal(records(six), 1);
+	}
 }
 
 /* Ids that no helper has seen agreed upon: as GRE ever was, one connection of two addresses. */
@@ -311,6 +402,9 @@ int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(a_call_is_translated_by_its_ids),
+		TEST(an_id_may_be_0),
+		TEST(gre_before_its_call),
+		TEST(a_call_is_opened_by_its_expectation_alone),
 		TEST(clients_with_the_same_id_share_an_address),
 		TEST(a_silent_call_opens_again),
 		TEST(unhelped_gre_goes_by_address),

@@ -106,33 +106,56 @@ static void drop(struct ctd *d, struct entry *en)
 	*en = e->v[--e->n];
 }
 
-/* The record's word while this life of the connection goes on, or 0. */
-static uint64_t live_word(struct ctd *d, const struct ct_label_key *conn)
+static int read_record(struct ctd *d, const struct ct_label_key *conn, struct ct_conn6 *c)
 {
 	const struct bpfct_pins *p = &d->core.pins;
-	struct ct_conn6 c = {0};
 	struct ct_key4 k4;
 	struct ct_key6 k6;
-	uint32_t life;
-	int ret;
 
 	if (conn->key.pad == 4) {
 		k4 = (struct ct_key4){.addr = {conn->key.addr[0][0], conn->key.addr[1][0]},
 				      .port = {conn->key.port[0], conn->key.port[1]},
 				      .zone = conn->key.zone,
 				      .proto = conn->key.proto};
-		ret = bpf_map_lookup_elem(p->conn_fd[0], &k4, &c);
-	} else {
-		k6 = conn->key;
-		k6.pad = 0;
-		ret = bpf_map_lookup_elem(p->conn_fd[1], &k6, &c);
+		return bpf_map_lookup_elem(p->conn_fd[0], &k4, c);
 	}
-	life = ct_w_life(c.c.word);
+	k6 = conn->key;
+	k6.pad = 0;
+	return bpf_map_lookup_elem(p->conn_fd[1], &k6, c);
+}
+
+/* The record's word while this life of the connection goes on, or 0. */
+static uint64_t live_word(struct ctd *d, const struct ct_label_key *conn)
+{
+	struct ct_conn6 c = {0};
+	int ret = read_record(d, conn, &c);
+	uint32_t life = ct_w_life(c.c.word);
+
 	return !ret && ct_w_gen(c.c.word) == conn->gen &&
 			       (life == CT_LIFE_HALF_OPEN || life == CT_LIFE_CONFIRMED) &&
 			       (int32_t)(c.c.expires - bpfct_now(&d->core.pins)) >= 0
 		       ? c.c.word
 		       : 0;
+}
+
+int expect_name(struct ctd *d, const struct ct_flow *flow, struct ct_label_key *conn)
+{
+	struct ct_conn6 c = {0};
+	unsigned int i;
+
+	*conn = (struct ct_label_key){.key = flow->key6};
+	if (flow->family == 4) {
+		conn->key = (struct ct_key6){.zone = flow->key4.zone, .proto = flow->key4.proto};
+		for (i = 0; i < 2; i++) {
+			conn->key.addr[i][0] = flow->key4.addr[i];
+			conn->key.port[i] = flow->key4.port[i];
+		}
+	}
+	conn->key.pad = flow->family;
+	if (read_record(d, conn, &c))
+		return -ENOENT;
+	conn->gen = ct_w_gen(c.c.word);
+	return 0;
 }
 
 bool expect_alive(struct ctd *d, const struct ct_label_key *conn)
@@ -236,7 +259,7 @@ static int judge(const struct alg_expect *x)
 	    (t->family != 4 && t->family != 6) || !x->timeout_s)
 		return -EINVAL;
 	if (t->proto == IPPROTO_GRE)
-		return t->sport && t->dport && nat->sport && nat->dport ? 0 : -EINVAL;
+		return (t->sport || t->dport) && (nat->sport || nat->dport) ? 0 : -EINVAL;
 	if (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP)
 		return -EINVAL;
 	return ntohs(t->dport) < PORT_LOW || ntohs(nat->dport) < PORT_LOW ? -EINVAL : 0;
@@ -320,6 +343,8 @@ int expect_add(struct ctd *d, const struct expect_master *m, const struct alg_ex
 	ret = expect_gre_put(d, &m->conn, x);
 	if (!ret)
 		ret = expect_put(d, &x->tuple, &new);
+	if (ret && x->tuple.proto == IPPROTO_GRE)
+		expect_gre_let(d, &m->conn, &x->group);
 	if (ret != -EEXIST)
 		return ret;
 	/* Both parties of a call behind one NAT announce the same: it stands once. */
@@ -369,7 +394,7 @@ void expect_withdraw(struct ctd *d, const struct ct_label_key *master, uint32_t 
 	expect_port_let_group(d, master, group);
 }
 
-static void end_conn(struct ctd *d, const struct ct_label_key *conn)
+void expect_end(struct ctd *d, const struct ct_label_key *conn)
 {
 	struct ct_control req = {.op = CT_CONTROL_DELETE, .gen = conn->gen};
 	unsigned int i;
@@ -406,7 +431,7 @@ void expect_close(struct ctd *d, const struct ct_label_key *master, uint32_t gro
 		more = !bpf_map_get_next_key(fd, &at, &next);
 		if (!bpf_map_lookup_elem(fd, &at, &m) && same_conn(&m.conn, master) &&
 		    m.group == group)
-			end_conn(d, &at);
+			expect_end(d, &at);
 	}
 }
 

@@ -65,6 +65,11 @@ int expect_put(struct ctd *d, const struct ct_tuple *key, const struct ct_expect
 int expect_del(struct ctd *d, const struct ct_tuple *key);
 unsigned int expect_flush(struct ctd *d);
 
+/* The record of a flow by its name, as it is now. 0 or -ENOENT. */
+int expect_name(struct ctd *d, const struct ct_flow *flow, struct ct_label_key *conn);
+/* Ends a connection, if it is that one still. */
+void expect_end(struct ctd *d, const struct ct_label_key *conn);
+
 /* Does this life of this connection go on? */
 bool expect_alive(struct ctd *d, const struct ct_label_key *conn);
 
