@@ -171,10 +171,10 @@ class Call:
 
 
 def flows(call=None):
-    """GRE connections that go by call ids; of a call: with this id."""
+    """GRE connections that go by call ids; of a call: with this id, which is not 0."""
     done = subprocess.run([os.environ["CTCTL"], "--instance", os.environ["INSTANCE"], "-L", "-p", "gre"], capture_output=True, text=True,
                           check=False)
-    return [x for x in done.stdout.splitlines() if "srckey=0x0 " not in x and (call is None or "key=0x%x " % call in x)]
+    return [x for x in done.stdout.splitlines() if "srckey=0x0 dstkey=0x0 " not in x and (call is None or "key=0x%x " % call in x)]
 
 
 def over(control):
@@ -217,6 +217,23 @@ def a_server_behind_nat():
         x, y = Call(a, 7, 900), Call(b, 7, 901)
         for way in (x.up, y.down, x.down, y.up, x.up, y.down):
             way()
+
+
+@test
+def ids_of_0():
+    """pptpd's first call has it, and the callers of old."""
+    with both(Control(), Control(INSIDER)) as (a, b):
+        for call in (Call(a, 7, 0), Call(b, 0, 901), Call(a, 0, 902)):
+            for way in (call.up, call.down, call.up):
+                way()
+    with both(Control(SERVER, CLIENT, OUTSIDE, SERVER), Control(INSIDER)) as (a, b):
+        for call in (Call(a, 7, 0), Call(b, 0, 0)):
+            for way in (call.down, call.up, call.down):
+                way()
+        # and other GRE stays what it is
+        reaches(gre(INSIDER), gre(SERVER), SERVER, 77, (OUTSIDE, 77))
+        reaches(gre(SERVER), gre(INSIDER), OUTSIDE, 78, (SERVER, 78))
+    ctctl("-D", "-p", "gre")
 
 
 @test
@@ -374,8 +391,6 @@ def what_is_refused_opens_nothing():
         stays_out(gre(SERVER), gre(CLIENT), OUTSIDE, shown)
     with Control() as k, grants_nothing("unasked"):
         k.said(message(OUT_OK, 900, 7, 1), False)
-    with Control() as k, grants_nothing("range"):
-        k.said(message(OUT_ASK, 0))
     with Control() as k, grants_nothing("syntax"):
         passed(k.c, k.s, struct.pack("!HHIHHHH", 16, 1, MAGIC, OUT_ASK, 0, 7, 0))
 
@@ -425,6 +440,46 @@ def a_flood_of_calls_has_its_limits():
         for k in open_ones:
             k.close()
     until(lambda: not expected(47), "they are expected still")
+
+
+def in_the_kernel(shown, sport):
+    """GRE of the first client as nf_conntrack has it: with its PPTP helper, or (sport 0) without."""
+    subprocess.run(["nsenter", "--net=/run/netns/" + os.environ["ROUTER_NS"], "conntrack", "-I", "-p", "gre", "-t", "100", "-u", "ASSURED,SEEN_REPLY",
+                    "--orig-src", CLIENT, "--orig-dst", SERVER, "--srckey", str(sport), "--dstkey", "900", "--reply-src", SERVER,
+                    "--reply-dst", OUTSIDE, "--reply-key-src", "900", "--reply-key-dst", str(shown)], check=True, capture_output=True)
+    ctctl("flow", "import")
+    subprocess.run(["nsenter", "--net=/run/netns/" + os.environ["ROUTER_NS"], "conntrack", "-F"], check=True, capture_output=True)
+
+
+@test
+def a_call_that_the_kernel_has_followed():
+    """nf_nat_pptp had given it another id; no helper watches its control connection any more."""
+    there, back = (gre(CLIENT), gre(SERVER), SERVER, 900, (OUTSIDE, 900)), (gre(SERVER), gre(CLIENT), OUTSIDE, 4007, (SERVER, 7))
+    in_the_kernel(4007, 7)
+    for way in (back, there, back):
+        reaches(*way)
+    check(len(flows()) == 1, "connections: %s" % flows())
+    ctctl("-D", "-p", "gre")
+    time.sleep(1.5)  # its ids are swept
+    stays_out(*back[:4])
+    # dialled again, with the same ids: the new call takes their place
+    in_the_kernel(4007, 7)
+    reaches(*back)
+    with Control() as k:
+        x = Call(k, 7, 900)
+        for way in (x.up, x.down, x.up):
+            way()
+        stays_out(*back[:4])
+        check(len(flows()) == 1, "connections: %s" % flows())
+
+
+@test
+def gre_that_the_kernel_has_not_followed():
+    in_the_kernel(0, 0)
+    for _ in range(2):
+        reaches(gre(SERVER), gre(CLIENT), OUTSIDE, 7, (SERVER, 7))
+        reaches(gre(CLIENT), gre(SERVER), SERVER, 900, (OUTSIDE, 900))
+    ctctl("-D", "-p", "gre")
 
 
 def kill_ctd():

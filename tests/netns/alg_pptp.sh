@@ -10,6 +10,7 @@
 # reached by a forward rule.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
+need conntrack
 
 net_router
 on "$C" ip addr add 10.0.0.3/24 dev c0

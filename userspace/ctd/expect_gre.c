@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 
+#include "../lib/text_flow.h"
 #include "expect.h"
 
 #define SWEEP 512 /* entries a turn; there are two turns a second */
@@ -75,6 +76,8 @@ static int make_room(struct ctd *d, const struct ct_tuple *key, const struct ct_
 	if (!same_hosts(&old.master, &g->master) && expect_alive(d, &old.master))
 		return -EBUSY;
 	expect_close(d, &old.master, old.group);
+	if (!old.group) /* taken over: its own record */
+		expect_end(d, &old.master);
 	return 0;
 }
 
@@ -113,6 +116,39 @@ int expect_gre_put(struct ctd *d, const struct ct_label_key *master, const struc
 	 * like another call's, that one was first. */
 	for (i = 1; i < 4 && !ret; i++)
 		enter(d, form[i & 1], form[i >> 1], &g);
+	return ret;
+}
+
+static void put_side(struct ct_tuple *t, const struct ct_view_side *s, int family, bool inverse)
+{
+	memcpy(inverse ? t->daddr : t->saddr, s->src, family == 6 ? 16 : 4);
+	memcpy(inverse ? t->saddr : t->daddr, s->dst, family == 6 ? 16 : 4);
+	t->sport = htons(inverse ? s->dport : s->sport);
+	t->dport = htons(inverse ? s->sport : s->dport);
+}
+
+int expect_gre_adopt(struct ctd *d, const struct ct_flow *flow)
+{
+	struct ct_view_clock clock = {.hz = d->core.pins.settings->hz};
+	struct ct_label_key conn;
+	struct ct_view v;
+	int dir, ret;
+
+	ct_view_fill(&v, flow, &clock);
+	if (v.proto != IPPROTO_GRE || (!v.side[CT_ORIG].sport && !v.side[CT_ORIG].dport))
+		return 0;
+	ret = expect_name(d, flow, &conn);
+	for (dir = CT_ORIG; dir <= CT_REPLY && !ret; dir++) {
+		struct alg_expect x = {0};
+
+		x.tuple.proto = v.proto;
+		x.tuple.family = v.family;
+		x.tuple.zone = v.zone;
+		x.nat = x.tuple;
+		put_side(&x.tuple, &v.side[dir], v.family, false);
+		put_side(&x.nat, &v.side[!dir], v.family, true);
+		ret = expect_gre_put(d, &conn, &x);
+	}
 	return ret;
 }
 

@@ -19,6 +19,10 @@ void expect_gre_stop(struct ctd *d);
  * packet of another call looks the same; -ENOSPC, -ENOMEM. Nothing for other protocols. */
 int expect_gre_put(struct ctd *d, const struct ct_label_key *master, const struct alg_expect *x);
 
+/* The ids of a call that was taken over with its record, a moment ago: for as long as that lives,
+ * as no helper watches over it. Nothing for what goes by address. As expect_gre_put(). */
+int expect_gre_adopt(struct ctd *d, const struct ct_flow *flow);
+
 /* Those of a group of this master, or (NULL) all of its. */
 void expect_gre_let(struct ctd *d, const struct ct_label_key *master, const uint32_t *group);
 

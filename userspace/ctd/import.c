@@ -16,6 +16,7 @@
 
 #include "../lib/flow_make.h"
 #include "../lib/nfct_flow.h"
+#include "expect_gre.h"
 #include "nat_pool.h"
 #include "rules.h"
 
@@ -99,6 +100,8 @@ static int create(struct ctd *d, const struct ct_flow *flow)
 	req.flow.c.route[0] = ref;
 	req.flow.c.route[1] = ref ? pool_base(d, nat_ref_pool(ref)) : 0;
 	ret = control(d, &req);
+	if (!ret)
+		ret = expect_gre_adopt(d, flow);
 	if (ret || !memcmp(&flow->label, &none, sizeof(none)))
 		return ret;
 	req.op = CT_CONTROL_UPDATE;

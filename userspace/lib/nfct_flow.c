@@ -53,6 +53,21 @@ static bool read_side(const struct nf_conntrack *ct, int dir, int family, uint8_
 	return true;
 }
 
+/*
+ * A call of PPTP that nf_conntrack_pptp has followed: both ids, each direction as it is sent.
+ * Without that helper the kernel keeps the receiver's id alone, of the packet that came first; such
+ * GRE goes by address here.
+ */
+static void read_call(const struct nf_conntrack *ct, struct ct_side side[2])
+{
+	if (!nfct_get_attr_u16(ct, ATTR_ORIG_PORT_SRC))
+		return;
+	for (int dir = 0; dir < 2; dir++) {
+		side[dir].sport = ntohs(nfct_get_attr_u16(ct, side_attr[dir].sport));
+		side[dir].dport = ntohs(nfct_get_attr_u16(ct, side_attr[dir].dport));
+	}
+}
+
 static int keep_attr(const struct nlattr *attr, void *arg)
 {
 	const struct nlattr **tb = arg;
@@ -167,6 +182,8 @@ static int to_flow(const struct nf_conntrack *ct, const struct nlmsghdr *nlh, ui
 			return -EPROTO;
 	if (ct_flow_is_icmp(proto))
 		ret = read_icmp(ct, nlh, proto, side);
+	else if (proto == IPPROTO_GRE)
+		read_call(ct, side);
 	if (ret)
 		return ret;
 	ct_flow_tuples(flow, family, nfct_get_attr_u16(ct, ATTR_ZONE), proto, &side[CT_ORIG],
