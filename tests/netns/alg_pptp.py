@@ -1,6 +1,7 @@
 """PPTP (RFC 2637) word by word: calls through the helper, and what it refuses (tests/netns/alg_pptp.sh).
 
-Both ends are here: the control connection over TCP, enhanced GRE over raw sockets."""
+Both ends are here: the control connection over TCP, enhanced GRE over raw sockets. Then Debian's pptp
+and pptpd, with something else in the place of pppd, as PPP itself needs a kernel that has it."""
 import atexit
 import contextlib
 import os
@@ -9,10 +10,14 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 from alg_lab import (CLIENT, INSIDER, OUTSIDE, PATIENCE, QUIET, SERVER, STRANGER, alg, check, ctctl, endpoint, expected,
                      grants_nothing, passed, read, run, test, until, within)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from hdlc import Frames, frame
 
 MAGIC = 0x1A2B3C4D
 (START_ASK, START_OK, STOP_ASK, STOP_OK, ECHO_ASK, ECHO_OK, OUT_ASK, OUT_OK, IN_ASK, IN_OK, IN_UP, CLEAR, GONE, WAN_ERROR,
@@ -175,6 +180,44 @@ def flows(call=None):
     done = subprocess.run([os.environ["CTCTL"], "--instance", os.environ["INSTANCE"], "-L", "-p", "gre"], capture_output=True, text=True,
                           check=False)
     return [x for x in done.stdout.splitlines() if "srckey=0x0 dstkey=0x0 " not in x and (call is None or "key=0x%x " % call in x)]
+
+
+class Caller:
+    """A pptp, called from this address, whose call id is in its /dev/random; and frames instead of its pppd."""
+    START = 'mount --bind "$1/random" /dev/random && mount --bind "$1" /run/pptp && shift && exec "$@"'
+
+    def __init__(self, address, call):
+        self.dir = tempfile.mkdtemp(dir=os.environ["CALLERS"])
+        with open(self.dir + "/random", "wb") as f:
+            f.write(struct.pack("=H", call))
+        os.makedirs("/run/pptp", exist_ok=True)
+        self.s, end = socket.socketpair()
+        self.frames, self.texts = Frames(), []
+        with open(self.dir + "/log", "wb") as log:
+            self.pptp = subprocess.Popen(["nsenter", "--net=/run/netns/" + os.environ["CLIENT_NS"], "unshare", "--mount", "--propagation",
+                                          "private", "sh", "-c", self.START, "sh", self.dir, os.environ["PPTP"], STRANGER,
+                                          "--nolaunchpppd", "--nohostroute", "--loglevel", "2", "--localbind", address],
+                                         stdin=end, stdout=log, stderr=log)
+        end.close()
+        atexit.register(self.pptp.kill)
+
+    def echoes(self, text):
+        """What is sent comes back: sent again, as PPP would."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.texts:
+            with open(self.dir + "/log", encoding="utf-8", errors="replace") as log:
+                check(time.monotonic() < end, "%r does not come back: %s" % (text, log.read()[-600:]))
+            self.s.sendall(frame(text))
+            self.s.settimeout(0.3)
+            with contextlib.suppress(socket.timeout):
+                piece = self.s.recv(65536)
+                check(piece, "pptp has ended")
+                self.texts += self.frames.of(piece)
+
+    def close(self):
+        self.pptp.terminate()
+        self.pptp.wait()
+        self.s.close()
 
 
 def over(control):
@@ -442,6 +485,26 @@ def a_flood_of_calls_has_its_limits():
     until(lambda: not expected(47), "they are expected still")
 
 
+@test
+def real_callers_with_one_id():
+    """pptpd's first call has the id 0."""
+    a, b = Caller(CLIENT, 7), Caller(INSIDER, 7)
+    for i in range(3):
+        a.echoes(b"a%d" % i)
+        b.echoes(b"b%d" % i + b"~" * 600)
+    check(len(flows()) == 2 and not any(x.startswith(b"b") for x in a.texts), "connections: %s" % flows())
+    check(len(ctctl("flow", "list", "-p", "gre", "-u", "EXPECTED")) == 2, "they are not related")
+    a.close()
+    until(lambda: len(flows()) == 1, "its connection is there still")
+    b.echoes(b"b alone")
+    a = Caller(CLIENT, 7)
+    a.echoes(b"called again")
+    b.echoes(b"as before")
+    for caller in (a, b):
+        caller.close()
+    until(lambda: not flows() + expected(47), "something is left")
+
+
 def in_the_kernel(shown, sport):
     """GRE of the first client as nf_conntrack has it: with its PPTP helper, or (sport 0) without."""
     subprocess.run(["nsenter", "--net=/run/netns/" + os.environ["ROUTER_NS"], "conntrack", "-I", "-p", "gre", "-t", "100", "-u", "ASSURED,SEEN_REPLY",
@@ -505,12 +568,18 @@ def a_call_outlives_ctd():
     with both(Control(), Control(INSIDER)) as (k, b):
         x, y = Call(k, 7, 900), Call(b, 7, 901)
         x.up()
+        real = Caller(CLIENT, 11)
+        real.echoes(b"before")
         kill_ctd()
         x.down()
         y.down()  # the first packet of its connection
+        real.echoes(b"without")
         new_ctd()
         for way in (x.up, x.down, y.up, y.down):
             way()
+        real.echoes(b"after")
+        real.close()
+        until(lambda: len(flows()) == 2, "connections: %s" % flows())
         check(ids(k.said(message(CLEAR, 7)))[0] == x.c_shown, "Call-Clear-Request has another id")
         until(lambda: len(flows()) == 1, "connections: %s" % flows())
         y.down()
