@@ -206,7 +206,7 @@ class Caller:
         end = time.monotonic() + PATIENCE
         while text not in self.texts:
             with open(self.dir + "/log", encoding="utf-8", errors="replace") as log:
-                check(time.monotonic() < end, "%r does not come back: %s" % (text, log.read()[-600:]))
+                check(time.monotonic() < end, "%r does not come back: %s" % (text[:9], log.read()[-600:]))
             self.s.sendall(frame(text))
             self.s.settimeout(0.3)
             with contextlib.suppress(socket.timeout):
