@@ -286,14 +286,14 @@ listening()
 	on "$1" ss -Hln"${3:-t}" "sport = :$2" | grep -q .
 }
 
-# A page over HTTP, v4 and v6, and a larger file
+# A page over HTTP, v4 and v6, a larger file, and what tests/lib/paced.sh is about
 serve_http()
 {
 	local ns=$1 port=${2:-80}
 	mkdir -p "$TMP/www"
 	echo "the page behind the router" >"$TMP/www/page"
 	[ -f "$TMP/www/large" ] || head -c 20000000 /dev/zero | noise >"$TMP/www/large"
-	serve "$ns" /usr/bin/python3 -m http.server --bind :: --directory "$TMP/www" "$port"
+	serve "$ns" /usr/bin/python3 tests/lib/http_server.py "$port" "$TMP/www"
 	poll_until 10 listening "$ns" "$port"
 }
 

@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # Everything that has to get through from one place to another. Source it after netns.sh.
+# shellcheck source=tests/lib/paced.sh
+. tests/lib/paced.sh
 
 # serve_paths NS : what path() asks for
 serve_paths()
@@ -40,38 +42,38 @@ both_ways()
 # ctd killed, and again with the next one. Not in a test: it has tests.
 over_a_kill()
 {
-	local conf=$1 pid rc=0
-	on "$2" curl -sS --max-time 60 --limit-rate 3M -o "$TMP/over" "http://$3/large" >"$TMP/over.err" 2>&1 &
-	pid=$!
+	local conf=$1
+	t download_before_the_kill paced kill "$2" "$3"
 	shift 3
-	poll_until 10 test -s "$TMP/over"
 	kill_ctd
+	paced_note kill
 	t with_ctd_killed "$@"
+	t download_outlives_the_kill paced_goes_on kill
 	start_ctd "$R" "$conf"
+	paced_note kill
 	t with_the_next_ctd "$@"
-	wait "$pid" || rc=$?
-	t download_outlives_both eval "[ $rc = 0 ] && cmp '$TMP/over' '$TMP/www/large'"
+	t download_outlives_the_restart paced_goes_on kill
+	t download_ends_well paced_ends kill
 }
 
 # over_a_move CONFIG FROM SERVER LANS COMMAND... : a download that began under nft's masquerade, out of all
 # interfaces but LANS, goes on when ctd has taken over and nft's rules are gone, and the command succeeds.
 over_a_move()
 {
-	local conf=$1 pid rc=0
+	local conf=$1 lans=$4
 	stop_ctd
 	unload_ctd "$CTD_INSTANCE" "$R"
 	on "$R" nft -f - <<-END || exit 1
-		table inet moved { chain post { type nat hook postrouting priority 100; oifname != { $4 } masquerade; }; }
+		table inet moved { chain post { type nat hook postrouting priority 100; oifname != { $lans } masquerade; }; }
 	END
-	on "$2" curl -sS --max-time 60 --limit-rate 3M -o "$TMP/over" "http://$3/large" >"$TMP/over.err" 2>&1 &
-	pid=$!
+	t download_under_nft paced move "$2" "$3"
 	shift 4
-	poll_until 10 test -s "$TMP/over"
 	start_ctd "$R" "$conf"
 	on "$R" nft delete table inet moved
+	paced_note move
 	t taken_over_from_nft "$@"
-	wait "$pid" || rc=$?
-	t download_outlives_the_move eval "[ $rc = 0 ] && cmp '$TMP/over' '$TMP/www/large'"
+	t download_outlives_the_move paced_goes_on move
+	t download_moved_ends_well paced_ends move
 }
 
 # path NAME FROM SERVER4 SERVER6 SEEN4 SEEN6

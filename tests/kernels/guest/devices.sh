@@ -4,6 +4,9 @@
 # PPPoE as LAN; IPsec (ESP) to a peer; a VRF, with the uplink in it and as a LAN alone. Downloads over
 # them are taken over from nft in mid-transfer, and outlive a kill of ctd.
 #
+# DEVICES_PARTS="esp vrf" runs those parts alone: moved uplinks esp vrf killed moved_later (the last
+# two need esp and vrf). See tests/long/kernels_traffic for how it gets here.
+#
 #   client c0 ── lan0     router wan0        ── s0        server    203.0.113.0/24
 #                                wan0.10     ── s0.10               198.18.10.0/24
 #                                wan0.20.30  ── s0.20.30            198.18.30.0/24
@@ -13,10 +16,18 @@
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../../lib/netns.sh"
+# shellcheck source=tests/lib/paced.sh
+. tests/lib/paced.sh
 need curl ping iperf3 nft
 
+part()
+{
+	[[ " ${DEVICES_PARTS:-$1} " == *" $1 "* ]]
+}
 # packets before a neighbour is there are held by a kernel that emulation makes slow
 export WAIT=20
+# and a sender that got nothing through while the programs were loaded tries again as much later
+export PACED_PATIENCE=300
 net_router
 tagged()
 {
@@ -79,12 +90,14 @@ on "$S" nft -f - <<-END || { echo "FAIL server_counts: nft"; exit 1; }
 			type filter hook prerouting priority -300;
 			meta l4proto esp counter comment "sealed"
 			iif s0 udp dport 7000 meta ipsec missing counter comment "plain"
+			iif s0 tcp dport 80 meta ipsec missing counter comment "plain"
 		}
 	}
 END
 conf=$(
 	config devices <<-END
 		set default deny
+		set tcp loose no
 		wan = { wan0, wan0.10, wan0.20.30, dsl }
 		lan = { lan0, lan1, pppl }
 		nat out on wan0 from \$lan.net -> (wan0)
@@ -101,54 +114,49 @@ serve_echo "$S" 7000
 serve "$S" iperf3 -s
 poll_until 20 listening "$S" 5201
 
-# download NAME ADDRESS [SOURCE] : slow, so that it is under way all the while
-download()
-{
-	nsenter --net="/run/netns/$C" -- curl -gsS ${3:+--interface "$3"} --limit-rate 50K -o "$TMP/down.$1" \
-		"http://$2/large" >"$TMP/curl.$1" 2>&1 </dev/null &
-	PIDS+=($!)
-	poll_until 60 test -s "$TMP/down.$1" || { cat "$TMP/curl.$1"; return 1; }
-}
-larger()
-{
-	[ "$(stat -c %s "$1")" -ge "$2" ]
-}
-# goes_on NAME : 300 KB more have come, and all are right. curl may take much at once and then pause
-# until its rate is that of the limit: all 20 MB take 400 s.
-goes_on()
-{
-	local file=$TMP/down.$1 n
-	n=$(stat -c %s "$file")
-	poll_until 400 larger "$file" $((n + 300000)) || { cat "$TMP/curl.$1"; return 1; }
-	n=$(stat -c %s "$file")
-	cmp -n "$n" "$file" "$TMP/www/large"
-}
-
-# The kernel's own NAT first; ctd's first activation takes its connections over.
+# The kernel's own NAT; a first activation of ctd's takes its connections over. What does not belong to
+# one that was handed over is dropped (`set tcp loose no`). What IPsec protects is not translated.
 nft_nat()
 {
 	on "$R" nft -f - <<-END
 		table inet before {
 			chain post {
 				type nat hook postrouting priority 100;
-				oifname { "wan0", "wan0.10", "wan0.20.30", "dsl" } masquerade
+				oifname { $1 } masquerade
 			}
 		}
 	END
 }
-t nft_translates_first nft_nat
+if part moved; then
+	t nft_translates_first nft_nat '"wan0", "wan0.10", "wan0.20.30", "dsl"'
+	t download_under_nft_vlan paced vlan "$C" 198.18.10.2
+	t download_under_nft_service_vlan paced service_vlan "$C" 198.18.30.2
+	t download_under_nft_pppoe paced pppoe "$C" 198.18.40.2
+	t download_under_nft_pppoe_v6 paced pppoe_v6 "$C" '[2001:db8:40::2]'
+	t download_under_nft_pppoe_lan paced pppoe_lan "$C" 198.18.10.2 10.0.60.2
+fi
+# go_on TEST NAME... : each test is TEST_NAME
+go_on()
+{
+	local test=$1 name
+	shift
+	for name; do
+		t "${test}_$name" paced_goes_on "$name"
+	done
+}
 moved="vlan service_vlan pppoe pppoe_v6 pppoe_lan"
-t download_under_nft_vlan download vlan 198.18.10.2
-t download_under_nft_service_vlan download service_vlan 198.18.30.2
-t download_under_nft_pppoe download pppoe 198.18.40.2
-t download_under_nft_pppoe_v6 download pppoe_v6 '[2001:db8:40::2]'
-t download_under_nft_pppoe_lan download pppoe_lan 198.18.10.2 10.0.60.2
 start_ctd "$R" "$conf"
-on "$R" nft delete table inet before
-for name in $moved; do
-	t "taken_over_from_nft_$name" goes_on "$name"
-done
-t they_are_ours test "$(counter fast_forward)" -gt 0
+if part moved; then
+	on "$R" nft delete table inet before
+	# shellcheck disable=SC2086 # names
+	paced_note $moved
+	# shellcheck disable=SC2086 # names
+	go_on taken_over_from_nft $moved
+	for name in $moved; do
+		t "ends_well_$name" paced_ends "$name"
+	done
+	t they_are_ours test "$(counter fast_forward)" -gt 0
+fi
 
 echoed()
 {
@@ -176,13 +184,17 @@ uplink()
 	t "bulk_out_v4_$1" bulk "198.18.$2.2"
 	t "bulk_in_v6_$1" bulk "2001:db8:$2::2" -R
 }
-uplink vlan 10
+if part uplinks; then
+	uplink vlan 10
+fi
 for ns in "$R:wan0" "$S:s0"; do
 	on "${ns%:*}" ethtool -K "${ns#*:}" rxvlan off txvlan off >/dev/null 2>&1
 done
-uplink vlan_tag_in_the_packet 10
-uplink vlan_in_service_vlan 30
-uplink pppoe 40
+if part uplinks; then
+	uplink vlan_tag_in_the_packet 10
+	uplink vlan_in_service_vlan 30
+	uplink pppoe 40
+fi
 # from_lan NAME SOURCE4 SOURCE6 : a LAN of another kind, by the VLAN's uplink
 from_lan()
 {
@@ -200,12 +212,14 @@ from_lan()
 	t "bulk_out_v4_$1" bulk 198.18.10.2 -B "$2"
 	t "bulk_in_v6_$1" bulk 2001:db8:10::2 -R -B "$3"
 }
-from_lan pppoe_as_lan 10.0.60.2 fd00:60::2
+if part uplinks; then
+	from_lan pppoe_as_lan 10.0.60.2 fd00:60::2
+fi
 
 # Real ESP in tunnel mode between router and server, for what the client asks the server at wan0.
 count()
 {
-	on "$S" nft list chain inet seen in | sed -n "s/.*packets \([0-9]*\) .*\"$1\".*/\1/p"
+	on "$S" nft list chain inet seen in | sed -n "s/.*packets \([0-9]*\) .*\"$1\".*/\1/p" | awk '{ n += $1 } END { print n }'
 }
 # NULL encryption (RFC 2410): a cipher with an IV wants a random number generator, which the guest has not.
 esp()
@@ -260,11 +274,13 @@ no_nat()
 }
 on "$S" ip route add 10.0.0.0/24 via $RW4
 on "$S" ip -6 route add fd00:1::/64 via $RW6
-t inner_packets_are_exempt_from_nat no_nat
-t esp_protects_what_was_redirected_v4 encrypted $S4 $RW4 10.0.0.0/24 $C4
-t esp_protects_what_was_redirected_v6 encrypted $S6 $RW6 fd00:1::/64 $C6
-t bulk_through_esp_v4 bulk $S4
-t bulk_through_esp_v6 bulk $S6 -R
+if part esp; then
+	t inner_packets_are_exempt_from_nat no_nat
+	t esp_protects_what_was_redirected_v4 encrypted $S4 $RW4 10.0.0.0/24 $C4
+	t esp_protects_what_was_redirected_v6 encrypted $S6 $RW6 fd00:1::/64 $C6
+	t bulk_through_esp_v4 bulk $S4
+	t bulk_through_esp_v6 bulk $S6 -R
+fi
 
 # Last: the rule of the first VRF is policy routing, with which all goes up the stack.
 vrf_up()
@@ -274,46 +290,87 @@ vrf_up()
 	net_addr "$R" lan1 10.0.50.1/24 fd00:50::1/64
 	net_addr "$R" wan1 198.18.50.1/24 2001:db8:50::1/64
 }
-t two_interfaces_join_a_vrf vrf_up
-uplink vrf 50
 # and the uplink outside of it
 leaked()
 {
 	on "$R" ip route add 198.18.10.0/24 dev wan0.10 table 50 && on "$R" ip route add 10.0.50.0/24 dev lan1 &&
 		on "$R" ip -6 route add 2001:db8:10::/64 dev wan0.10 table 50 && on "$R" ip -6 route add fd00:50::/64 dev lan1
 }
-t vrf_has_a_way_out leaked
-from_lan vrf_as_lan 10.0.50.2 fd00:50::2
-
+if part vrf; then
+	t two_interfaces_join_a_vrf vrf_up
+	uplink vrf 50
+	t vrf_has_a_way_out leaked
+	from_lan vrf_as_lan 10.0.50.2 fd00:50::2
+fi
 t nothing_was_lost_to_nat test "$(counter nat_lost)" = 0
 t table_is_consistent ctctl check
-# Those of before have ended meanwhile, or will.
-t download_vlan download again_vlan 198.18.10.2
-t download_service_vlan download again_service_vlan 198.18.30.2
-t download_pppoe download again_pppoe 198.18.40.2
-t download_pppoe_v6 download again_pppoe_v6 '[2001:db8:40::2]'
-t download_pppoe_lan download again_pppoe_lan 198.18.10.2 10.0.60.2
-t download_vrf download vrf 198.18.50.2
-t download_vrf_lan download vrf_lan 198.18.10.2 10.0.50.2
-t download_esp download esp "$S4" "$C4"
-kill_ctd
-t vlan_with_ctd_killed echoed udp 198.18.10.2 198.18.10.1
-t pppoe_with_ctd_killed echoed udp 198.18.40.2 198.18.40.1
-t vrf_with_ctd_killed echoed udp 198.18.50.2 198.18.50.1
+
 nothing_plain()
 {
 	local plain esp
 	plain=$(count plain) esp=$(count sealed)
 	SOURCE=$C4 echoed udp "$S4" "$C4" && [ "$(count plain)" = "$plain" ] && [ "$(count sealed)" -gt "$esp" ]
 }
-t esp_with_ctd_killed nothing_plain
-start_ctd "$R" "$TMP/no_nat.conf"
-t vlan_after_a_restart echoed tcp 198.18.10.2 198.18.10.1
-t pppoe_after_a_restart echoed tcp 198.18.40.2 198.18.40.1
-t esp_after_a_restart nothing_plain
-for name in again_vlan again_service_vlan again_pppoe again_pppoe_v6 again_pppoe_lan vrf vrf_lan esp; do
-	t "download_outlives_the_kill_$name" goes_on "$name"
-done
+# Under way from before the kill until after the restart, at the server's pace.
+if part killed; then
+	t download_vlan paced again_vlan "$C" 198.18.10.2
+	t download_service_vlan paced again_service_vlan "$C" 198.18.30.2
+	t download_pppoe paced again_pppoe "$C" 198.18.40.2
+	t download_pppoe_v6 paced again_pppoe_v6 "$C" '[2001:db8:40::2]'
+	t download_pppoe_lan paced again_pppoe_lan "$C" 198.18.10.2 10.0.60.2
+	t download_vrf paced vrf "$C" 198.18.50.2
+	t download_vrf_lan paced vrf_lan "$C" 198.18.10.2 10.0.50.2
+	t download_esp paced esp "$C" "$S4" "$C4"
+	t download_esp_v6 paced esp_v6 "$C" "[$S6]" "$C6"
+	downloads="again_vlan again_service_vlan again_pppoe again_pppoe_v6 again_pppoe_lan vrf vrf_lan esp esp_v6"
+	plain=$(count plain)
+	kill_ctd
+	# shellcheck disable=SC2086 # names
+	paced_note $downloads
+	t vlan_with_ctd_killed echoed udp 198.18.10.2 198.18.10.1
+	t pppoe_with_ctd_killed echoed udp 198.18.40.2 198.18.40.1
+	t vrf_with_ctd_killed echoed udp 198.18.50.2 198.18.50.1
+	t esp_with_ctd_killed nothing_plain
+	# shellcheck disable=SC2086 # names
+	go_on download_outlives_the_kill $downloads
+	start_ctd "$R" "$TMP/no_nat.conf"
+	# shellcheck disable=SC2086 # names
+	paced_note $downloads
+	t vlan_after_a_restart echoed tcp 198.18.10.2 198.18.10.1
+	t pppoe_after_a_restart echoed tcp 198.18.40.2 198.18.40.1
+	t esp_after_a_restart nothing_plain
+	# shellcheck disable=SC2086 # names
+	go_on download_outlives_the_restart $downloads
+	for name in $downloads; do
+		t "ends_well_$name" paced_ends "$name"
+	done
+	t nothing_in_the_clear_over_the_kill test "$(count plain)" = "$plain"
+fi
+
+# Back to nft, and taken over again: what the first move could not have, a VRF and ESP.
 stop_ctd
 unload_ctd "$T" "$R"
+if part moved_later; then
+	t nft_translates_again nft_nat '"wan0.10", "wan1"'
+	t download_under_nft_vrf paced nft_vrf "$C" 198.18.50.2
+	t download_under_nft_vrf_v6 paced nft_vrf_v6 "$C" '[2001:db8:50::2]'
+	t download_under_nft_vrf_lan paced nft_vrf_lan "$C" 198.18.10.2 10.0.50.2
+	t download_under_nft_esp paced nft_esp "$C" "$S4" "$C4"
+	t download_under_nft_esp_v6 paced nft_esp_v6 "$C" "[$S6]" "$C6"
+	downloads="nft_vrf nft_vrf_v6 nft_vrf_lan nft_esp nft_esp_v6"
+	plain=$(count plain)
+	start_ctd "$R" "$TMP/no_nat.conf"
+	on "$R" nft delete table inet before
+	# shellcheck disable=SC2086 # names
+	paced_note $downloads
+	# shellcheck disable=SC2086 # names
+	go_on taken_over_from $downloads
+	for name in $downloads; do
+		t "ends_well_$name" paced_ends "$name"
+	done
+	t nothing_in_the_clear_over_the_move test "$(count plain)" = "$plain"
+	t esp_after_the_move nothing_plain
+	stop_ctd
+	unload_ctd "$T" "$R"
+fi
 finish
