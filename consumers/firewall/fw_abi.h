@@ -17,6 +17,7 @@
  * fw_table_v1  LPM_TRIE struct fw_table_key -> struct fw_table_entry
  * fw_rate_v1   LRU_HASH struct fw_rate_key ->  __u64, see fw_limit.h
  * fw_alg_v1    HASH struct fw_alg_key ->       struct fw_alg
+ * fw_midway_v1 LRU_HASH struct ct_tuple ->     struct ct_tuple, see fw_midway.h
  *
  * A rule set is loaded into the half that is not active, then fw_config.active
  * changes: a packet is judged by the old rules or by the new ones, never by a
@@ -92,6 +93,8 @@ _Static_assert(sizeof(struct fw_rule) == 108, "fw_rule");
 #define FW_TABLE_OVERLOAD 32768
 /* Of sources that a limit counts. */
 #define FW_RATES 65536
+/* Of connections translated on both sides that go by the stack, two each. */
+#define FW_MIDWAYS 8192
 
 /* fw_table_entry.flags: who put it there */
 #define FW_TE_FILE     1 /* the rule file: goes when the file names it no more */

@@ -9,7 +9,7 @@
  * A packet is tracked once though it crosses several hooks. The mark is
  * tc_index: 14 bits of a keyed hash of the packet's addresses, protocol and first
  * transport word as it leaves the hook, so that a tunnel's outer packet does not
- * match, and two bits for what is still to be done at egress. Always
+ * match, and two bits for what is still to be done at egress (FW_MARK_*). Always
  * written at ingress, as it arrives from the peer namespace over veth; never 0.
  * Taken from the packet's bytes, so that egress need not parse what is done.
  * Fragments of a datagram share one: IPv4's id stands for the transport word, of
@@ -17,6 +17,7 @@
  */
 #define FW_MARK_PENDING 1 /* source translation */
 #define FW_MARK_LATE	2 /* its connection, and all that goes with that */
+#define FW_MARK_MIDWAY	3 /* source translation, the destination's is done (fw_midway.h) */
 
 /* Where the IP header of an untagged packet is; the mark is only for those. */
 static __always_inline __u32 fw_l3(int l2)

@@ -11,6 +11,7 @@
 #include "../../bpf/ct/ct_alg_take.h"
 #include "fw_admit.h"
 #include "fw_frag.h"
+#include "fw_midway.h"
 
 /* Up the stack: destination translated here, source at egress. */
 __noinline int fw_to_stack(struct __sk_buff *skb)
@@ -24,11 +25,13 @@ __noinline int fw_to_stack(struct __sk_buff *skb)
 	v = nat_apply(skb, &w->pkt, &w->res, CT_XLATE_DST);
 	if (v < 0)
 		return fw_drop_all(w, v);
-	pending = w->res.translate & CT_XLATE_SRC ? FW_MARK_PENDING : 0;
+	pending = 0;
+	if (w->res.translate & CT_XLATE_SRC)
+		pending = fw_midway_note() ? FW_MARK_MIDWAY : FW_MARK_PENDING;
 	if (f->hop.where == FW_TO_LATE)
 		pending = FW_MARK_LATE;
 	/* The stack alone knows where it goes: its MSS is looked at where it leaves. */
-	if (f->hop.where == FW_TO_STACK && !f->hop.nh.ifindex && fw_to_clamp(&w->pkt))
+	if (f->hop.where == FW_TO_STACK && !pending && !f->hop.nh.ifindex && fw_to_clamp(&w->pkt))
 		pending = FW_MARK_PENDING;
 	ct_stat(CT_STAT_STACK_FORWARD);
 	if (w->pkt.flags & CT_PKT_GATHERED) {
@@ -208,12 +211,21 @@ static __always_inline int fw_from_ours(struct __sk_buff *skb)
 }
 
 /* A packet that ingress sent up the stack with its source still to translate. */
-static __always_inline int fw_finish(struct __sk_buff *skb, struct ct_work *w)
+__noinline int fw_finish(struct __sk_buff *skb, int midway)
 {
 	const struct fw_iface *iface = fw_iface(skb->ifindex);
-	int v, syn = fw_to_clamp(&w->pkt);
+	struct ct_work *w = ct_work();
+	struct fw_work *f = fw_work();
+	int v, syn;
 
-	ct_peek(skb, &w->pkt, &w->res);
+	if (!w || !f)
+		return -CT_DROP_MAP_MISSING;
+	f->midway = w->pkt.tuple;
+	if (!midway)
+		ct_peek(skb, &w->pkt, &w->res);
+	else if (!fw_midway_find(skb, w->pkt.flags & CT_PKT_ICMP_REPLY))
+		return -CT_DROP_NAT_LOST;
+	syn = fw_to_clamp(&w->pkt);
 	if (syn) {
 		v = fw_mss(skb, &w->pkt, iface ? iface->mtu : 0);
 		if (v < 0)
@@ -248,6 +260,7 @@ __noinline int fw_done(struct __sk_buff *skb, int v)
 #define FW_OWN	   0 /* the router's own, or FW_TO_LATE: to be tracked */
 #define FW_PENDING 1 /* its source is still to be translated */
 #define FW_CUT	   2 /* done with, but for the stack having cut it */
+#define FW_MIDWAY  3 /* as FW_PENDING, its destination is translated */
 
 __noinline int fw_marked(struct __sk_buff *skb, __u32 mark)
 {
@@ -268,6 +281,8 @@ __noinline int fw_marked(struct __sk_buff *skb, __u32 mark)
 	}
 	if (mark == (want | FW_MARK_PENDING) || mark == (uncut | FW_MARK_PENDING))
 		return FW_PENDING;
+	if (mark == (want | FW_MARK_MIDWAY) || mark == (uncut | FW_MARK_MIDWAY))
+		return FW_MIDWAY;
 	return mark == uncut ? FW_CUT : FW_OWN;
 }
 
@@ -314,10 +329,11 @@ __noinline int fw_out_again(struct __sk_buff *skb)
 }
 
 /*
- * An error of the stack's own about a packet that went up with its source still to be translated:
- * it quotes what that packet's sender sent and needs no translation, so ct_lookup(), which looks
- * for what has been translated, finds nothing. But the sequence number of a helped connection was
- * adjusted before it went up. > 0: an error about a connection of ours, 0: not, < 0: a drop reason.
+ * An error of the stack's own about a packet that went up with its source alone still to be
+ * translated: it quotes what that packet's sender sent and needs no translation, so ct_lookup(),
+ * which looks for what has been translated, finds nothing. But the sequence number of a helped
+ * connection was adjusted before it went up. > 0: an error about a connection of ours, 0: not, < 0:
+ * a drop reason.
  */
 __noinline int fw_own_error(struct __sk_buff *skb)
 {
@@ -390,8 +406,8 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 	v = fw_marked(skb, mark);
 	if (v == FW_CUT || (v == FW_OWN && mark && fw_translated(skb)))
 		return fw_done(skb, 0);
-	if (v == FW_PENDING)
-		return fw_done(skb, fw_finish(skb, w));
+	if (v == FW_PENDING || v == FW_MIDWAY)
+		return fw_done(skb, fw_finish(skb, v == FW_MIDWAY));
 	v = ct_lookup(skb, &w->pkt, &w->res);
 	if (v == CT_NEW || v == CT_UNTRACKED) {
 		w->res.verdict = v;
@@ -406,7 +422,9 @@ static __always_inline int fw_out(struct __sk_buff *skb, int l2)
 			return fw_done(skb, v);
 	}
 	if (v == -CT_DROP_ICMP_UNRELATED && own) {
-		again = fw_own_error(skb);
+		again = fw_midway_error(skb);
+		if (!again)
+			again = fw_own_error(skb);
 		if (again)
 			return fw_done(skb, again < 0 ? again : 0);
 	}

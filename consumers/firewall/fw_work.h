@@ -21,6 +21,8 @@ struct fw_work {
 	struct fw_hop hop;
 	struct fw_verdict verdict;
 	struct ct_tuple arrived; /* the packet's own, while its tuple is what it will be */
+	struct ct_tuple midway;	 /* fw_midway.h */
+	struct ct_tuple sent;
 };
 CT_SCRATCH_FITS(struct fw_work);
 
