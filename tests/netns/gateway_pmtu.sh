@@ -8,6 +8,9 @@
 #   10.0.0.2          203.0.113.1   .2  198.51.100.1  .2  192.0.2.1   .2
 #   fd00:1::2         2001:db8:2::1 ::2 2001:db8:3::1 ::2 2001:db8:4::1 ::2
 #
+#   dmz    d0 ── lan1                 what the client sends to RW4:5204, with a source of the router's own
+#   10.0.1.2/24  10.0.1.1/24, 1280
+#
 # The router says 1400, mid says 1280: to the router's address, about a packet of the router's.
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
@@ -15,16 +18,20 @@
 . tests/lib/paths.sh
 need iperf3 nft ping tcpdump
 
-M=$T-m N=$T-n
+M=$T-m N=$T-n D=$T-d
 M4=203.0.113.2 M6=2001:db8:2::2
 E4=192.0.2.2 E6=2001:db8:4::2
-net_ns "$C" "$R" "$M" "$N" "$S"
+D4=10.0.1.2 D6=fd00:2::2
+net_ns "$C" "$R" "$M" "$N" "$S" "$D"
 net_link "$C" c0 "$R" lan0
+net_link "$D" d0 "$R" lan1
 net_link "$R" wan0 "$M" m0
 net_link "$M" m1 "$N" n0
 net_link "$N" n1 "$S" s0
 net_addr "$C" c0 $C4/24 $C6/64
 net_addr "$R" lan0 $RL4/24 $RL6/64
+net_addr "$D" d0 $D4/24 $D6/64
+net_addr "$R" lan1 10.0.1.1/24 fd00:2::1/64
 net_addr "$R" wan0 $RW4/24 $RW6/64
 net_addr "$M" m0 $M4/24 $M6/64
 net_addr "$M" m1 198.51.100.1/24 2001:db8:3::1/64
@@ -44,6 +51,7 @@ default()
 	on "$1" ip -6 route add default via "$3"
 }
 default "$C" $RL4 $RL6
+default "$D" 10.0.1.1 fd00:2::1
 default "$R" $M4 $M6
 default "$S" 192.0.2.1 2001:db8:4::1
 on "$M" ip route add 192.0.2.0/24 via 198.51.100.2
@@ -51,6 +59,8 @@ on "$M" ip -6 route add 2001:db8:4::/64 via 2001:db8:3::2
 default "$N" 198.51.100.1 2001:db8:3::1
 on "$R" ethtool -K wan0 tx off >/dev/null
 on "$R" ethtool -K lan0 tx off >/dev/null
+on "$R" ethtool -K lan1 tx off >/dev/null
+on "$R" ip link set lan1 mtu 1280
 # links MTU-OF-WAN MTU-BEYOND
 links()
 {
@@ -64,8 +74,11 @@ rules()
 		set default deny
 		$1
 		wan = wan0
-		lan = lan0
+		lan = { lan0, lan1 }
 		nat out on \$wan from \$lan.net -> (\$wan)
+		nat out on lan1 from { $E4, $E6 } -> (lan1)
+		forward in on \$wan inet proto tcp port 5204 -> $D4 hairpin
+		forward in on \$wan inet6 proto tcp port 5204 -> $D6 hairpin
 		forward in on \$wan inet proto { tcp, udp } port 5202 -> $C4
 		forward in on \$wan inet6 proto { tcp, udp } port 5202 -> $C6
 		pass in on \$lan
@@ -77,16 +90,18 @@ for port in 5201 5203; do
 	serve "$S" iperf3 -s -p $port
 done
 serve "$C" iperf3 -s -p 5202
+serve "$D" iperf3 -s -p 5204
 serve_http "$S" 80
 poll_until 10 listening "$S" 5201
 poll_until 10 listening "$C" 5202
+poll_until 10 listening "$D" 5204
 start_ctd "$R" "$TMP/plain.conf"
 
 # What was learned of the path is forgotten: the next test learns it itself.
 forget()
 {
 	local ns
-	for ns in "$C" "$R" "$S"; do
+	for ns in "$C" "$R" "$S" "$D"; do
 		on "$ns" ip route flush cache
 		on "$ns" ip -6 route flush cache
 	done
@@ -164,21 +179,70 @@ t mid_says_1280_translated_v4 saw c0 "$M4 $C4 1280 $C4 $E4"
 t mid_says_1280_translated_v6 saw c0 "$M6 $C6 1280 $C6 $E6"
 t nothing_else_is_quoted_inside all_quote c0 $C4 $C6
 
+# --- translated on both sides: nothing but the sender's own is under what the router's error quotes
+learnt()
+{
+	on "$1" ip route get "$2" | grep -q "mtu $3 " || { on "$1" ip route get "$2"; return 1; }
+}
+# both_translated NS TO4 TO6 OPTION... : larger than the link behind the router, and learns so
+both_translated()
+{
+	local ns=$1 to
+	for to in "$2" "$3"; do
+		forget
+		transfer "$ns" 20M -p 5204 -c "$to" "${@:4}" || return
+	done
+}
+t hairpin_by_a_smaller_link both_translated "$C" $RW4 $RW6
+t its_sender_learns_the_mtu_v6 learnt "$C" $RW6 1280
+sleep 0.5
+t its_sender_is_told_in_its_view_v4 saw c0 "$RW4 $C4 1280 $C4 $RW4 5204"
+t its_sender_is_told_in_its_view_v6 saw c0 "$RW6 $C6 1280 $C6 $RW6 5204"
+links 1500 1500
+capture "$S" s0
+t from_outside_with_another_source both_translated "$S" $RW4 $RW6
+t from_outside_learns_the_mtu_v6 learnt "$S" $RW6 1280
+sleep 0.5
+t from_outside_is_told_in_its_view_v4 saw s0 "$RW4 $E4 1280 $E4 $RW4 5204"
+t from_outside_is_told_in_its_view_v6 saw s0 "$RW6 $E6 1280 $E6 $RW6 5204"
+links 1400 1280
+# and the answers
+on "$R" ip link set lan1 mtu 1500
+on "$R" ip link set lan0 mtu 1280
+capture "$D" d0
+t hairpin_answers_by_a_smaller_link both_translated "$C" $RW4 $RW6 -R
+sleep 0.5
+t who_answers_is_told_in_its_view_v4 saw d0 "$RW4 $D4 1280 $D4 $RW4"
+t who_answers_is_told_in_its_view_v6 saw d0 "$RW6 $D6 1280 $D6 $RW6"
+on "$R" ip link set lan0 mtu 1500
+on "$R" ip link set lan1 mtu 1280
+# quoted DEV ADDRESS : by a too-big at that device
+quoted()
+{
+	errors "$1" | grep -E " $2( |$)"
+}
+nobody_is_told_of()
+{
+	fails quoted c0 "$1" && fails quoted s0 "$1" && fails quoted d0 "$2"
+}
+t nobody_is_told_of_the_other_side_v4 nobody_is_told_of $D4 $C4
+t nobody_is_told_of_the_other_side_v6 nobody_is_told_of $D6 $C6
+
 # --- without ctd
 hops_and_transfer()
 {
-	both_hops "$E4" 28 && both_hops "$E6" 48 && transfer "$C" 20M -p 5203 -c "$E4" && transfer "$C" 20M -p 5203 -c "$E6" -R
+	both_hops "$E4" 28 && both_hops "$E6" 48 && transfer "$C" 20M -p 5203 -c "$E4" &&
+		transfer "$C" 20M -p 5203 -c "$E6" -R && both_translated "$C" "$RW4" "$RW6"
 }
 kill_ctd
 t with_ctd_killed hops_and_transfer
 start_ctd "$R" "$TMP/plain.conf"
 t with_the_next_ctd hops_and_transfer
-over_a_move "$TMP/plain.conf" "$C" $E4 lan0 hops_and_transfer
+over_a_move "$TMP/plain.conf" "$C" $E4 lan0,lan1 hops_and_transfer
 
 # --- a server inside, published: the link that is too small is the router's own, lan0
 links 1500 1500
 on "$R" ip link set lan0 mtu 1280
-capture "$S" s0
 forget
 t upload_to_a_published_server_v4 transfer "$S" 20M -p 5202 -c $RW4
 forget
