@@ -90,15 +90,20 @@ in_native_mode()
 	appctl dpif/show | tee "$TMP/ports" | grep -q " $1 .*xdp-mode-in-use=native" || { cat "$TMP/ports"; return 1; }
 }
 
+side() # NAME: as ovs.c takes it
+{
+	echo "$1:be-$1:$(cat "$TMP/$1/ovs-vswitchd.pid")"
+}
+
 CPU=${3:-1}
 figures=("$O/tests/bench/ovs" -O "$O/tests/bench" -r "${1:-5}" -p "${2:-400000}" -C "$CPU")
 ovs_host >&2
 {
 	bridge bpf bpf "chrt -f 1 $O/ovs/ovs-vswitchd" type=system && bridge userspace netdev "chrt -f 1 $O/ovs/ovs-vswitchd" type=system && side_up redirect
 } >&2 || exit 1
-"${figures[@]}" bpf:be-bpf redirect:be-redirect userspace:be-userspace || exit
+"${figures[@]}" "$(side bpf)" redirect:be-redirect "$(side userspace)" || exit
 if afxdp_bridge >&2; then
-	"${figures[@]}" -a bpf:be-bpf afxdp:be-afxdp
+	"${figures[@]}" -a "$(side bpf)" "$(side afxdp)"
 else
 	echo "ovs.sh: no figures of AF_XDP" >&2
 fi

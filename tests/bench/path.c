@@ -115,10 +115,10 @@ static int masq(void)
 
 static int flush(const struct side *s)
 {
-	int status = system(s->flush);
+	int status = system(s->arg);
 
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		fprintf(stderr, "path: `%s` failed\n", s->flush);
+		fprintf(stderr, "path: `%s` failed\n", s->arg);
 		return -1;
 	}
 	return 0;

@@ -254,10 +254,46 @@ void drain(const struct side *s, enum dir dir)
 	} while (*frames != before);
 }
 
+static double clock_ns(clockid_t clock)
+{
+	struct timespec ts = {0};
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * 1e9 + ts.tv_nsec;
+}
+
+/* What a burst of packets took; the daemon may poll, also while the system call sets itself up. */
+struct spent {
+	double self, daemon, wall;
+};
+
+static struct spent spent(const struct side *s)
+{
+	return (struct spent){
+		.self = clock_ns(CLOCK_PROCESS_CPUTIME_ID),
+		.daemon = s->daemon ? clock_ns(s->daemon) : 0,
+		.wall = clock_ns(CLOCK_MONOTONIC),
+	};
+}
+
+/* ns: a packet that arrived, of the wall clock; n: packets sent. */
+static void account(struct side *s, const struct path_sink *k, unsigned int n, double ns,
+		    struct spent from, struct spent to)
+{
+	double self = to.self - from.self;
+	double daemon = (to.daemon - from.daemon) / (to.wall - from.wall) * ns;
+
+	s->cpu_ns = self / k->frames + daemon;
+	s->least_ns = self / n + daemon;
+	s->came = (double)k->frames / n;
+}
+
 double measure(struct side *s, enum dir dir, unsigned int first, unsigned int flows, unsigned int n)
 {
 	struct path_gen *g = &s->state->gen[dir];
 	struct path_sink *k = &s->state->sink[dir];
+	struct spent from, to;
+	double ns;
 
 	if (setns(s->ns_fd[dir], CLONE_NEWNET))
 		return fail("enter", s->prefix);
@@ -266,8 +302,10 @@ double measure(struct side *s, enum dir dir, unsigned int first, unsigned int fl
 	g->next = 0;
 	g->begun_ns = 0;
 	k->frames = k->translated = k->timed = 0;
+	from = spent(s);
 	if (burst(s, dir, n))
 		return -1;
+	to = spent(s);
 	if (s->lossy)
 		drain(s, dir);
 	/* One in a thousand may be lost to a full veth ring. */
@@ -282,7 +320,11 @@ double measure(struct side *s, enum dir dir, unsigned int first, unsigned int fl
 			(unsigned long long)k->frames);
 		return -1;
 	}
-	return k->timed ? (double)(k->timed_ns - g->begun_ns) / k->timed : 0;
+	if (!k->timed)
+		return 0;
+	ns = (double)(k->timed_ns - g->begun_ns) / k->timed;
+	account(s, k, n, ns, from, to);
+	return ns;
 }
 
 /*
@@ -333,14 +375,14 @@ void pin(void)
 
 int parse_side(char *arg)
 {
-	char *name = strtok(arg, ":"), *prefix = strtok(NULL, ":"), *cmd = strtok(NULL, "");
+	char *name = strtok(arg, ":"), *prefix = strtok(NULL, ":"), *rest = strtok(NULL, "");
 	struct side *s = &sides[nsides];
 
 	if (!name || !prefix || nsides == SIDES_MAX)
 		return -1;
 	snprintf(s->name, sizeof(s->name), "%s", name);
 	snprintf(s->prefix, sizeof(s->prefix), "%s", prefix);
-	snprintf(s->flush, sizeof(s->flush), "%s", cmd ? cmd : "true");
+	snprintf(s->arg, sizeof(s->arg), "%s", rest ? rest : "true");
 	nsides++;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #define TESTS_BENCH_LIB_SIDE_H
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "figure.h"
 #include "tests/bench/path.h"
@@ -22,11 +23,11 @@ struct side {
 	 * one behind two inserts into maps of that kind (path.bpf.c) */
 	char name[16];
 	char prefix[32];
-	char flush[256];
-	bool nat;     /* what arrives must be translated */
-	bool lossy;   /* measured is what arrives, however much was offered */
-	bool bridged; /* nothing counts down the TTL */
-	bool tcx;     /* the redirect by TCX rather than by clsact */
+	char arg[256]; /* path.c: a command that empties its table; ovs.c: its vswitchd's number */
+	bool nat;      /* what arrives must be translated */
+	bool lossy;    /* measured is what arrives, however much was offered */
+	bool bridged;  /* nothing counts down the TTL */
+	bool tcx;      /* the redirect by TCX rather than by clsact */
 	struct bpf_object *obj;
 	struct path_state *state;
 	int gen_fd[2];
@@ -34,6 +35,11 @@ struct side {
 	const char *bare; /* the program of these, NULL: a datapath is there */
 	int map_fd[2];	  /* of the two inserts, else 0 */
 	double ns[ROUNDS_MAX];
+	clockid_t daemon; /* of the CPU time of who works on packets beside the kernel; 0: none */
+	/* Of the last measure(). */
+	double cpu_ns;	 /* CPU time a packet that arrived */
+	double least_ns; /* the same without what others cost that were lost */
+	double came;	 /* the share that arrived */
 };
 
 extern struct side sides[SIDES_MAX];
@@ -53,7 +59,7 @@ extern unsigned int packets;
 #define COMMON_USAGE   "[-O objdir] [-r rounds] [-p packets] [-C cpu]"
 bool common_option(int opt);
 
-/* NAME:PREFIX[:FLUSH] becomes the next of `sides`. 0 or -1. */
+/* NAME:PREFIX[:ARG] becomes the next of `sides`. 0 or -1. */
 int parse_side(char *arg);
 
 /* Loads path.bpf.o from objdir, attaches the sinks. 0 or < 0. */
@@ -75,6 +81,10 @@ int burst(const struct side *s, enum dir dir, unsigned int n);
  * sink timed (0 when n was too small for that): what the system call costs to set up (20 ms and
  * more, in steps of grace periods) is not in it. < 0 when not every packet arrived (unless the
  * side is lossy), or one not translated.
+ *
+ * cpu_ns: the CPU time of this process, in which the kernel does its part (softirqs that a task
+ * raises run in that task's time), and that of `daemon` while packets came, by those that arrived.
+ * least_ns: of this process the part of a packet, whether it arrived or not.
  */
 double measure(struct side *s, enum dir dir, unsigned int first, unsigned int flows,
 	       unsigned int n);
