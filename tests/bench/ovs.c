@@ -123,8 +123,10 @@ static int forward_at(enum rule rule, int w, struct lowest lowest[])
 			struct side *s = &sides[side];
 
 			s->ns[n] = measure(s, ORIG, rule * PATH_SPORTS, width[w], packets);
-			if (s->ns[n] <= 0)
+			if (s->ns[n] <= 0) {
+				fprintf(stderr, "ovs: %s: hardly a packet arrives\n", s->name);
 				return -1;
+			}
 			cpu_ns[side][n] = s->cpu_ns;
 			least_ns[side][n] = s->least_ns;
 			came[side][n] = s->came;

@@ -246,12 +246,15 @@ int burst(const struct side *s, enum dir dir, unsigned int n)
 void drain(const struct side *s, enum dir dir)
 {
 	const volatile __u64 *frames = &s->state->sink[dir].frames;
-	__u64 before;
+	unsigned int silent_ms = 0;
+	__u64 before = *frames;
 
-	do {
+	/* Who is to forward them may not have had a core yet (seen under load). */
+	while (silent_ms < (before ? 100 : 1000)) {
+		usleep(20000);
+		silent_ms = *frames == before ? silent_ms + 20 : 0;
 		before = *frames;
-		usleep(100000);
-	} while (*frames != before);
+	}
 }
 
 static double clock_ns(clockid_t clock)
