@@ -138,6 +138,7 @@ enum ct_scratch_of {
 	CT_SCRATCH_EXPECT, /* ct_expect.h */
 	CT_SCRATCH_NAT,	   /* nat_bind.h */
 	CT_SCRATCH_FRAG,   /* frag_pool.h */
+	CT_SCRATCH_WORK,   /* ct_work.h */
 	CT_SCRATCH_CONSUMER,
 	CT_SCRATCH_MSS, /* a consumer's */
 	CT_SCRATCH_SLOTS

@@ -7,13 +7,11 @@
 
 /* Per-CPU working area of entry programs. Not live across bpf_clone_redirect():
  * the target's egress program would run inside and use it too. */
-CT_MAP(ct_work_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ct_work);
+CT_SCRATCH_FITS(struct ct_work);
 
 static __always_inline struct ct_work *ct_work(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ct_work_v1, &zero);
+	return ct_scratch(CT_SCRATCH_WORK);
 }
 
 #endif
