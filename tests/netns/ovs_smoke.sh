@@ -33,7 +33,7 @@ flows_of()
 
 draw()
 {
-	ovs_start || return
+	BPFCT_OVS_CONNECTIONS=300000 ovs_start || return
 	vsctl add-br br0 -- set bridge br0 datapath_type=bpf || return
 	ovs_port "$A" 10.1.1.1/24 fd00::1/64 && ovs_port "$B" 10.1.1.2/24 fd00::2/64
 }
@@ -203,13 +203,20 @@ stays()
 resumes()
 {
 	vsctl set bridge br0 fail_mode=secure && pipeline && ping_once "$A" 10.1.1.2 || return # the setting empties the tables
-	ovs_kill && ping_once "$A" 10.1.1.2 && ovs_vswitchd && poll_until 20 no_flow_of 'ct(commit,zone=7' && ctctl_lists &&
+	ovs_kill && ping_once "$A" 10.1.1.2 && BPFCT_OVS_CONNECTIONS=400000 ovs_vswitchd && poll_until 20 no_flow_of 'ct(commit,zone=7' && ctctl_lists &&
 		fails on "$A" ping -qc 1 -W 1 10.1.1.2 && pipeline && poll_until 10 ping_once "$A" 10.1.1.2 && ctctl_lists
 }
 no_flow_of()
 {
 	local flows
 	flows=$(appctl dpctl/dump-flows bpf@ovs-bpf) && ! grep "$1" <<<"$flows"
+}
+
+# The tables were made for 300,000, and a restart that asks for more leaves them and the connections as they are.
+table_has_the_size_asked_for()
+{
+	[ "$(appctl dpctl/ct-get-maxconns bpf@ovs-bpf)" = 300000 ] && fails appctl dpctl/ct-set-maxconns bpf@ovs-bpf 300001 &&
+		grep -q 'BPFCT_OVS_CONNECTIONS is for new maps' "$OVS_DIR/vswitchd.log"
 }
 
 # What dpctl sets is in force, and what it reads is the table's.
@@ -255,6 +262,7 @@ t traffic_goes_on_over_an_exit stays ovs_end
 t traffic_goes_on_over_a_kill stays ovs_kill
 t traffic_resumes_after_a_flush resumes
 t long_transfer_is_whole transfer_is_whole
+t table_has_the_size_asked_for table_has_the_size_asked_for
 t limits_are_set_by_dpctl table_is_set_by_dpctl
 t flush_ends_connections flush_ends_connections
 t nothing_is_left_of_the_datapath nothing_is_left
