@@ -133,6 +133,7 @@ struct ct_build {
 };
 /* Working areas of single jobs, each a slot of one map: a program may use 64 maps in all. */
 enum ct_scratch_of {
+	CT_SCRATCH_BUILD,  /* struct ct_build; first, for tests/bpf/ct_slots.c */
 	CT_SCRATCH_TCP,	   /* ct_tcp_window.h: options */
 	CT_SCRATCH_SEQ,	   /* nat_seq.h */
 	CT_SCRATCH_EXPECT, /* ct_expect.h */
@@ -154,13 +155,11 @@ static __always_inline void *ct_scratch(__u32 of)
 	return bpf_map_lookup_elem(&ct_scratch_v1, &of);
 }
 
-CT_MAP(ct_build_v1, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct ct_build);
+CT_SCRATCH_FITS(struct ct_build);
 
 static __always_inline struct ct_build *ct_build(void)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&ct_build_v1, &zero);
+	return ct_scratch(CT_SCRATCH_BUILD);
 }
 
 static __always_inline const struct ct_settings *ct_settings(void)

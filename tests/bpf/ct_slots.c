@@ -76,11 +76,11 @@ struct build_head {
 /* What this CPU's last packet was looked up by, and what is thought of its interface. */
 static struct build_head guessed(void)
 {
-	const struct bpf_map *map = bpf_object__find_map_by_name(packets_obj, "ct_build_v1");
+	const struct bpf_map *map = bpf_object__find_map_by_name(packets_obj, "ct_scratch_v1");
 	size_t size = (bpf_map__value_size(map) + 7) / 8 * 8;
 	uint8_t *all = calloc(libbpf_num_possible_cpus(), size);
 	struct build_head b;
-	uint32_t zero = 0;
+	uint32_t zero = 0; /* CT_SCRATCH_BUILD */
 
 	assert_non_null(all);
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &zero, all), 0);
