@@ -83,51 +83,57 @@ int ct_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 
 /* Stubs go with their records; these passes find what a lost race left behind:
  * a stub whose record is gone, or lives another life, for longer than a commit
- * could take. */
+ * could take. 1: it has to go. */
 static __always_inline int sweep_stub(struct bpf_iter__bpf_map_elem *ctx, const union ct_key *to,
-				      const struct ct_stub *stub, __u8 family)
+				      const struct ct_stub *stub, __u32 gen, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	union ct_key skey;
 	struct ct_conn *conn;
-	__u32 gen;
 
-	if (!set || !iter_key(ctx->key, &skey, family))
+	if (!set)
 		return 0;
 	sweep_yield(ctx->meta);
-	gen = stub->gen;
 	conn = ct_conn_at(to, family);
 	if (conn && ct_w_gen(ct_word(conn)) == gen)
 		return 0;
-	if (ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS)))
-		return 0;
-	if (ct_stub_drop(&skey, to, gen, family))
-		ct_stat(CT_STAT_STUB_REPAIRED);
-	return 0;
+	return !ct_before(ct_now(set), stub->born + ct_ticks(set, 3 * NAT_STUB_GRACE_SECS));
 }
 
 SEC("iter/bpf_map_elem")
 int ct_stub_sweep4(struct bpf_iter__bpf_map_elem *ctx)
 {
 	const struct ct_stub4 *stub = ctx->value;
-	union ct_key to = {};
+	union ct_key to = {}, skey;
+	__u32 gen;
 
-	if (!stub)
+	if (!stub || !iter_key(ctx->key, &skey, 4))
 		return 0;
 	to.k4 = stub->conn;
-	return sweep_stub(ctx, &to, &stub->s, 4);
+	gen = stub->s.gen;
+	if (sweep_stub(ctx, &to, &stub->s, gen, 4) && ct_stub_drop(&skey, &to, gen, 4))
+		ct_stat(CT_STAT_STUB_REPAIRED);
+	return 0;
 }
 
 SEC("iter/bpf_map_elem")
 int ct_stub_sweep6(struct bpf_iter__bpf_map_elem *ctx)
 {
 	const struct ct_stub6 *stub = ctx->value;
+	const __u64 *at = ctx->key;
 	union ct_key to = {};
+	__u32 gen, nat[2] = {};
+	__u64 hash;
 
-	if (!stub)
+	if (!stub || !at)
 		return 0;
+	hash = *at;
 	to.k6 = stub->conn;
-	return sweep_stub(ctx, &to, &stub->s, 6);
+	gen = stub->s.gen;
+	if (sweep_stub(ctx, &to, &stub->s, gen, 6) && ct_stub_out6(hash, &to.k6, gen, nat)) {
+		ct_stub_gone(nat, to.k6.zone, 6);
+		ct_stat(CT_STAT_STUB_REPAIRED);
+	}
+	return 0;
 }
 
 SEC("iter/bpf_map_elem")

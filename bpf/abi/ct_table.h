@@ -11,7 +11,7 @@
  * ct_conn4_v1   LRU_HASH  ct_key4 -> ct_conn4      records
  * ct_conn6_v1   LRU_HASH  ct_key6 -> ct_conn6
  * ct_stub4_v1   HASH      ct_key4 -> ct_stub4      second keys of translated connections
- * ct_stub6_v1   HASH      ct_key6 -> ct_stub6
+ * ct_stub6_v1   HASH      SipHash of the ct_key6 -> ct_stub6
  * ct_half4_v1   ARRAY     -> ct_slot4              half-open rings: outside | inside | retry
  * ct_half6_v1   ARRAY     -> ct_slot6
  * ct_clock4_v1  ARRAY     -> ct_slot4              clock over confirmed records

@@ -234,9 +234,9 @@ static __always_inline int ct_meet_at(struct ct_conn *conn, const struct ct_pkt 
 }
 
 /* Is there a live stub under the key of the record in ct_build? */
-static __always_inline int ct_stub_live(const struct ct_build *b, __u32 now, __u8 family)
+static __always_inline int ct_stub_live(struct ct_build *b, __u32 now, __u8 family)
 {
-	return ct_stub_at(&b->key, NULL, family) && nat_stub_live(&b->key, now, family);
+	return ct_stub_at(&b->key, &b->at, NULL, family) && nat_stub_live(&b->key, now, family);
 }
 
 /* Puts the built record under its key: 0 it is in, 1 the winner's is used, or a

@@ -112,7 +112,8 @@ static __always_inline void ct_control_barrier(struct ct_table *tab)
 static __always_inline int ct_control_stub_take(const union ct_key *skey, const union ct_key *key,
 						__u32 gen, __u32 nat, __u32 now, __u8 family)
 {
-	struct ct_stub *s = ct_stub_at(skey, NULL, family);
+	__u64 at;
+	struct ct_stub *s = ct_stub_at(skey, &at, NULL, family);
 	__u32 was, held[2];
 	__u16 zone = family == 4 ? key->k4.zone : key->k6.zone;
 
@@ -163,10 +164,11 @@ static __always_inline int ct_control_claim(const union ct_key *at, const union 
 
 		v = bpf_map_update_elem(&ct_stub4_v1, &skey.k4, &stub, BPF_NOEXIST);
 	} else {
+		__u64 hash = ct_stub6_hash(&skey.k6);
 		struct ct_stub6 stub = {.conn = key->k6,
 					.s = {.gen = gen, .born = now, .nat = nat}};
 
-		v = bpf_map_update_elem(&ct_stub6_v1, &skey.k6, &stub, BPF_NOEXIST);
+		v = bpf_map_update_elem(&ct_stub6_v1, &hash, &stub, BPF_NOEXIST);
 	}
 	if (v) {
 		ct_add(&tab->stubs, -1);

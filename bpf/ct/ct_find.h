@@ -114,11 +114,16 @@ static __always_inline struct ct_conn6 *ct_find_direct6(struct ct_build *b, __u3
 static __always_inline struct ct_conn6 *ct_find_stub6(const struct ct_tuple *t, int icmp_reply,
 						      struct ct_build *b)
 {
-	struct ct_stub6 *stub = bpf_map_lookup_elem(&ct_stub6_v1, &b->key.k6);
+	const struct ct_settings *set = ct_settings();
+	struct ct_stub6 *stub;
 	struct ct_conn6 *conn;
 	struct ct_key6 k;
 	__u64 w;
 
+	if (!set)
+		return NULL;
+	w = ct_key6_siphash(set->secret, &b->key.k6); /* ct_stub6_hash(), without the call */
+	stub = bpf_map_lookup_elem(&ct_stub6_v1, &w);
 	if (!stub)
 		return NULL;
 	k = stub->conn;
@@ -141,15 +146,17 @@ static __always_inline struct ct_conn6 *ct_find_stub6(const struct ct_tuple *t, 
 static __noinline struct ct_conn6 *ct_find6(const struct ct_tuple *t, int icmp_reply,
 					    struct ct_build *b)
 {
-	struct ct_conn6 *conn;
 	__u32 src = ct_key6_make(&b->key.k6, t, icmp_reply);
+	struct ct_conn6 *conn = NULL;
 
-	if (b->found.stub_first) {
+	/* The stub's way is long: one place for it. */
+	if (!b->found.stub_first)
+		conn = ct_find_direct6(b, src);
+	if (!conn)
 		conn = ct_find_stub6(t, icmp_reply, b);
-		return conn ? conn : ct_find_direct6(b, src);
-	}
-	conn = ct_find_direct6(b, src);
-	return conn ? conn : ct_find_stub6(t, icmp_reply, b);
+	if (!conn && b->found.stub_first)
+		conn = ct_find_direct6(b, src);
+	return conn;
 }
 
 /* Replies of translated connections come by the interfaces that face outwards:

@@ -39,7 +39,7 @@
 CT_MAP(ct_conn4_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key4, struct ct_conn4);
 CT_MAP(ct_conn6_v1, BPF_MAP_TYPE_LRU_HASH, 1, struct ct_key6, struct ct_conn6);
 CT_MAP(ct_stub4_v1, BPF_MAP_TYPE_HASH, 1, struct ct_key4, struct ct_stub4);
-CT_MAP(ct_stub6_v1, BPF_MAP_TYPE_HASH, 1, struct ct_key6, struct ct_stub6);
+CT_MAP(ct_stub6_v1, BPF_MAP_TYPE_HASH, 1, __u64, struct ct_stub6);
 CT_MAP(ct_half4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);
 CT_MAP(ct_half6_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot6);
 CT_MAP(ct_clock4_v1, BPF_MAP_TYPE_ARRAY, 1, __u32, struct ct_slot4);
@@ -116,6 +116,7 @@ struct ct_build {
 		key; /* for map calls: an argument of a global function cannot be a key on 6.1 */
 	/* The claim (nat_claim.h): key and value of the stub, and what it holds. */
 	union ct_key skey;
+	__u64 at; /* where an IPv6 stub lies, a moment ago */
 	union {
 		struct ct_stub4 stub4;
 		struct ct_stub6 stub6;

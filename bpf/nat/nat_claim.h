@@ -17,30 +17,21 @@
 #define NAT_CLAIM_RECORD    3 /* our stub is in, but a record lives under its key: take it out */
 #define NAT_STUB_GRACE_SECS 1 /* a stub's record follows it within a program run */
 
-/* Does the stub under this key lead to a live connection, or may its commit be
- * under way? Removes one that leads nowhere. */
-static __always_inline int nat_stub_live_body(const union ct_key *skey, __u32 now, __u8 family)
+/* Does this stub lead to a live connection, or may its commit be under way? */
+static __always_inline int nat_stub_leads(struct ct_stub *s, __u32 now, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
-	struct ct_conn *conn;
+	__u32 gen = *(volatile __u32 *)&s->gen, born = *(volatile __u32 *)&s->born;
 	union ct_key key = {};
-	struct ct_stub *s;
-	__u32 gen, born;
+	struct ct_conn *conn;
 	__u64 w;
 
-	if (!set)
+	if (!set || !gen) /* somebody is removing it */
 		return 0;
 	if (family == 4)
-		key.k4 = skey->k4;
+		key.k4 = ct_stub_conn(s, 4)->k4;
 	else
-		key.k6 = skey->k6;
-	s = ct_stub_at(&key, &key, family);
-	if (!s)
-		return 0;
-	gen = *(volatile __u32 *)&s->gen;
-	born = *(volatile __u32 *)&s->born;
-	if (!gen) /* somebody is removing it */
-		return 0;
+		key.k6 = ct_stub_conn(s, 6)->k6;
 	conn = ct_conn_at(&key, family);
 	if (conn) {
 		w = ct_word(conn);
@@ -52,17 +43,30 @@ static __always_inline int nat_stub_live_body(const union ct_key *skey, __u32 no
 
 __noinline int nat_stub_live4(const struct ct_key4 *skey, __u32 now)
 {
-	return skey ? nat_stub_live_body((const union ct_key *)skey, now, 4) : 0;
+	struct ct_stub4 *s;
+	struct ct_key4 at;
+
+	if (!skey)
+		return 0;
+	at = *skey;
+	s = bpf_map_lookup_elem(&ct_stub4_v1, &at);
+	return s ? nat_stub_leads(&s->s, now, 4) : 0;
 }
 
-__noinline int nat_stub_live6(const struct ct_key6 *skey, __u32 now)
+/* The stub is named by its hash: the deepest stacks of all end here. */
+__noinline int nat_stub_live6(__u64 at, __u32 now)
 {
-	return skey ? nat_stub_live_body((const union ct_key *)skey, now, 6) : 0;
+	struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &at);
+
+	return s ? nat_stub_leads(&s->s, now, 6) : 0;
 }
 
+/* Is there a stub under this key that leads to a live connection? */
 static __always_inline int nat_stub_live(const union ct_key *skey, __u32 now, __u8 family)
 {
-	return family == 4 ? nat_stub_live4(&skey->k4, now) : nat_stub_live6(&skey->k6, now);
+	if (family == 4)
+		return nat_stub_live4(&skey->k4, now);
+	return nat_stub_live6(ct_stub6_hash(&skey->k6), now);
 }
 
 /* May a stub that leads nowhere be removed? One whose generation is 0 is about to be by another,
@@ -127,13 +131,21 @@ static __always_inline void nat_claim_fill(struct ct_build *b, const union ct_ke
 	s->nat_in = b->nat_in;
 }
 
+static __always_inline int nat_claim_put(struct ct_build *b, __u8 family)
+{
+	if (family == 4)
+		return bpf_map_update_elem(&ct_stub4_v1, &b->skey.k4, &b->stub4, BPF_NOEXIST);
+	b->at = ct_stub6_hash(&b->skey.k6);
+	return bpf_map_update_elem(&ct_stub6_v1, &b->at, &b->stub6, BPF_NOEXIST);
+}
+
 /* Another stub is under b->skey. 1: it is our own former life's and ours now; else as
  * nat_claim4. */
 static __always_inline int nat_claim_meet(const struct ct_settings *set, struct ct_build *b,
 					  const union ct_key *key, __u32 gen, __u32 now,
 					  __u8 family)
 {
-	struct ct_stub *s = ct_stub_at(&b->skey, &b->key, family);
+	struct ct_stub *s = ct_stub_at(&b->skey, &b->at, &b->key, family);
 	int live, left;
 	__u32 was;
 
@@ -181,8 +193,7 @@ static __always_inline int nat_claim_body(const union ct_key *key, __u32 gen, __
 		return -CT_DROP_NAT_EXPIRED;
 	}
 	nat_claim_fill(b, key, gen, now, family);
-	v = family == 4 ? bpf_map_update_elem(&ct_stub4_v1, &b->skey.k4, &b->stub4, BPF_NOEXIST)
-			: bpf_map_update_elem(&ct_stub6_v1, &b->skey.k6, &b->stub6, BPF_NOEXIST);
+	v = nat_claim_put(b, family);
 	if (v) {
 		ct_add(&tab->stubs, -1);
 		/* A full map says that there are more than were counted: no port would help. */

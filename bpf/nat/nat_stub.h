@@ -74,39 +74,54 @@ static __always_inline void ct_reply_key(union ct_key *out, const struct ct_conn
 		ct_reply_key6(out, (const struct ct_conn6 *)conn, key);
 }
 
-/* Takes the stub out of its map. 1 to who did it, with what it held in nat[]. */
-static __always_inline int ct_stub_out(const union ct_key *skey, const union ct_key *key, __u32 gen,
-				       __u8 family, __u32 *nat)
+/* Ends a stub: 1 to who cleared its generation and has to delete it now, with what it held. */
+static __always_inline int ct_stub_end(struct ct_stub *s, __u32 gen, __u32 *nat)
 {
 	const struct ct_settings *set = ct_settings();
-	union ct_key k = *skey;
-	struct ct_stub *s;
 
-	if (!set)
-		return 0;
-	if (family == 4) {
-		struct ct_stub4 *s4 = bpf_map_lookup_elem(&ct_stub4_v1, &k.k4);
-
-		if (!s4 || s4->conn.addr[0] != key->k4.addr[0] ||
-		    s4->conn.addr[1] != key->k4.addr[1])
-			return 0;
-		s = &s4->s;
-	} else {
-		struct ct_stub6 *s6 = bpf_map_lookup_elem(&ct_stub6_v1, &k.k6);
-
-		if (!s6 || ct_addr6_cmp(s6->conn.addr[0], key->k6.addr[0]))
-			return 0;
-		s = &s6->s;
-	}
-	if (*(volatile __u32 *)&s->gen != gen)
+	if (!set || *(volatile __u32 *)&s->gen != gen)
 		return 0;
 	*(volatile __u32 *)&s->born = ct_now(set);
 	if (__sync_val_compare_and_swap(&s->gen, gen, 0) != gen)
 		return 0;
 	nat[0] = s->nat;
 	nat[1] = s->nat_in;
-	return !(family == 4 ? bpf_map_delete_elem(&ct_stub4_v1, &k.k4)
-			     : bpf_map_delete_elem(&ct_stub6_v1, &k.k6));
+	return 1;
+}
+
+/* Takes the stub out of its map. 1 to who did it, with what it held in nat[]. */
+static __always_inline int ct_stub_out4(const struct ct_key4 *tuple, const struct ct_key4 *key,
+					__u32 gen, __u32 *nat)
+{
+	struct ct_key4 at = *tuple;
+	struct ct_stub4 *s = bpf_map_lookup_elem(&ct_stub4_v1, &at);
+
+	if (!s || s->conn.addr[0] != key->addr[0] || s->conn.addr[1] != key->addr[1])
+		return 0;
+	return ct_stub_end(&s->s, gen, nat) && !bpf_map_delete_elem(&ct_stub4_v1, &at);
+}
+
+static __always_inline int ct_stub_out6(__u64 at, const struct ct_key6 *key, __u32 gen, __u32 *nat)
+{
+	struct ct_stub6 *s = bpf_map_lookup_elem(&ct_stub6_v1, &at);
+
+	if (!s || ct_addr6_cmp(s->conn.addr[0], key->addr[0]))
+		return 0;
+	return ct_stub_end(&s->s, gen, nat) && !bpf_map_delete_elem(&ct_stub6_v1, &at);
+}
+
+/* It is out: not counted any more, and what it held goes back. */
+static __always_inline void ct_stub_gone(const __u32 *nat, __u16 zone, __u8 family)
+{
+	struct ct_table *tab = ct_table(family);
+
+	if (tab)
+		ct_add(&tab->stubs, -1);
+	/* In place: the deepest stacks of all end here. */
+	if (nat[0])
+		nat_give_ref(nat[0], zone);
+	if (nat[1])
+		nat_give_ref(nat[1], zone);
 }
 
 /* Removes the stub under skey if it leads to this life of this connection, and gives
@@ -116,22 +131,18 @@ static __always_inline int ct_stub_out(const union ct_key *skey, const union ct_
 __noinline int ct_stub_drop(const union ct_key *skey, const union ct_key *key, __u32 gen,
 			    __u8 family)
 {
-	struct ct_table *tab;
-	__u32 nat[2];
-	__u16 zone;
+	__u32 nat[2] = {}; /* or clang keeps what no verifier lets it read */
+	int out;
 
-	if (!skey || !key || !ct_stub_out(skey, key, gen, family, nat))
+	if (!skey || !key)
 		return 0;
-	zone = family == 4 ? key->k4.zone : key->k6.zone;
-	tab = ct_table(family);
-	if (tab)
-		ct_add(&tab->stubs, -1);
-	/* In place: the deepest stacks of all end here. */
-	if (nat[0])
-		nat_give_ref(nat[0], zone);
-	if (nat[1])
-		nat_give_ref(nat[1], zone);
-	return 1;
+	if (family == 4)
+		out = ct_stub_out4(&skey->k4, &key->k4, gen, nat);
+	else
+		out = ct_stub_out6(ct_stub6_hash(&skey->k6), &key->k6, gen, nat);
+	if (out)
+		ct_stub_gone(nat, family == 4 ? key->k4.zone : key->k6.zone, family);
+	return out;
 }
 
 #endif

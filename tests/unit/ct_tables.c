@@ -12,6 +12,7 @@
 #include "bpf/abi/ct_key.h"
 #include "bpf/ct/ct_sctp_table.h"
 #include "bpf/ct/ct_tcp_table.h"
+#include "bpf/lib/ct_siphash.h"
 
 #define F CT_TH_FIN
 #define S CT_TH_SYN
@@ -269,6 +270,30 @@ static void sctp_chunks_have_their_classes(void **state)
 	}
 }
 
+/* Against CPython 3.11's SipHash-1-3: hash(bytes(...)) under PYTHONHASHSEED 0, 1 and 42, whose
+ * secrets are these. */
+static void siphash_is_the_one_that_others_know(void **state)
+{
+	static const struct {
+		__u64 secret[2], up, down;
+	} want[] = {
+		{{0, 0}, 0x95bc321ab41d8206, 0xda561997bfa1ba29},
+		{{0xaed66ce184be2329, 0xebe9bbf1f1499052}, 0xdb056b8b4f38310b, 0xda937ae94e6d1544},
+		{{0xdc504fd368cd90af, 0xb920bb9ffe99e9c1}, 0xde03d697bf20e38a, 0x681448e581c5e7ac},
+	};
+	struct ct_key6 up, down;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(up); i++) {
+		((uint8_t *)&up)[i] = i;
+		((uint8_t *)&down)[i] = 255 - 3 * i;
+	}
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		assert_true(ct_key6_siphash(want[i].secret, &up) == want[i].up);
+		assert_true(ct_key6_siphash(want[i].secret, &down) == want[i].down);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -281,6 +306,7 @@ int main(void)
 		cmocka_unit_test(sctp_associations_open_and_close),
 		cmocka_unit_test(sctp_cells_hold_only_what_they_may),
 		cmocka_unit_test(sctp_chunks_have_their_classes),
+		cmocka_unit_test(siphash_is_the_one_that_others_know),
 	};
 
 	return cmocka_run_group_tests_name("ct_tables", tests, NULL, NULL) ? 1 : 0;

@@ -162,6 +162,32 @@ static void tuple_shared_by_direction_is_right(void **state)
 	assert_int_equal(found.v[0].kind, CHECK_TUPLE_TWICE);
 }
 
+/* The same of IPv6, whose stubs lie under the hash of the tuple, keyed by the instance. */
+static void stub_of_ipv6_lies_under_the_hash_of_its_tuple(void **state)
+{
+	(void)state;
+	tab.family = 6;
+	tab.secret[0] = 7;
+	check_stub_key(&tab, &rec[0].reply, &stub[0].key);
+	verify();
+	assert_int_equal(found.n, 0);
+	stub[0].key.addr[0][1] ^= 1;
+	verify();
+	assert_int_equal(found.n, 2);
+	assert_int_equal(found.v[0].kind, CHECK_STUB_OTHER_TUPLE);
+	assert_int_equal(found.v[1].kind, CHECK_NO_STUB);
+	stub[0].key.addr[0][1] ^= 1;
+	make_record(&rec[2], "203.0.113.1", "198.51.100.7", 1024, NULL, 0, 13);
+	tab.recs = 3;
+	set_counts(3, 0, 3, 1);
+	finds_only(CHECK_TUPLE_TWICE);
+	tab.recs = 2;
+	set_counts(2, 0, 2, 1);
+	tab.secret[1] = 1; /* another instance's */
+	verify();
+	assert_int_equal(found.n, 2);
+}
+
 static void translated_record_without_stub_is_found(void **state)
 {
 	(void)state;
@@ -290,6 +316,7 @@ int main(void)
 		T(stub_under_another_tuple_is_found),
 		T(tuple_of_two_connections_is_found),
 		T(tuple_shared_by_direction_is_right),
+		T(stub_of_ipv6_lies_under_the_hash_of_its_tuple),
 		T(translated_record_without_stub_is_found),
 		T(translation_to_itself_needs_no_stub),
 		T(foreign_reply_tuple_is_found),

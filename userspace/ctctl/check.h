@@ -17,7 +17,7 @@ struct check_record {
 };
 
 struct check_stub {
-	struct ct_key6 key;
+	struct ct_key6 key; /* as check_stub_key() makes it */
 	struct ct_key6 conn;
 	uint32_t gen;
 	uint32_t born;
@@ -33,6 +33,7 @@ struct check_tables {
 	int family;
 	uint32_t now;	/* ticks */
 	uint32_t grace; /* ticks that a stub may wait for its record */
+	__u64 secret[2];
 	struct check_record *rec;
 	size_t recs;
 	struct check_stub *stub;
@@ -73,6 +74,9 @@ struct check_findings {
 /* Copies one family's maps. 0 or -errno. */
 int check_read(struct bpfct_pins *p, int family, struct check_tables *t);
 void check_free(struct check_tables *t);
+
+/* Where a reply tuple's stub lies: under the tuple; of IPv6 under its hash, in addr[0]. */
+void check_stub_key(const struct check_tables *t, const struct ct_key6 *reply, struct ct_key6 *out);
 
 /* Holds nat_use_v1 against stubs and bindings. 0 or -errno. */
 int check_nat(struct bpfct_pins *p, struct check_findings *out);

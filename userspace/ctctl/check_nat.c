@@ -149,7 +149,7 @@ int check_nat(struct bpfct_pins *p, struct check_findings *out)
 		ret = walk_map(&w, p->stub_fd[0], sizeof(struct ct_key4), sizeof(struct ct_stub4),
 			       count_stub4);
 	if (!ret)
-		ret = walk_map(&w, p->stub_fd[1], sizeof(struct ct_key6), sizeof(struct ct_stub6),
+		ret = walk_map(&w, p->stub_fd[1], sizeof(__u64), sizeof(struct ct_stub6),
 			       count_stub6);
 	if (!ret)
 		ret = walk_map(&w, p->nat_bound_fd, sizeof(struct nat_bound_key),

@@ -63,7 +63,7 @@ static int add_stub(struct check_tables *t, const void *key, const void *value)
 		return ret;
 	s = &t->stub[t->stubs++];
 	if (t->family == 6) {
-		memcpy(&flow.key6, key, sizeof(flow.key6));
+		memcpy(flow.key6.addr[0], key, sizeof(__u64));
 		conn.key6 = s6->conn;
 	} else {
 		memcpy(&flow.key4, key, sizeof(flow.key4));
@@ -129,7 +129,8 @@ int check_read(struct bpfct_pins *p, int family, struct check_tables *t)
 
 	*t = (struct check_tables){.family = family, .before = read_counts(p, family)};
 	t->grace = 2 * p->settings->hz / 32 + 1;
-	ret = read_map(t, p->stub_fd[six], six ? sizeof(struct ct_key6) : sizeof(struct ct_key4),
+	memcpy(t->secret, p->settings->secret, sizeof(t->secret));
+	ret = read_map(t, p->stub_fd[six], six ? sizeof(__u64) : sizeof(struct ct_key4),
 		       six ? sizeof(struct ct_stub6) : sizeof(struct ct_stub4), add_stub);
 	if (!ret)
 		ret = read_map(t, p->conn_fd[six],

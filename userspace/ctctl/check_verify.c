@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/lib/ct_siphash.h"
 #include "check.h"
 
 static void key4_to_6(const struct ct_key4 *in, struct ct_key6 *out)
@@ -58,6 +59,18 @@ int check_reply_key(const struct ct_flow *flow, struct ct_key6 *out)
 	out->zone = key.zone;
 	out->proto = key.proto;
 	return src;
+}
+
+void check_stub_key(const struct check_tables *t, const struct ct_key6 *reply, struct ct_key6 *out)
+{
+	__u64 hash;
+
+	*out = *reply;
+	if (t->family == 4)
+		return;
+	memset(out, 0, sizeof(*out));
+	hash = ct_key6_siphash(t->secret, reply);
+	memcpy(out->addr[0], &hash, sizeof(hash));
 }
 
 /* A hash index over an array of structs that begin with their key. */
@@ -157,19 +170,23 @@ static int verify_stub(const struct check_tables *t, const struct check_stub *s,
 		       const struct index *recs, struct check_findings *out)
 {
 	const struct check_record *r = index_find(recs, &s->conn), *own;
+	/* a hash says nothing to who reads it */
+	const struct ct_key6 *shown = t->family == 6 ? &s->conn : &s->key;
+	struct ct_key6 at;
 
 	if (!r || ct_w_gen(r->word) != s->gen) {
 		if ((int32_t)(t->now - s->born) <= (int32_t)t->grace)
 			return 0; /* stub first, record last: a commit under way */
-		return add(t, out, CHECK_STUB_ORPHAN, &s->key, s->gen);
+		return add(t, out, CHECK_STUB_ORPHAN, shown, s->gen);
 	}
 	if (!is_current(t, r))
 		return 0;
-	if (memcmp(&r->reply, &s->key, sizeof(s->key)))
-		return add(t, out, CHECK_STUB_OTHER_TUPLE, &s->key, s->gen);
-	own = index_find(recs, &s->key);
+	check_stub_key(t, &r->reply, &at);
+	if (memcmp(&at, &s->key, sizeof(s->key)))
+		return add(t, out, CHECK_STUB_OTHER_TUPLE, shown, s->gen);
+	own = index_find(recs, &r->reply);
 	if (own && is_current(t, own) && is_shadowed(own, r))
-		return add(t, out, CHECK_TUPLE_TWICE, &s->key, ct_w_gen(own->word));
+		return add(t, out, CHECK_TUPLE_TWICE, &r->reply, ct_w_gen(own->word));
 	return 0;
 }
 
@@ -179,6 +196,7 @@ static int verify_record(const struct check_tables *t, const struct check_record
 	uint32_t life = ct_w_life(r->word), gen = ct_w_gen(r->word);
 	bool plain = !memcmp(&r->reply, &r->key, sizeof(r->key));
 	const struct check_stub *s;
+	struct ct_key6 at;
 
 	if (life == CT_LIFE_SETUP || life == CT_LIFE_DEAD || life > CT_LIFE_DEAD)
 		return add(t, out, CHECK_STUCK, &r->key, gen);
@@ -186,7 +204,8 @@ static int verify_record(const struct check_tables *t, const struct check_record
 		return 0;
 	if (!(ct_w_status(r->word) & CT_S_NAT))
 		return add(t, out, CHECK_REPLY_TUPLE, &r->key, gen);
-	s = index_find(stubs, &r->reply);
+	check_stub_key(t, &r->reply, &at);
+	s = index_find(stubs, &at);
 	if (!s || s->gen != gen || memcmp(&s->conn, &r->key, sizeof(r->key)))
 		return add(t, out, CHECK_NO_STUB, &r->key, gen);
 	return 0;
