@@ -281,7 +281,7 @@ static void siphash_is_the_one_that_others_know(void **state)
 		{{0xaed66ce184be2329, 0xebe9bbf1f1499052}, 0xdb056b8b4f38310b, 0xda937ae94e6d1544},
 		{{0xdc504fd368cd90af, 0xb920bb9ffe99e9c1}, 0xde03d697bf20e38a, 0x681448e581c5e7ac},
 	};
-	struct ct_key6 up, down;
+	struct ct_key6 up = {0}, down = {0};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(up); i++) {

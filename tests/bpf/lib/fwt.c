@@ -72,21 +72,6 @@ static void add_if(const char *name, uint32_t ifindex, const char *v4, const cha
 	}
 }
 
-/* The parser's headers define the maps of connections: not needed here, but for the calls that
- * it asks for. */
-static void create_only_our_maps(void)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, obj)
-	{
-		const char *name = bpf_map__name(map);
-
-		if (strncmp(name, "fw", 2) && strcmp(name, "ct_gre_v1"))
-			bpf_map__set_autocreate(map, false);
-	}
-}
-
 int fwt_open(void **state)
 {
 	char path[PATH_MAX], object[PATH_MAX + 32];
@@ -101,7 +86,6 @@ int fwt_open(void **state)
 	obj = bpf_object__open_file(object, NULL);
 	if (!obj)
 		return -1;
-	create_only_our_maps();
 	if (bpf_object__load(obj))
 		return -1;
 	judge_fd = bpf_program__fd(bpf_object__find_program_by_name(obj, "fw_policy_test"));

@@ -278,7 +278,7 @@ class Nat(BpfctSide):
     def settle(self, a, bound=True):
         """After connections of this host have expired: until the sweep has ended them,
         and with bound=False its bindings too."""
-        end = time.monotonic() + 8
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             left = self.bindings(a)
             if not self.entries(a) and not [w for w in left if int(w[6])] and (bound or not left):
