@@ -224,19 +224,18 @@ int bare_redirect(struct __sk_buff *skb)
 /*
  * What a new translated connection costs at least where it is kept under two keys in maps, of the
  * sizes that ours has: two inserts into cold memory and the redirect, nothing looked up, judged,
- * counted or translated. In three kinds of maps; only that of the side is given its size.
+ * counted or translated. Kinds of maps: ours, and both LRU or HASH; only those of the side are
+ * given their size.
  */
-#define PATH_TWO_INSERTS(name, kind, flags)                                                        \
+#define PATH_TWO_INSERTS(name, conns, stubs)                                                       \
 	struct {                                                                                   \
-		__uint(type, kind);                                                                \
-		__uint(map_flags, flags);                                                          \
+		__uint(type, conns);                                                               \
 		__uint(max_entries, 1);                                                            \
 		__type(key, struct ct_key4);                                                       \
 		__type(value, struct ct_conn4);                                                    \
 	} name##_conn SEC(".maps");                                                                \
 	struct {                                                                                   \
-		__uint(type, kind);                                                                \
-		__uint(map_flags, flags);                                                          \
+		__uint(type, stubs);                                                               \
 		__uint(max_entries, 1);                                                            \
 		__type(key, struct ct_key4);                                                       \
 		__type(value, struct ct_stub4);                                                    \
@@ -275,8 +274,8 @@ static __always_inline int two_inserts(struct __sk_buff *skb, void *conns, void 
 		return TC_ACT_SHOT;
 	return bare_redirect(skb);
 }
-PATH_TWO_INSERTS(lru, BPF_MAP_TYPE_LRU_HASH, 0)
-PATH_TWO_INSERTS(lrucpu, BPF_MAP_TYPE_LRU_HASH, BPF_F_NO_COMMON_LRU)
-PATH_TWO_INSERTS(hash, BPF_MAP_TYPE_HASH, 0)
+PATH_TWO_INSERTS(ours, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_HASH)
+PATH_TWO_INSERTS(lru, BPF_MAP_TYPE_LRU_HASH, BPF_MAP_TYPE_LRU_HASH)
+PATH_TWO_INSERTS(hash, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_HASH)
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -19,7 +19,7 @@ enum dir { ORIG = PATH_ORIG, REPLY = PATH_REPLY };
 
 struct bpf_object;
 struct side {
-	/* "redirect": a bare redirect is attached to the router's devices; "lru", "lrucpu", "hash":
+	/* "redirect": a bare redirect is attached to the router's devices; "ours", "lru", "hash":
 	 * one behind two inserts into maps of that kind (path.bpf.c) */
 	char name[16];
 	char prefix[32];
