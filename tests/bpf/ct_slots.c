@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bpf/ct/ct_tcp_table.h"
+#include "bpf/lib/ct_siphash.h"
 #include "tests/bpf/lib/play.h"
 
 /* Tables name only what matters. */
@@ -231,6 +232,50 @@ static void a_stub_whose_record_has_gone_goes_too(void **state)
 	}
 }
 
+/* Two tuples of one hash (IPv6), and a stub that lies where it should not (IPv4): what it leads to
+ * is another's connection, which the packet does not touch. In both orders, as one is the key's. */
+static void a_stub_under_the_key_of_another_tuple_leads_nowhere(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		int fd = core.pins.stub_fd[six];
+		struct packet inside, outside, stranger;
+		uint8_t at[40], stub[sizeof(struct ct_stub6)];
+
+		open_flow(six, IPPROTO_UDP, &inside, &outside);
+		assert_int_equal(bpf_map_get_next_key(fd, NULL, at), 0);
+		assert_int_equal(bpf_map_lookup_elem(fd, at, stub), 0);
+		stranger = (struct packet){.src = I[six],
+					   .dst = E[six],
+					   .proto = IPPROTO_UDP,
+					   .sport = 80,
+					   .dport = 40000,
+					   .payload = 30};
+		for (int turned = 0; turned < 2; turned++) {
+			struct ct_key4 k4 = {.proto = IPPROTO_UDP};
+			struct ct_key6 k6 = {.proto = IPPROTO_UDP};
+			__be32 addr[2][4];
+			uint64_t hash;
+
+			set_addr(addr[turned], I[six]);
+			set_addr(addr[!turned], E[six]);
+			memcpy(k6.addr, addr, sizeof(addr));
+			k4.addr[0] = addr[0][0];
+			k4.addr[1] = addr[1][0];
+			k4.port[turned] = k6.port[turned] = htons(80);
+			k4.port[!turned] = k6.port[!turned] = htons(40000);
+			hash = ct_key6_siphash(core.pins.settings->secret, &k6);
+			assert_int_equal(bpf_map_update_elem(fd, six ? (void *)&hash : &k4, stub,
+							     BPF_NOEXIST),
+					 0);
+			core.pins.table[six].stubs++;
+		}
+		THROUGH(&stranger, NEW, NULL); /* its tuple counts as taken: by another port */
+		stranger.src = S[six];
+		THROUGH(&stranger, REPLIED, NULL);
+	}
+}
+
 static int dumped(int six, const struct ct_flow *copied, const struct ct_flow *at)
 {
 	uint8_t frame[64] = {[12] = six ? 0x86 : 0x08, [13] = six ? 0xdd : 0x00};
@@ -279,6 +324,7 @@ int main(int argc, char **argv)
 		TEST(where_replies_come_is_learned_and_changes_no_answer),
 		TEST(a_stub_that_is_being_removed_is_left_alone),
 		TEST(a_stub_whose_record_has_gone_goes_too),
+		TEST(a_stub_under_the_key_of_another_tuple_leads_nowhere),
 		TEST(a_dump_prints_no_node_that_changed_hands_meanwhile),
 	};
 
