@@ -66,8 +66,13 @@ class Gre:
             with contextlib.suppress(socket.timeout):
                 data, where = self.s.recvfrom(8192)
                 if data.endswith(text):
-                    return (where[0], int.from_bytes(data[26:28], "big")), data
+                    at = (data[0] & 15) * 4 + 6
+                    return (where[0], int.from_bytes(data[at:at + 2], "big")), data
         return None
+
+    def options(self, options):
+        """With IP options a packet is none that is redirected at ingress: it goes by the router's stack."""
+        self.s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)
 
 
 def reaches(source, to, address, call, want, first=b"\x30\x01"):
@@ -260,6 +265,22 @@ def a_server_behind_nat():
         x, y = Call(a, 7, 900), Call(b, 7, 901)
         for way in (x.up, y.down, x.down, y.up, x.up, y.down):
             way()
+
+
+@test
+def a_server_behind_the_same_nat():
+    """Hairpin: each end is translated for the other; redirected where they come in, and by the stack."""
+    with both(Control(INSIDER, CLIENT, OUTSIDE, OUTSIDE), Control(STRANGER, CLIENT, OUTSIDE, STRANGER)) as (a, b):
+        x, y = Call(a, 7, 900), Call(b, 7, 901)
+        for options in (b"", b"\x01\x01\x01\x00"):
+            for address in (INSIDER, CLIENT):
+                gre(address).options(options)
+            try:
+                for way in (x.up, y.down, x.down, y.up, x.up, x.down):
+                    way()
+            finally:
+                for address in (INSIDER, CLIENT):
+                    gre(address).options(b"")
 
 
 @test

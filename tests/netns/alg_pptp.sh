@@ -21,7 +21,7 @@ CONF=$(config pptp <<-END
 	set default deny
 	wan = wan0
 	lan = lan0
-	forward in on \$wan proto tcp port 1723 -> 10.0.0.2
+	forward in on \$wan proto tcp port 1723 -> 10.0.0.2 hairpin
 	nat out on \$wan from \$lan.net -> (\$wan)
 	alg pptp on { \$lan, \$wan }
 	pass in on \$lan
