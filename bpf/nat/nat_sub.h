@@ -32,7 +32,8 @@ static __always_inline int nat_sub_token(const struct ct_settings *set, struct n
 	__u64 was = *(volatile __u64 *)&sub->bucket, tokens = was >> 32, more;
 	__u32 then = was, hz = set->hz ? set->hz : 1;
 
-	more = (__u64)(now - then) * rate * 32 / hz;
+	/* Another CPU's tick may have been the later one. */
+	more = ct_before(then, now) ? (__u64)(now - then) * rate * 32 / hz : 0;
 	if (more) {
 		tokens += more;
 		/* The part of a token that is left stays in the time. */
