@@ -95,7 +95,9 @@ struct ovs_config {
 	__u32 life;	    /* changes when flows are flushed: recirc_ids of before mean nothing */
 	__be16 sip_port[OVS_SIP_PORTS]; /* a connection to one of these whose ct() names a helper
 					   has SIP's; 0: none */
-	__u32 pad[5];
+	__u32 sip_fragments; /* 1: so has one whose first message came in fragments, if its ct()
+				names none */
+	__u32 pad[4];
 };
 _Static_assert(sizeof(struct ovs_config) == 64, "ovs_config");
 

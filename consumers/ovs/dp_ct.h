@@ -195,10 +195,24 @@ static __always_inline int ovs_is_sip(__be16 port)
 	return 0;
 }
 
-/* Which helper a new connection gets: what does not speak its transport has none. */
-static __always_inline __u8 ovs_ct_helper(const struct ovs_ct *ct, const struct ct_tuple *t)
+/* OpenFlow sees no ports of fragments, of IPv6 no protocol either: a flow for them cannot say that
+ * they are SIP's. The user may say so of all that his flows let in. */
+static __always_inline int ovs_is_cut_sip(const struct ct_pkt *pkt)
 {
-	if (!ct->alg || (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP))
+	const struct ovs_config *cfg = ovs_config();
+
+	return cfg && cfg->sip_fragments && (pkt->flags & CT_PKT_GATHERED) &&
+	       pkt->tuple.proto == IPPROTO_UDP && ovs_is_sip(pkt->tuple.dport);
+}
+
+/* Which helper a new connection gets: what does not speak its transport has none. */
+static __always_inline __u8 ovs_ct_helper(const struct ovs_ct *ct, const struct ct_pkt *pkt)
+{
+	const struct ct_tuple *t = &pkt->tuple;
+
+	if (!ct->alg)
+		return ovs_is_cut_sip(pkt) ? OVS_ALG_SIP : OVS_ALG_NONE;
+	if (t->proto != IPPROTO_TCP && t->proto != IPPROTO_UDP)
 		return OVS_ALG_NONE;
 	if (ovs_is_sip(t->dport))
 		return OVS_ALG_SIP;
@@ -242,7 +256,7 @@ __noinline int ovs_ct_args(struct __sk_buff *skb)
 	args->policy = ct->timeout;
 	if (!cw->res.word) {
 		ovs_ct_nat_args(&args->nat, ct);
-		args->helper = ovs_ct_helper(ct, &cw->pkt.tuple);
+		args->helper = ovs_ct_helper(ct, &cw->pkt);
 	}
 	if (ct->flags & OVS_CT_MARK) {
 		args->mark = (cw->res.mark & ~ct->mark_mask) | (ct->mark & ct->mark_mask);

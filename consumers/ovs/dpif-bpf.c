@@ -192,7 +192,8 @@ static int queue_to_priority(const struct dpif *dpif OVS_UNUSED, uint32_t queue,
 	return 0;
 }
 
-/* other_config:bpf-sip-ports="5060,5080": what of ct(alg=) is SIP's (dp_abi.h). */
+/* other_config:bpf-sip-ports="5060,5080": what of ct(alg=) is SIP's; bpf-sip-fragments=true:
+ * without alg= too where the first message comes in fragments (dp_abi.h). */
 static int set_config(struct dpif *dpif, const struct smap *other_config)
 {
 	struct ovs_config *config = dp_bpf_of(dpif)->config;
@@ -214,6 +215,8 @@ static int set_config(struct dpif *dpif, const struct smap *other_config)
 	free(ports);
 	for (n = 0; n < OVS_SIP_PORTS && !ret; n++)
 		__atomic_store_n(&config->sip_port[n], port[n], __ATOMIC_RELAXED);
+	__atomic_store_n(&config->sip_fragments,
+			 smap_get_bool(other_config, "bpf-sip-fragments", false), __ATOMIC_RELAXED);
 	if (ret)
 		VLOG_WARN("bpf-sip-ports=\"%s\": not up to %d ports", text, OVS_SIP_PORTS);
 	return ret;

@@ -454,6 +454,41 @@ static void any_helper_of_a_sip_port_is_sip(void **state)
 	}
 }
 
+/* Whose flow cannot name a helper, as OpenFlow sees no ports of fragments: where the user says so,
+ * and of SIP's ports alone. */
+static void first_message_in_fragments_may_be_sips(void **state)
+{
+	static const struct {
+		bool said, whole;
+		uint16_t port;
+		uint8_t alg, helper;
+	} row[] = {{true, false, 5060, OVS_ALG_NONE, OVS_ALG_SIP},
+		   {true, true, 5060, OVS_ALG_NONE, OVS_ALG_NONE},
+		   {true, false, 5061, OVS_ALG_NONE, OVS_ALG_NONE},
+		   {false, false, 5060, OVS_ALG_NONE, OVS_ALG_NONE},
+		   {false, false, 5060, OVS_ALG_TFTP, OVS_ALG_SIP},
+		   {true, false, 69, OVS_ALG_TFTP, OVS_ALG_TFTP}};
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct packet p = plain(0, IPPROTO_UDP);
+		uint8_t f[2][200];
+		size_t len[2];
+
+		listened(state);
+		p.dport = row[i].port;
+		OVS_ALL(1, 0, CT(.zone = ZONE, .flags = OVS_CT_COMMIT, .alg = row[i].alg), OUT(2));
+		ovs_config->sip_port[0] = htons(5060);
+		ovs_config->sip_fragments = row[i].said;
+		cut_in_two(&p, 24, f, len);
+		if (row[i].whole)
+			ovs_packet(1, &p);
+		for (int n = 0; n < 2 && !row[i].whole; n++)
+			ovs_run(1, f[n], len[n], NULL);
+		assert_int_equal(taken() ? sample.p.helper : OVS_ALG_NONE, row[i].helper);
+	}
+	ovs_config->sip_fragments = 0;
+}
+
 /* A packet that went up translated, as the other one's, too, begins: committed without nat(), that
  * one's answers come to another port. What vswitchd has executed is the first one's. */
 static void a_translated_packet_is_nobody_elses(void **state)
@@ -529,6 +564,7 @@ int main(int argc, char **argv)
 		HELPED(fragments_that_are_sent_recirculate_with_their_state),
 		HELPED(helper_comes_with_the_entry),
 		HELPED(any_helper_of_a_sip_port_is_sip),
+		HELPED(first_message_in_fragments_may_be_sips),
 		HELPED(a_translated_packet_is_nobody_elses),
 	};
 

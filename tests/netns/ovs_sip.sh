@@ -28,8 +28,8 @@ ovs_cleanup()
 trap ovs_cleanup EXIT
 
 # OpenFlow knows ftp and tftp; bpf-sip-ports says where either means SIP. Fragments have no ports to
-# match (ofctl set-frags); of IPv6 only connections that exist send them here, as later ones have no
-# protocol either.
+# match (ofctl set-frags): a flow for all of them may name a helper, but for IPv6, where later ones
+# have no protocol either. There bpf-sip-fragments gives it.
 pipeline()
 {
 	vsctl set open_vswitch . other_config:bpf-sip-ports=5060 && ofctl del-flows br0 && ofctl add-flows br0 - <<-'FLOWS'
@@ -41,6 +41,7 @@ pipeline()
 		table=1,priority=90,udp,in_port=1,ip_frag=yes,ct_state=+new-rel,action=ct(commit,alg=tftp,nat(src=10.1.1.240)),2
 		table=1,priority=90,tcp,in_port=1,tp_dst=5060,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240)),2
 		table=1,priority=90,udp6,in_port=1,tp_dst=5060,ct_state=+new-rel,action=ct(commit,alg=tftp,nat(src=fd01::240)),2
+		table=1,priority=80,ipv6,in_port=1,ip_frag=yes,ct_state=+new-rel,action=ct(commit,nat(src=fd01::240)),2
 		table=1,priority=90,tcp,in_port=3,tp_dst=21,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.241)),2
 		table=1,priority=85,ct_state=+new+rel,in_port=1,ip,action=ct(commit,nat),2
 		table=1,priority=85,ct_state=+new+rel,in_port=1,ipv6,action=ct(commit,nat),2
@@ -121,7 +122,9 @@ media_is_over()
 	[ "$(expected -j flow list -p udp --dport 6000 -u EXPECTED | jq length)" = 0 ] && [ "$(expected expect count)" = 0 ]
 }
 
-# call TRANSPORT CLIENT SERVER NAT [long] : a call with media both ways, and B was told NAT
+# call TRANSPORT CLIENT SERVER NAT [long] : a call with media both ways, and B was told NAT. By FROM, the
+# client's port, those of one test are one connection or not.
+FROM=5070
 call()
 {
 	local transport=$1 client=$2 server=$3 nat=$4 long=${5:+_long} ret=0
@@ -130,7 +133,7 @@ call()
 	serve_program "$B" sip-tester sipp -nostdin -sf "$TMP/uas$long.xml" -t "$transport" -i "$server" -p 5060 -rtp_echo -mp 6000 -mi "$server" \
 		-trace_msg -message_file "$TMP/uas.log"
 	poll_until 20 bound && seen "$A" "udp or ip[6:2] & 0x3fff != 0 or ip6[6] == 44" && seen "$B" "ip[6:2] & 0x3fff != 0 or ip6[6] == 44" || return
-	program "$A" sip-tester timeout 30 sipp -nostdin -sf "$TMP/call$long.xml" -key sound "$sound" -t "$transport" -i "$client" -p 5070 -m 1 \
+	program "$A" sip-tester timeout 30 sipp -nostdin -sf "$TMP/call$long.xml" -key sound "$sound" -t "$transport" -i "$client" -p "$FROM" -m 1 \
 		"$server:5060" </dev/null >"$TMP/call.log" 2>&1 || ret=$?
 	poll_until 5 heard_enough || ret=1
 	kill "${WATCHERS[@]}" "${PIDS[-1]}"
@@ -148,6 +151,24 @@ long_call()
 	echo "pieces at the server: $there, at the client: $back"
 	[ "$there" -ge 6 ] && [ "$back" -ge 4 ]
 }
+# A connection that begins with a message in fragments.
+begins_in_fragments()
+{
+	local FROM=$1
+	long_call "${@:2}"
+}
+# By a flow that names no helper, and without leave, it is carried as it is.
+without_leave_it_has_no_helper()
+{
+	hears 10 fd01::2 && on "$A" /usr/bin/python3 tests/lib/siplong.py send p0 "$(mac_of "$B")" fd01::1 fd01::2 5090 4000 0-1400 1400-2800 2800- || return
+	wait "$hearing"
+	cat "$TMP/heard"
+	grep -q "^from fd01::240 contact fd01::1 media fd01::1 body whole pad whole " "$TMP/heard"
+}
+with_leave_it_has()
+{
+	vsctl set open_vswitch . other_config:bpf-sip-fragments=true && begins_in_fragments 5072 "$@"
+}
 
 # The listing while a connection is there: it names the helper.
 helper_is_sip()
@@ -161,9 +182,9 @@ says() # PORT SIZE PIECE...
 {
 	on "$A" /usr/bin/python3 tests/lib/siplong.py send p0 "$(mac_of "$B")" 10.1.1.1 10.1.1.2 "$@"
 }
-hears() # SECONDS
+hears() # SECONDS [ADDRESS]
 {
-	on "$B" /usr/bin/python3 tests/lib/siplong.py hear 10.1.1.2 "$1" >"$TMP/heard" 2>&1 &
+	on "$B" /usr/bin/python3 tests/lib/siplong.py hear "${2:-10.1.1.2}" "$1" >"$TMP/heard" 2>&1 &
 	hearing=$!
 	poll_until 10 bound
 }
@@ -218,6 +239,9 @@ t call_over_tcp_has_media_both_ways call t1 10.1.1.1 10.1.1.2 10.1.1.240
 t call_of_long_messages_has_media_both_ways long_call u1 10.1.1.1 10.1.1.2 10.1.1.240 "ip[6:2] & 0x3fff != 0"
 t call_over_ipv6_has_media_both_ways call u1 "[fd01::1]" "[fd01::2]" fd01::240
 t call_of_long_messages_over_ipv6_has_media_both_ways long_call u1 "[fd01::1]" "[fd01::2]" fd01::240 "ip6[6] == 44"
+t call_that_begins_in_fragments_has_media_both_ways begins_in_fragments 5071 u1 10.1.1.1 10.1.1.2 10.1.1.240 "ip[6:2] & 0x3fff != 0"
+t message_in_fragments_has_no_helper_without_leave without_leave_it_has_no_helper
+t call_over_ipv6_that_begins_in_fragments_has_media_both_ways with_leave_it_has u1 "[fd01::1]" "[fd01::2]" fd01::240 "ip6[6] == 44"
 t pieces_arrive_edited_in_whatever_order_they_came in_any_order
 t message_that_outgrows_the_mtu_arrives outgrows
 t overlapping_pieces_do_not_pass overlaps_do_not_pass
