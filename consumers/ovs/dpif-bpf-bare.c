@@ -105,7 +105,7 @@ int dp_bpf_bare_recv(struct dp_bpf *dp, struct dpif_upcall *upcall, struct ofpbu
 	struct odp_flow_key_parms parms = {.support = dp_key_fields};
 	struct dp_packet *packet = take(dp);
 	struct flow flow;
-	uint32_t size;
+	uint32_t size, mark;
 
 	if (!packet)
 		return EAGAIN;
@@ -125,6 +125,8 @@ int dp_bpf_bare_recv(struct dp_bpf *dp, struct dpif_upcall *upcall, struct ofpbu
 	dp_packet_reserve(&upcall->packet, ROOM_HEAD);
 	dp_packet_put(&upcall->packet, dp_packet_data(packet), size);
 	upcall->packet.packet_type = packet->packet_type;
+	if (dp_packet_has_flow_mark(packet, &mark))
+		dp_packet_set_flow_mark(&upcall->packet, mark); /* dpif-bpf-segment.c */
 	dp_packet_delete(packet);
 	return 0;
 }

@@ -126,8 +126,8 @@ static void give_slot(struct dp_bpf *dp, uint32_t slot)
 	ovs_mutex_unlock(&dp->exec_lock);
 }
 
-/* Segments of a TCP packet that came to us by another way than an upcall of the same packet, or
- * that was changed on the way: any size will do, the pseudo-header's sum is for us to make. */
+/* Segments of a TCP packet that was changed on its way through vswitchd, or that came to us by
+ * another way than an upcall: there any size will do. The pseudo-header's sum is for us to make. */
 static void guess_gso(struct dp_packet *packet, struct virtio_net_hdr *h)
 {
 	struct flow flow;
@@ -150,7 +150,9 @@ static void guess_gso(struct dp_packet *packet, struct virtio_net_hdr *h)
 	h->csum_start = (char *)tcp - (char *)dp_packet_data(packet);
 	h->csum_offset = offsetof(struct tcp_header, tcp_csum);
 	h->hdr_len = h->csum_start + TCP_OFFSET(tcp->tcp_ctl) * 4;
-	h->gso_size = MSS;
+	h->gso_size = dp_super_size(packet);
+	if (!h->gso_size)
+		h->gso_size = MSS;
 }
 
 static void vnet_header(struct dp_packet *packet, uint64_t word, struct virtio_net_hdr *h)
@@ -162,7 +164,7 @@ static void vnet_header(struct dp_packet *packet, uint64_t word, struct virtio_n
 
 	memset(h, 0, sizeof(*h));
 	if (!hash.gso_size) {
-		if (dp_packet_size(packet) > LARGE)
+		if (dp_packet_size(packet) > LARGE || dp_super_size(packet))
 			guess_gso(packet, h);
 		return;
 	}
@@ -244,6 +246,28 @@ int dp_bpf_execute_flow(struct dp_bpf *dp, struct dp_packet *packet, uint64_t ha
 	return ret;
 }
 
+struct sending {
+	struct dp_bpf *dp;
+	const struct ovs_flow *flow;
+};
+
+static int send_segment(struct dp_packet *segment, void *arg)
+{
+	const struct sending *to = arg;
+
+	return dp_bpf_execute_flow(to->dp, segment, 0, to->flow);
+}
+
+static int execute_with(struct dp_bpf *dp, struct dpif_execute *e, struct ovs_flow *now)
+{
+	struct sending to = {dp, now};
+
+	fill_key(&now->key, e);
+	if (!e->hash && dp_super_is_wrapped(e->packet))
+		return dp_super_cut(e->packet, send_segment, &to);
+	return dp_bpf_execute_flow(dp, e->packet, e->hash, now);
+}
+
 /* Does the list have what odp_execute_actions() can do and the datapath cannot? */
 static bool is_for_user_space(const struct nlattr *actions, size_t len)
 {
@@ -304,10 +328,8 @@ int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
 	}
 	if (ret)
 		return ret;
-	if (now.n_actions) {
-		fill_key(&now.key, e);
-		ret = dp_bpf_execute_flow(dp, e->packet, e->hash, &now);
-	}
+	if (now.n_actions)
+		ret = execute_with(dp, e, &now);
 	ovs_mutex_lock(&dp->flow_lock);
 	dp_bpf_actions_unref(dp, now.action, now.n_actions);
 	ovs_mutex_unlock(&dp->flow_lock);

@@ -170,6 +170,8 @@ static void fill_packet(struct ofpbuf *buf, const struct ovs_upcall *u, struct d
 	packet->packet_type = htonl(PT_ETH);
 	if (u->vlan_tpid)
 		eth_push_vlan(packet, u->vlan_tpid, u->vlan_tci);
+	if (u->gso_size && u->caplen >= u->len)
+		dp_super_note(packet, u->gso_size);
 }
 
 static void fill_action(struct dp_bpf *dp, struct ofpbuf *buf, const struct ovs_upcall *u,

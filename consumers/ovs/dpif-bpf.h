@@ -200,6 +200,14 @@ int dp_bpf_execute(struct dpif *, struct dpif_execute *);
 int dp_bpf_execute_flow(struct dp_bpf *dp, struct dp_packet *, uint64_t hash,
 			const struct ovs_flow *flow);
 
+/* dpif-bpf-segment.c: packets that are to be cut into segments, which the packet remembers. */
+void dp_super_note(struct dp_packet *,
+		   uint16_t gso_size);		    /* behind Ethernet and tags there is IP */
+uint16_t dp_super_size(const struct dp_packet *);   /* of its segments; 0: it is none */
+bool dp_super_is_wrapped(const struct dp_packet *); /* nobody else can cut it */
+/* Each segment with all headers; until one is refused. */
+int dp_super_cut(const struct dp_packet *, int (*send)(struct dp_packet *, void *arg), void *arg);
+
 /* dpif-bpf-meter.c */
 void dp_bpf_meter_features(const struct dpif *, struct ofputil_meter_features *);
 int dp_bpf_meter_set(struct dpif *, ofproto_meter_id, struct ofputil_meter_config *);

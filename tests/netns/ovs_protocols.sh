@@ -16,7 +16,7 @@
 . "$(dirname "$0")/../lib/netns.sh"
 # shellcheck source=tests/lib/ovs.sh
 . tests/lib/ovs.sh
-need ping tcpdump jq
+need ping tcpdump jq curl nstat
 
 A=$T-a B=$T-b P=$T-p M=$T-m L=$T-l K=$T-k S=$T-s
 ovs_cleanup()
@@ -379,6 +379,70 @@ labelled_are()
 	[ "$(grep -c 'label 5.*10.2.0.77.*10.2.0.2.9: UDP' "$TMP/labelled")" = "$1" ]
 }
 
+# A's TCP, with all its offloads, under headers that vswitchd puts in front: segments leave, each with its own, checksums done, and the
+# stream is whole without being sent again by the sender's timer (where only that gets through: 43 times). WRAP and
+# UNWRAP are actions, TYPE and LONGEST what the wire has.
+wrapped_stream_is_whole() # ADDRESS WRAP TYPE UNWRAP LONGEST
+{
+	local address=$1 wrap=$2 type=$3 unwrap=$4 longest=$5 timeouts
+	ofctl -O OpenFlow13 --names add-flow br0 "priority=9,tcp,in_port=$A,actions=$wrap,output:k0" &&
+		ofctl -O OpenFlow13 --names add-flow br0 "priority=9,tcp6,in_port=$A,actions=$wrap,output:k0" &&
+		ofctl -O OpenFlow13 --names add-flow br1 "priority=9,dl_type=$type,in_port=k1,actions=$unwrap,output:$B" &&
+		capture_on k1 "$TMP/wrapped" "ether proto $type" || return
+	timeouts=$(timed_out)
+	on "$B" curl -gsf -m 30 -o "$TMP/unwrapped" "http://$address:8000/stream"
+	local rc=$?
+	captured
+	appctl dpctl/dump-flows bpf@ovs-bpf | grep -E 'mpls|nsh'
+	ofctl -O OpenFlow13 del-flows br0 tcp && ofctl -O OpenFlow13 del-flows br0 tcp6 && ofctl -O OpenFlow13 del-flows br1 "dl_type=$type" || return
+	timeouts=$(($(timed_out) - timeouts))
+	echo "curl: $rc, $timeouts times by the timer, $(wc -l <"$TMP/wrapped") frames of $type, the longest $(longest)"
+	[ "$rc" = 0 ] && cmp "$TMP/unwrapped" "$TMP/www/stream" && [ "$(longest)" = "$longest" ] && [ "$timeouts" -le 10 ]
+}
+timed_out()
+{
+	on "$A" nstat -asz | awk '$1 == "TcpExtTCPTimeouts" { print $2 }'
+}
+longest()
+{
+	sed -n 's/[^(]*(0x[0-9a-f]*), length \([0-9]*\): .*/\1/p' "$TMP/wrapped" | sort -n | tail -n 1
+}
+super_packets_are_cut_under_a_label()
+{
+	mkdir "$TMP/www" && head -c 1000000 /dev/urandom >"$TMP/www/stream" && ip link set k0 mtu 1600 && ip link set k1 mtu 1600 || return
+	on "$A" ip -6 addr add fd02::1/64 dev p0 nodad && on "$B" ip -6 addr add fd02::2/64 dev p0 nodad || return
+	serve "$A" /usr/bin/python3 -m http.server -b :: -d "$TMP/www" 8000
+	poll_until 20 listening "$A" 8000 && ping_once "$B" 10.2.0.1 && wrapped_stream_is_whole 10.2.0.1 "push_mpls:0x8847,set_field:7->mpls_label" 0x8847 pop_mpls:0x0800 1518 &&
+		wrapped_stream_is_whole "[fd02::1]" "push_mpls:0x8847,set_field:7->mpls_label" 0x8847 pop_mpls:0x86dd 1518
+}
+# UDP_SEGMENT: one send, five datagrams.
+datagrams_are_cut_under_a_label()
+{
+	ofctl -O OpenFlow13 --names add-flow br0 "priority=9,udp,in_port=$A,actions=push_mpls:0x8847,set_field:7->mpls_label,output:k0" &&
+		ofctl -O OpenFlow13 --names add-flow br1 "priority=9,dl_type=0x8847,in_port=k1,actions=pop_mpls:0x0800,output:$B" || return
+	on "$B" timeout 20 /usr/bin/python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.2.0.2", 9000))
+print([(len(d), set(d)) for d in (s.recv(9000) for _ in range(10))], flush=True)' >"$TMP/datagrams" &
+	local heard=$!
+	poll_until 10 listening "$B" 9000 u && on "$A" /usr/bin/python3 -c '
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+for _ in range(2):
+    s.sendto(b"".join(bytes([n]) * 1000 for n in range(4)) + b"\4" * 300, ("10.2.0.2", 9000))
+    time.sleep(0.5)'
+	wait "$heard"
+	cat "$TMP/datagrams"
+	ofctl -O OpenFlow13 del-flows br0 udp && ofctl -O OpenFlow13 del-flows br1 mpls &&
+		[ "$(grep -o '(1000, {[0-3]})' "$TMP/datagrams" | wc -l) $(grep -o '(300, {4})' "$TMP/datagrams" | wc -l)" = "8 2" ]
+}
+super_packets_are_cut_under_nsh()
+{
+	wrapped_stream_is_whole 10.2.0.1 "encap(nsh(md_type=1)),set_field:0x1234->nsh_spi,encap(ethernet),set_field:02:00:00:00:00:09->eth_dst" 0x894f "decap(),decap()" 1552
+}
+
 # What is over its rate is dropped, counted by the meter and by the datapath.
 meter_drops_what_is_too_much()
 {
@@ -428,6 +492,9 @@ t mirror_copies_to_a_port mirror_copies_to_a_port
 t mirror_copies_into_a_vlan mirror_copies_into_a_vlan
 t packets_without_an_ethernet_header_are_recirculated bare_packets_are_recirculated
 t label_comes_behind_nat label_comes_behind_nat
+t super_packets_are_cut_under_a_label super_packets_are_cut_under_a_label
+t super_packets_are_cut_under_nsh super_packets_are_cut_under_nsh
+t datagrams_are_cut_under_a_label datagrams_are_cut_under_a_label
 t three_threads_execute_side_by_side three_threads_execute
 t meter_drops_what_is_too_much meter_drops_what_is_too_much
 t ingress_policing_is_refused_visibly policing_is_refused
