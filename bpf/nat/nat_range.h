@@ -33,8 +33,10 @@ static __always_inline __u32 nat_pick(const struct ct_tuple *t, __u32 flags, __u
 	if ((flags & CT_NAT_RANDOM) && !(flags & CT_NAT_PAIRED))
 		return bpf_get_prandom_u32() % count;
 	h = ct_mix(0, ((__u64)t->saddr[1] << 32) | t->saddr[0]);
+	/* Twice: by one turn the last byte, which is what hosts of a network differ in, does not
+	 * reach the low bits, and all of them would have one address of a range of 2^n. */
 	if (t->family == 6)
-		h = ct_mix(h, ((__u64)t->saddr[3] << 32) | t->saddr[2]);
+		h = ct_mix(ct_mix(h, ((__u64)t->saddr[3] << 32) | t->saddr[2]), 0);
 	if (flags & CT_NAT_HASH) {
 		h = ct_mix(h, ((__u64)t->daddr[3] << 32) | t->daddr[0]);
 		h = ct_mix(h, ((__u32)t->sport << 16) | t->dport);

@@ -184,7 +184,9 @@ static void arp_and_link_addresses(void **state)
 					 .tip_mask = htonl(0xff),
 					 .tip = htonl(7),
 					 .sha = {2, 1, 2, 3, 4, 5},
-					 .sha_mask = {255, 255, 255, 255, 255, 255}}};
+					 .sha_mask = {255, 255, 255, 255, 255, 255},
+					 .tha = {0, 0, 3, 4},
+					 .tha_mask = {0, 0, 255, 255}}};
 	uint8_t f[60] = {2, 0, 0, 0, 0, 2, 2, 0,  0, 0, 0, 1, 8, 6, 0, 1, 8, 0,	 6, 4, 0,
 			 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 10, 0, 0, 3};
 	struct ovs_run r;
@@ -196,6 +198,8 @@ static void arp_and_link_addresses(void **state)
 	f[21] = 2;
 	memcpy(f + 22, "\2\1\2\3\4\5", 6);
 	put4(f + 28, 0x0a090909);
+	f[34] = 3;
+	f[35] = 4;
 	f[41] = 7;
 	assert_memory_equal(r.out, f, sizeof(f));
 }
@@ -453,8 +457,9 @@ static void two_tags_are_pushed_and_popped(void **state)
 static void tags_are_pushed_and_popped(void **state)
 {
 	struct packet p = plain(0, IPPROTO_UDP), tagged = p;
-	struct ovs_key key = {
-		.in_port = 1, .recirc_id = 1, .vlan = {{htons(0x8100), htons(OVS_VLAN_CFI | 5)}}};
+	struct ovs_key key = {.in_port = 1,
+			      .recirc_id = 1,
+			      .vlan = {{htons(0x8100), htons(OVS_VLAN_CFI | 0xa005)}}};
 	struct ovs_key mask = {.vlan = {{0xffff, 0xffff}}};
 	struct ovs_action out = OUT(2);
 
@@ -463,9 +468,10 @@ static void tags_are_pushed_and_popped(void **state)
 	OVS_ALL(1, 0, {.type = OVS_ACT_POP_VLAN}, OUT(2));
 	WANTS(1, &tagged, 2, &p);
 	WANTS(1, &p, 2, &p);
-	/* A pushed one is in the key after recirculation. */
+	/* A pushed one is in the key after recirculation, its priority too. */
 	ovs_reset(NULL);
-	OVS_ALL(1, 0, {.type = OVS_ACT_PUSH_VLAN, .vlan = {htons(0x8100), htons(OVS_VLAN_CFI | 5)}},
+	OVS_ALL(1, 0,
+		{.type = OVS_ACT_PUSH_VLAN, .vlan = {htons(0x8100), htons(OVS_VLAN_CFI | 0xa005)}},
 		AGAIN(1));
 	ovs_flow_put(key, mask, &out, 1);
 	WANTS(1, &p, 2, NULL);

@@ -5,37 +5,6 @@
  */
 #include "tests/bpf/lib/ovscase.h"
 
-static struct packet udp(int six, int reply)
-{
-	struct packet p = {.src = C[six],
-			   .dst = S[six],
-			   .proto = IPPROTO_UDP,
-			   .sport = 1000,
-			   .dport = 53,
-			   .payload = 40};
-
-	if (!reply)
-		return p;
-	return (struct packet){.src = S[six],
-			       .dst = C[six],
-			       .proto = IPPROTO_UDP,
-			       .sport = 53,
-			       .dport = 1000,
-			       .payload = 40};
-}
-
-/* The key with which the packet comes to recirculation 9, where no flow is. */
-static struct ovs_key key_after(uint32_t port, const struct packet *p)
-{
-	const struct ovs_upcall *u;
-
-	ovs_packet(port, p);
-	u = ovs_upcall_next();
-	assert_non_null(u);
-	assert_int_equal(u->key.recirc_id, 9);
-	return u->key;
-}
-
 static void wants_orig(const struct ovs_key *k, int six, const struct packet *p)
 {
 	__be32 a[4] = {0};
@@ -145,7 +114,8 @@ static void clear_forgets_all(void **state)
 
 	(void)state;
 	OVS_ALL(1, 0,
-		CT(.zone = 5, .flags = OVS_CT_COMMIT | OVS_CT_MARK, .mark = 1, .mark_mask = 1),
+		CT(.zone = 5, .flags = OVS_CT_COMMIT | OVS_CT_MARK | OVS_CT_LABEL, .mark = 1,
+		   .mark_mask = 1, .label = {1, 2, 3, 4}, .label_mask = ONES4),
 		{.type = OVS_ACT_CT_CLEAR}, AGAIN(9));
 	k = key_after(1, &p);
 	assert_memory_equal(&k.ct_mark, &none.ct_mark,
@@ -314,13 +284,16 @@ static void an_icmp_error_is_related_with_its_parents_tuple(void **state)
 		struct ovs_key k;
 
 		ovs_reset(NULL);
-		OVS_ALL(1, 0, CT(.flags = OVS_CT_COMMIT | OVS_CT_MARK, .mark = 5, .mark_mask = ~0u),
+		OVS_ALL(1, 0,
+			CT(.flags = OVS_CT_COMMIT | OVS_CT_MARK | OVS_CT_LABEL, .mark = 5,
+			   .mark_mask = ~0u, .label = {0, 0, 7}, .label_mask = ONES4),
 			AGAIN(9));
 		OVS_ALL(2, 0, CT(.flags = 0), AGAIN(9));
 		key_after(1, &p);
 		k = key_after(2, &e);
 		assert_int_equal(k.ct_state & (S_REL | S_TRK), S_REL | S_TRK);
 		assert_int_equal(k.ct_mark, 5);
+		assert_int_equal(k.ct_label[2], 7);
 		wants_orig(&k, six, &p);
 	}
 }

@@ -11,8 +11,19 @@
 		offsetof(struct ovs_key, f), sizeof(((struct ovs_key *)0)->f), #f                  \
 	}
 
+/* Nothing leads to any flow but what remembers its slot. */
+static void forget_matches(void)
+{
+	struct ovs_match m;
+
+	while (!bpf_map_get_next_key(ovs_match_fd, NULL, &m))
+		bpf_map_delete_elem(ovs_match_fd, &m);
+}
+
 /* For every field: a flow that matches on it alone takes the packet, and one that wants it
- * otherwise does not. Metadata that a packet from a wire has not is 0. */
+ * otherwise does not, be it looked for or remembered. Metadata that a packet from a wire has not is
+ * 0.
+ */
 static void a_mask_of_each_field_counts(void **state)
 {
 	static const struct {
@@ -31,6 +42,7 @@ static void a_mask_of_each_field_counts(void **state)
 	struct packet p = packet4(IPPROTO_TCP);
 	struct ovs_action to2 = OUT(2);
 	struct ovs_key key = key4(IPPROTO_TCP), mask;
+	uint32_t slot;
 
 	(void)state;
 	p.tcp = 0x10;
@@ -44,13 +56,110 @@ static void a_mask_of_each_field_counts(void **state)
 			memset(&mask, 0, sizeof(mask));
 			((uint8_t *)&mask)[field[i].off + byte] = 0xff;
 			ovs_flush();
+			p.sport++; /* another word of the cache, which must not know the slot */
+			other.sport = key.sport = htons(p.sport);
 			((uint8_t *)&other)[field[i].off + byte] ^= 0x10;
 			ovs_flow_put(other, mask, &to2, 1);
 			assert_int_equal(ovs_packet(1, &p).ifindex, 0);
-			ovs_flow_put(key, mask, &to2, 1);
+			slot = ovs_flow_put(key, mask, &to2, 1);
 			if (ovs_packet(1, &p).ifindex != ovs_ifindex[2])
 				fail_msg("%s, byte %zu", field[i].name, byte);
+			forget_matches();
+			((uint8_t *)&ovs_flows[slot].key)[field[i].off + byte] ^= 0x10;
+			if (ovs_packet(1, &p).ifindex)
+				fail_msg("%s, byte %zu, remembered", field[i].name, byte);
 		}
+	}
+}
+
+/* Neighbour discovery behind two tags, with both options. */
+static size_t full_frame(uint8_t *f)
+{
+	struct packet p = {.src = C[1],
+			   .dst = S[1],
+			   .proto = IPPROTO_ICMPV6,
+			   .type = 135,
+			   .vlans = 2,
+			   .payload = 32};
+	size_t n = build(f, &p);
+
+	put4(f + 22, 0x6b9abcde); /* traffic class and label */
+	memset(f + 70, 0x5a, 16);
+	memcpy(f + 86, "\1\1\x02\1\2\3\4\5\2\1\x02\6\7\x8\x9\xa", 16);
+	return n;
+}
+
+/* The frame with this metadata, recirculated: where it goes. */
+static unsigned int way_of(const struct ovs_key *metadata, const uint8_t *f, size_t n)
+{
+	struct ovs_flow *e = &ovs_flows[3];
+
+	memset(e, 0, sizeof(*e));
+	ovs_actions[100] = (struct ovs_action)AGAIN(10);
+	e->key = *metadata;
+	e->n_actions = 1;
+	e->action[0] = 100;
+	e->live = 0xabcde000 | 3;
+	return ovs_run_token(e->live, f, n).ifindex;
+}
+
+/* The same of a key in which hardly anything is 0, so that no field is taken for 0 in vain: each of
+ * its bytes, as the packet has it, and otherwise. */
+static void every_byte_of_a_full_key_counts(void **state)
+{
+	struct ovs_key metadata, key, mask;
+	struct ovs_action to2 = OUT(2);
+	const struct ovs_upcall *u;
+	uint8_t f[600], *k = (uint8_t *)&key;
+	size_t n = full_frame(f);
+
+	(void)state;
+	memset(&metadata, 0x5a, sizeof(metadata));
+	metadata.in_port = 1;
+	way_of(&metadata, f, n);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	key = u->key;
+	assert_int_equal(key.recirc_id, 10);
+	for (size_t i = 0; i < sizeof(key); i++) {
+		if (i / 8 * 8 == offsetof(struct ovs_key, in_port))
+			continue; /* and recirc_id: always whole */
+		for (int other = 1; other >= 0; other--) {
+			ovs_flush();
+			/* Another word of the cache. */
+			metadata.skb_mark = key.skb_mark = 0x5a5a5a01 + i;
+			memset(&mask, 0, sizeof(mask));
+			((uint8_t *)&mask)[i] = 0xff;
+			k[i] ^= other;
+			ovs_flow_put(key, mask, &to2, 1);
+			k[i] ^= other;
+			if (way_of(&metadata, f, n) != (other ? 0 : ovs_ifindex[2]))
+				fail_msg("byte %zu: %02x, %s", i, k[i],
+					 other ? "taken" : "not taken");
+		}
+	}
+	ovs_actions[100].type = OVS_ACT_NONE;
+}
+
+/* What user space does to change actions: another entry, to which the match leads from then on. */
+static void a_changed_flow_is_found_again(void **state)
+{
+	struct packet p = packet4(IPPROTO_UDP);
+	struct ovs_action to3 = OUT(3);
+	struct ovs_key key = {.in_port = 1}, mask = {0};
+
+	(void)state;
+	for (int sent = 1; sent < 4; sent++) {
+		uint32_t slot;
+
+		ovs_flush();
+		slot = OVS_ALL(1, 0, OUT(2));
+		for (int i = 0; i < sent; i++)
+			WANTS(1, &p, 2, &p);
+		ovs_flow_put(key, mask, &to3, 1);
+		ovs_flows[slot].live = 0;
+		WANTS(1, &p, 3, &p);
+		WANTS(1, &p, 3, &p);
 	}
 }
 
@@ -154,6 +263,24 @@ static void a_flow_counts_packets_bytes_and_flags(void **state)
 	assert_int_equal(ovs_flows[slot].bytes, 2 * build(frame, &p));
 	assert_int_equal(ovs_flows[slot].tcp_flags, 0x12);
 	assert_true(ovs_flows[slot].used > 0);
+	p.tcp = 0x01;
+	WANTS(1, &p, 2, &p);
+	assert_int_equal(ovs_flows[slot].tcp_flags, 0x13);
+}
+
+/* Which is not in the data, but was on the wire and will be. */
+static void a_tag_in_metadata_counts_as_bytes(void **state)
+{
+	struct packet p = packet4(IPPROTO_UDP);
+	uint8_t frame[600];
+	uint32_t slot;
+
+	(void)state;
+	OVS_ALL(1, 0, {.type = OVS_ACT_PUSH_VLAN, .vlan = {htons(0x8100), htons(OVS_VLAN_CFI | 5)}},
+		AGAIN(1));
+	slot = OVS_ALL(1, 1, OUT(2));
+	WANTS(1, &p, 2, NULL);
+	assert_int_equal(ovs_flows[slot].bytes, build(frame, &p) + 4);
 }
 
 /* ---- misses ---- */
@@ -181,6 +308,22 @@ static void a_miss_goes_up_whole(void **state)
 	assert_memory_equal(u->data, frame, n);
 	assert_int_equal(u->gso_size, 0);
 	assert_null(ovs_upcall_next());
+}
+
+static void a_super_packet_goes_up_with_its_segments(void **state)
+{
+	struct packet p = packet4(IPPROTO_TCP);
+	struct __sk_buff ctx = {.gso_size = 100, .gso_segs = 4};
+	const struct ovs_upcall *u;
+	uint8_t f[600];
+
+	(void)state;
+	p.payload = 400;
+	ovs_run(1, f, build(f, &p), &ctx);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	assert_int_equal(u->gso_size, 100);
+	assert_int_equal(u->gso_segs, 4);
 }
 
 static void a_port_has_its_share_of_upcalls(void **state)
@@ -312,10 +455,45 @@ static void masks_of_one_port_cost_no_other(void **state)
 	assert_int_equal(ovs_stat_of(OVS_STAT_MASK_HIT), masks + 1 + 2 * OVS_PORT_MASKS);
 }
 
+/* Nor does it take the others' words of the cache: every line of its own is written many times
+ * over. (Two flows in turn, as one would be guessed and not looked for.) */
+static void packets_of_one_port_take_no_words_of_another(void **state)
+{
+	struct ovs_key key = {.in_port = 2}, mask = {.dport = htons(1)};
+	struct packet p = packet4(IPPROTO_UDP), q = p;
+	struct ovs_action to3 = OUT(3);
+	uint8_t frame[600];
+	uint64_t masks;
+	size_t n;
+
+	(void)state;
+	for (int odd = 0; odd < 2; odd++) {
+		key.dport = htons(odd);
+		ovs_flow_put(key, mask, &to3, 1);
+	}
+	OVS_ALL(1, 0, OUT(2));
+	p.sport = 1003;
+	WANTS(1, &p, 2, &p);
+	q.no_csum = true;
+	n = build(frame, &q);
+	for (uint32_t i = 0; i < 10 * OVS_CACHE_LINES; i++) {
+		put2(frame + 34, i >> 8);
+		put2(frame + 36, i);
+		ovs_run(2, frame, n, NULL);
+	}
+	masks = ovs_stat_of(OVS_STAT_MASK_HIT);
+	WANTS(1, &p, 2, &p);
+	assert_int_equal(ovs_stat_of(OVS_STAT_MASK_HIT), masks);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(a_mask_of_each_field_counts),
+		TEST(every_byte_of_a_full_key_counts),
+		TEST(a_changed_flow_is_found_again),
+		TEST(a_tag_in_metadata_counts_as_bytes),
+		TEST(a_super_packet_goes_up_with_its_segments),
 		TEST(the_first_mask_that_matches_wins_and_others_still_do),
 		TEST(the_cache_answers_the_second_time),
 		TEST(the_cache_knows_that_a_flow_has_gone),
@@ -328,6 +506,7 @@ int main(int argc, char **argv)
 		TEST(the_namespace_is_compared),
 		TEST(malformed_flows_drop),
 		TEST(masks_of_one_port_cost_no_other),
+		TEST(packets_of_one_port_take_no_words_of_another),
 	};
 
 	if (argc > 1)

@@ -192,6 +192,26 @@ static void check_len_counts_from_the_link_header(void **state)
 	}
 }
 
+/* A tag that is not in the data is on the wire all the same. */
+static void check_len_counts_a_tag_in_metadata(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+	uint8_t f[600];
+	uint32_t n = build(f, &p) + 4;
+
+	(void)state;
+	for (int longer = 0; longer < 2; longer++) {
+		ovs_reset(NULL);
+		OVS_ALL(1, 0,
+			{.type = OVS_ACT_PUSH_VLAN,
+			 .vlan = {htons(0x8100), htons(OVS_VLAN_CFI | 5)}},
+			{.type = OVS_ACT_CHECK_LEN,
+			 .check = {.len = n - longer, .body = 1, .body2 = 1}},
+			OUT(3), OUT(2));
+		WANTS(1, &p, longer ? 3 : 2, NULL);
+	}
+}
+
 /* Of a packet that a device will cut up its segments count. */
 static void check_len_of_segments(void **state)
 {
@@ -283,6 +303,24 @@ static void hash_tells_flows_apart(void **state)
 	h = hash_of(&p, OVS_HASH_SYM_L4, 0);
 	assert_int_equal(hash_of(&back, OVS_HASH_SYM_L4, 0), h);
 	assert_int_not_equal(hash_of(&other, OVS_HASH_SYM_L4, 0), h);
+	other = plain(0, IPPROTO_TCP);
+	assert_int_not_equal(hash_of(&other, OVS_HASH_SYM_L4, 0), h);
+}
+
+/* Hosts of one network differ in the last bits alone. */
+static void hash_has_all_of_an_ipv6_address(void **state)
+{
+	struct packet p = plain(1, IPPROTO_UDP), other = p;
+	uint32_t h = hash_of(&p, OVS_HASH_L4, 0);
+
+	(void)state;
+	other.src = "2001:db8:10::3";
+	assert_string_not_equal(other.src, p.src);
+	assert_int_not_equal(hash_of(&other, OVS_HASH_L4, 0), h);
+	other = p;
+	other.dst = "2001:db8:51::81";
+	assert_string_not_equal(other.dst, p.dst);
+	assert_int_not_equal(hash_of(&other, OVS_HASH_L4, 0), h);
 }
 
 static void a_meter_lets_its_burst_through(void **state)
@@ -303,6 +341,57 @@ static void a_meter_lets_its_burst_through(void **state)
 	/* One that there is not lets all pass. */
 	ovs_meters[1].flags = 0;
 	WANTS(1, &p, 2, &p);
+}
+
+/* 1,000 bytes and then 125 a second. */
+static void a_meter_of_kilobits_counts_bits(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+	uint8_t f[600];
+	size_t n;
+
+	(void)state;
+	p.payload = 400;
+	n = build(f, &p);
+	ovs_meters[1] = (struct ovs_meter){
+		.flags = OVS_METER_LIVE, .n_bands = 1, .band = {{.rate = 1, .burst = 8}}};
+	OVS_ALL(1, 0, {.type = OVS_ACT_METER, .id = 1}, OUT(2));
+	for (int i = 0; i < 2; i++)
+		WANTS(1, &p, 2, &p);
+	WANTS_DROP(1, &p, CT_DROP_OVS_METER);
+	assert_int_equal(ovs_meters[1].bytes, 3 * n);
+	assert_int_equal(ovs_meters[1].band[0].bytes, n);
+}
+
+/* Over all three: none of them has room for one packet. */
+static void a_drop_is_the_fastest_bands_that_is_exceeded(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+
+	(void)state;
+	p.payload = 400;
+	ovs_meters[1] = (struct ovs_meter){.flags = OVS_METER_LIVE,
+					   .n_bands = 3,
+					   .band = {{.rate = 1, .burst = 1},
+						    {.rate = 3, .burst = 1},
+						    {.rate = 2, .burst = 1}}};
+	OVS_ALL(1, 0, {.type = OVS_ACT_METER, .id = 1}, OUT(2));
+	WANTS_DROP(1, &p, CT_DROP_OVS_METER);
+	assert_int_equal(ovs_meters[1].band[0].packets, 0);
+	assert_int_equal(ovs_meters[1].band[1].packets, 1);
+	assert_int_equal(ovs_meters[1].band[2].packets, 0);
+}
+
+/* A tap whose owner is the stack. */
+static void a_port_may_be_a_device_that_is_received_from(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+
+	(void)state;
+	OVS_ALL(1, 0, OUT(2));
+	assert_int_equal(ovs_packet(1, &p).hook.flags, 0);
+	ovs_ports[2].flags |= OVS_PORT_INGRESS;
+	assert_int_equal(ovs_packet(1, &p).hook.flags, BPF_F_INGRESS);
 }
 
 static void a_drop_is_counted(void **state)
@@ -411,6 +500,23 @@ static void execute_restores_all_metadata(void **state)
 	assert_int_equal(u->key.ttl, 64);
 }
 
+/* What leaves has them too, not the key alone. */
+static void execute_gives_the_packet_its_mark_and_priority(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+	struct ovs_run r;
+	uint8_t f[600];
+
+	(void)state;
+	put_execute(3, 0xabcde000 | 3);
+	ovs_flows[3].key.skb_priority = 0x10002;
+	ovs_actions[100] = (struct ovs_action)OUT(2);
+	r = ovs_run_token(ovs_flows[3].live, f, build(f, &p));
+	assert_int_equal(r.ifindex, ovs_ifindex[2]);
+	assert_int_equal(r.ctx.mark, 0x77);
+	assert_int_equal(r.ctx.priority, 0x10002);
+}
+
 static void a_token_holds_once(void **state)
 {
 	struct packet p = plain(0, IPPROTO_UDP);
@@ -444,16 +550,22 @@ int main(int argc, char **argv)
 		TEST(a_sample_takes_all_or_nothing_at_the_ends),
 		TEST(trunc_cuts_the_next_output_alone),
 		TEST(check_len_counts_from_the_link_header),
+		TEST(check_len_counts_a_tag_in_metadata),
 		TEST(check_len_of_segments),
 		TEST(a_sample_takes_its_share),
 		TEST(a_userspace_action_brings_its_cookie),
 		TEST(hash_tells_flows_apart),
+		TEST(hash_has_all_of_an_ipv6_address),
 		TEST(a_meter_lets_its_burst_through),
+		TEST(a_meter_of_kilobits_counts_bits),
+		TEST(a_drop_is_the_fastest_bands_that_is_exceeded),
+		TEST(a_port_may_be_a_device_that_is_received_from),
 		TEST(a_drop_is_counted),
 		TEST(malformed_lists_drop),
 		TEST(thirty_two_actions_run),
 		TEST(execute_restores_the_metadata),
 		TEST(execute_restores_all_metadata),
+		TEST(execute_gives_the_packet_its_mark_and_priority),
 		TEST(a_token_holds_once),
 	};
 

@@ -128,4 +128,35 @@ static inline void cut_in_two(const struct packet *p, size_t n, uint8_t f[2][200
 	}
 }
 
+static inline struct packet udp(int six, int reply)
+{
+	struct packet p = {.src = C[six],
+			   .dst = S[six],
+			   .proto = IPPROTO_UDP,
+			   .sport = 1000,
+			   .dport = 53,
+			   .payload = 40};
+
+	if (!reply)
+		return p;
+	return (struct packet){.src = S[six],
+			       .dst = C[six],
+			       .proto = IPPROTO_UDP,
+			       .sport = 53,
+			       .dport = 1000,
+			       .payload = 40};
+}
+
+/* The key with which the packet comes to recirculation 9, where no flow is. */
+static inline struct ovs_key key_after(uint32_t port, const struct packet *p)
+{
+	const struct ovs_upcall *u;
+
+	ovs_packet(port, p);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	assert_int_equal(u->key.recirc_id, 9);
+	return u->key;
+}
+
 #endif

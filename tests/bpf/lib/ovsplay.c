@@ -254,25 +254,38 @@ uint32_t ovs_flow_all(uint32_t in_port, uint32_t recirc_id, const struct ovs_act
 	return ovs_flow_put(key, mask, a, n);
 }
 
-struct ovs_run ovs_run(uint32_t port, const uint8_t *frame, size_t len, const struct __sk_buff *ctx)
+static struct ovs_run run(int fd, const uint8_t *frame, size_t len, struct __sk_buff *in)
 {
 	struct ovs_run r = {0};
-	struct __sk_buff in = ctx ? *ctx : (struct __sk_buff){0};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len,
-		    .data_out = r.out, .data_size_out = sizeof(r.out), .repeat = 1, .ctx_in = &in,
-		    .ctx_size_in = sizeof(in), .ctx_out = &r.ctx, .ctx_size_out = sizeof(r.ctx));
+		    .data_out = r.out, .data_size_out = sizeof(r.out), .repeat = 1, .ctx_in = in,
+		    .ctx_size_in = sizeof(*in), .ctx_out = &r.ctx, .ctx_size_out = sizeof(r.ctx));
 	struct ovs_hook hook;
 	uint32_t zero = 0;
 
-	in.ifindex = ovs_ifindex[port];
 	assert_int_equal(bpf_map_update_elem(hook_fd, &zero, &ovs_hook, BPF_ANY), 0);
-	assert_int_equal(bpf_prog_test_run_opts(port_fd, &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(fd, &opts), 0);
 	assert_int_equal(bpf_map_lookup_elem(hook_fd, &zero, &hook), 0);
 	r.hook = hook;
 	r.action = opts.retval;
 	r.len = opts.data_size_out;
 	r.ifindex = r.action == TC_ACT_REDIRECT ? hook.ifindex : 0;
 	return r;
+}
+
+struct ovs_run ovs_run(uint32_t port, const uint8_t *frame, size_t len, const struct __sk_buff *ctx)
+{
+	struct __sk_buff in = ctx ? *ctx : (struct __sk_buff){0};
+
+	in.ifindex = ovs_ifindex[port];
+	return run(port_fd, frame, len, &in);
+}
+
+struct ovs_run ovs_run_token(uint32_t token, const uint8_t *frame, size_t len)
+{
+	struct __sk_buff in = {.ifindex = exec_ifindex, .mark = token};
+
+	return run(prog(obj, "ovs_execute"), frame, len, &in);
 }
 
 struct ovs_run ovs_packet(uint32_t port, const struct packet *p)

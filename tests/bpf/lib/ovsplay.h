@@ -78,6 +78,9 @@ const struct ovs_upcall *ovs_upcall_next(void);
 /* Key that the datapath takes from a packet of port 1, by way of its upcall. */
 struct ovs_key ovs_key_of(const uint8_t *frame, size_t len, const struct __sk_buff *ctx);
 
+/* The frame at the execute device with a token, by BPF_PROG_RUN. */
+struct ovs_run ovs_run_token(uint32_t token, const uint8_t *frame, size_t len);
+
 /* Sends a frame to the execute device with a token. 0 or -1. */
 int ovs_send_token(uint32_t token, const uint8_t *frame, size_t n);
 
