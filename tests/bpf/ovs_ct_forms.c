@@ -226,12 +226,21 @@ static void an_invalid_packet_keeps_nothing(void **state)
 /* Fragments of one datagram have come by one port, and by one tunnel. */
 static void fragments_of_other_ways_are_other_datagrams(void **state)
 {
+	uint64_t held = core.pins.frag->use.datagrams;
 	struct packet p = udp(0, 0);
 	uint8_t f[2][200];
 	size_t len[2];
 
 	(void)state;
 	cut_in_two(&p, 24, f, len);
+	OVS_ALL(1, 0, CT(.zone = 5), OUT(3));
+	OVS_ALL(2, 0, CT(.zone = 5), OUT(3));
+	assert_int_equal(ovs_run(1, f[0], len[0], NULL).ifindex, 0);
+	assert_int_equal(ovs_run(2, f[1], len[1], NULL).ifindex, 0);
+	assert_int_equal(core.pins.frag->use.datagrams, held + 2);
+	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, ovs_ifindex[3]);
+	ovs_reset(NULL);
+	held = core.pins.frag->use.datagrams;
 	ovs_ports[1].flags |= OVS_PORT_TUNNEL;
 	ovs_hook.family = 4;
 	ovs_hook.in = (struct ovs_hook_tunnel){.id = 7, .remote = {9, 2, 0, 192}};
@@ -243,7 +252,7 @@ static void fragments_of_other_ways_are_other_datagrams(void **state)
 	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, 0);
 	ovs_hook.in = (struct ovs_hook_tunnel){.id = 7, .remote = {8, 2, 0, 192}};
 	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, 0);
-	assert_int_equal(core.pins.frag->use.datagrams, 4);
+	assert_int_equal(core.pins.frag->use.datagrams, held + 4);
 	ovs_hook.in = (struct ovs_hook_tunnel){.id = 7, .remote = {9, 2, 0, 192}};
 	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, ovs_ifindex[3]);
 	ovs_ports[1].flags &= ~OVS_PORT_TUNNEL;
