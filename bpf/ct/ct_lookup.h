@@ -107,7 +107,8 @@ static __always_inline __u8 ct_state_bits(const struct ct_result *res)
 	if (res->related || (status & CT_S_EXPECTED))
 		state |= CT_STATE_REL;
 	if (!res->related)
-		state |= status & CT_S_SEEN_REPLY ? CT_STATE_EST : CT_STATE_NEW;
+		state |= (status & CT_S_SEEN_REPLY) || res->dir == CT_REPLY ? CT_STATE_EST
+									    : CT_STATE_NEW;
 	if (status & CT_S_SRC_NAT)
 		state |= CT_STATE_SNAT;
 	if (status & CT_S_DST_NAT)
@@ -232,9 +233,10 @@ static __always_inline int ct_known(struct ct_ctx *ctx, struct ct_conn *conn, st
 		return -CT_DROP_TABLE_FULL;
 	if (!word)
 		return -CT_DROP_COMMIT_BUSY;
-	if (v == CT_TRACK_ACCEPT)
+	if (v == CT_TRACK_ACCEPT || v == CT_TRACK_KILL)
 		ct_touch_count(set, conn, tr, word, pkt->len);
-	if (tr->changed)
+	/* Of what ends, the end is told, with this packet in its counters. */
+	if (tr->changed && v != CT_TRACK_KILL)
 		ct_event(set, conn, &res->key, word, family, CT_EVENT_UPDATE);
 	if (family == 4)
 		ct_set_to_body(res, conn, &pkt->tuple, 4);

@@ -247,8 +247,10 @@ __noinline int ct_tcp_track(struct ct_ctx *ctx, struct ct_conn *conn, const stru
 			ct_timeout_secs(ct_w_policy(tr->word), CT_TIMEOUT_tcp_unacknowledged);
 
 		/* A RST as the only answer: there is no connection. */
-		if (class == CT_TCP_RST)
+		if (class == CT_TCP_RST) {
+			tr->ends = 1;
 			return CT_TRACK_KILL;
+		}
 		/* A repeated SYN must not keep a record (and its port) alive for ever. */
 		if (class == CT_TCP_SYN && state == CT_TCP_SYN_SENT)
 			return CT_TRACK_QUIET;

@@ -48,7 +48,7 @@ static __always_inline __u64 ct_touch_new(const struct ct_track *tr, __u64 old, 
 {
 	__u16 status = ct_w_status(old);
 
-	status |= tr->dir == CT_REPLY ? CT_S_SEEN_REPLY : 0;
+	status |= tr->dir == CT_REPLY && !tr->ends ? CT_S_SEEN_REPLY : 0;
 	status |= tr->assured ? CT_S_ASSURED : 0;
 	return (old & ~(CT_W_STATE_MASK | CT_W_STATUS(0xffffULL))) | CT_W_STATE(state) |
 	       CT_W_STATUS(status);
@@ -134,7 +134,7 @@ static __always_inline __u64 ct_touch_word(struct ct_conn *conn, const union ct_
 	return word;
 }
 
-/* Counts the packet and, unless the time-out is fixed, starts the timer anew.
+/* Counts the packet and, unless it ends or the time-out is fixed, starts the timer anew.
  * word is what ct_touch_word() returned. */
 static __always_inline void ct_touch_count(const struct ct_settings *set, struct ct_conn *conn,
 					   const struct ct_track *tr, __u64 word, __u32 bytes)
@@ -144,7 +144,7 @@ static __always_inline void ct_touch_count(const struct ct_settings *set, struct
 	__sync_fetch_and_add(&n->packets, 1);
 	__sync_fetch_and_add(&n->bytes, bytes);
 	*(volatile __u32 *)&conn->last = tr->now;
-	if (!tr->keep && !(ct_w_status(tr->word) & CT_S_FIXED_TIMEOUT))
+	if (!tr->ends && !(ct_w_status(tr->word) & CT_S_FIXED_TIMEOUT))
 		ct_set_timer(conn, word, tr->now + ct_ticks(set, tr->timeout));
 }
 

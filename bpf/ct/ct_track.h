@@ -8,7 +8,7 @@
 /* What a protocol's tracker says of a packet; a negative value is a drop reason. */
 #define CT_TRACK_ACCEPT 0 /* state, timeout and assured below hold */
 #define CT_TRACK_IGNORE 1 /* pass, no refresh, no count */
-#define CT_TRACK_KILL	2 /* pass, and the connection ends at once */
+#define CT_TRACK_KILL	2 /* pass and count; the connection ends at once, unanswered */
 #define CT_TRACK_REOPEN 3 /* the packet opens a new connection on the same tuple */
 #define CT_TRACK_QUIET	4 /* pass; the new state holds, but no refresh, no count */
 
@@ -21,7 +21,7 @@ struct ct_track {
 	__u32 timeout;	/* out: seconds */
 	__u8 state;	/* in: protocol state; out: the new one */
 	__u8 assured;	/* out: set ASSURED */
-	__u8 keep;	/* out: accept and count, but leave the timer alone */
+	__u8 ends;	/* out: with CT_TRACK_KILL, this packet is no answer (SEEN_REPLY) */
 	__u8 fresh;	/* in: first packet of a connection, conn is all zero */
 	__u8 changed;	/* out: status or state changed: tell who listens */
 	__u8 proto;	/* in */

@@ -60,6 +60,65 @@ static void a_full_table_refuses_and_then_reaps(void **state)
 	fail_msg("an expired record fills the table for ever");
 }
 
+/* What a flood cannot displace (DESIGN 4): by protocol, after the first packet, the answer and
+ * what follows. */
+static void what_is_answered_counts_as_confirmed(void **state)
+{
+	static const struct {
+		uint8_t proto;
+		unsigned int first, answered, later;
+	} t[] = {
+		{IPPROTO_UDP, 0, 0, 1}, /* a stream, from 2 s on */
+		{IPPROTO_UDPLITE, 0, 0, 1}, {IPPROTO_GRE, 0, 0, 1},
+		{IPPROTO_ESP, 0, 1, 1},	    {253, 0, 1, 1},
+		{IPPROTO_ICMP, 0, 0, 0},    {IPPROTO_ICMPV6, 0, 0, 0},
+	};
+
+	(void)state;
+	for (int six = 0; six < 2; six++)
+		for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++) {
+			struct ct_table *tab = &core.pins.table[six];
+			struct packet p = {.src = C[six],
+					   .dst = S[six],
+					   .proto = t[i].proto,
+					   .sport = 5,
+					   .dport = 7,
+					   .type = six ? 128 : 8,
+					   .id = 9,
+					   .payload = 8},
+				      back = p;
+
+			if (t[i].proto == ICMP_OF(!six))
+				continue;
+			reset(NULL);
+			back.src = S[six];
+			back.dst = C[six];
+			back.sport = 7;
+			back.dport = 5;
+			back.type = six ? 129 : 0;
+			SAME(&p, NEW);
+			assert_int_equal(tab->confirmed, t[i].first);
+			SAME(&back, REPLIED);
+			assert_int_equal(tab->confirmed, t[i].answered);
+			age(3);
+			SAME(&p, ESTABLISHED);
+			SAME(&back, REPLIED);
+			assert_int_equal(tab->confirmed, t[i].later);
+			assert_int_equal(tab->half_open, 1 - t[i].later);
+		}
+}
+
+/* A clock of this size with nothing in it. */
+static void new_clock(int six, uint32_t size)
+{
+	const struct ct_slot6 none = {0};
+
+	for (uint32_t i = 0; i < size; i++)
+		assert_int_equal(bpf_map_update_elem(core.pins.clock_fd[six], &i, &none, BPF_ANY),
+				 0);
+	core.pins.settings->clock_size = size;
+}
+
 /* A TCP connection with its own client port, established; `reset`: and broken off. */
 static void tcp_exchange(int six, uint16_t port, bool reset_it)
 {
@@ -91,15 +150,30 @@ static void tcp_exchange(int six, uint16_t port, bool reset_it)
 	SAME(&c, ESTABLISHED);
 }
 
-/* A clock of this size with nothing in it. */
-static void new_clock(int six, uint32_t size)
+/* The table is full of what has expired unseen: an answer that confirms makes room for itself. */
+static void an_answer_finds_the_place_of_what_has_expired(void **state)
 {
-	const struct ct_slot6 none = {0};
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+		struct packet p = {.src = C[six], .dst = S[six], .proto = 253, .payload = 8},
+			      back = {.src = S[six], .dst = C[six], .proto = 253, .payload = 8};
 
-	for (uint32_t i = 0; i < size; i++)
-		assert_int_equal(bpf_map_update_elem(core.pins.clock_fd[six], &i, &none, BPF_ANY),
-				 0);
-	core.pins.settings->clock_size = size;
+		reset(NULL);
+		new_clock(six, 8);
+		tab->confirmed_limit = 2;
+		core.pins.timeouts[0].secs[CT_TIMEOUT_tcp_close] = 1;
+		tcp_exchange(six, 2000, true);
+		SAME(&p, NEW);
+		tcp_exchange(six, 2001, true);
+		assert_int_equal(tab->confirmed, 2);
+		THROUGH(&back, -CT_DROP_TABLE_FULL, NULL); /* they live */
+		age(2);
+		SAME(&back, REPLIED);
+		assert_in_range(tab->confirmed, 1, 2);
+		assert_int_equal(tab->half_open, 0);
+	}
+	bpfct_default_timeouts(&core.pins.timeouts[0]);
 }
 
 /* How many slots of the clock lead to a record that is confirmed and lives; twice the same: twice.
@@ -190,11 +264,22 @@ static void nodes_are_never_more_than_the_map_holds(void **state)
 {
 	(void)state;
 	core.pins.table[0].nodes_limit = 2;
+	core.pins.settings->half_share = 3;
 	play_numbered(0, 1, NEW);
 	play_numbered(0, 2, NEW);
 	play_numbered(0, 3, -CT_DROP_NODES_FULL);
 	assert_int_equal(core.pins.table[0].nodes, 2);
 	assert_int_equal(core.pins.table[0].half_open, 2);
+	/* nor does who is refused count elsewhere: in the zone, in his prefix' share */
+	for (int i = 0; i < 3; i++)
+		play_numbered(0, 3, -CT_DROP_NODES_FULL);
+	assert_int_equal(core.pins.zone[0].count, 2);
+	core.pins.table[0].nodes_limit = 3;
+	play_numbered(0, 3, NEW);
+	reset(NULL);
+	core.pins.table[0].nodes_limit = 2;
+	play_numbered(0, 1, NEW);
+	play_numbered(0, 2, NEW);
 	core.pins.table[0].stub_limit = 0;
 	core.pins.table[0].nodes_limit = 3;
 	translate(CT_NAT_SRC, E[0], 0);
@@ -297,6 +382,7 @@ static void a_prefix_has_its_share_of_half_open_ones(void **state)
 	play_numbered(0, 1, NEW);
 	play_numbered(0, 2, NEW);
 	play_numbered(0, 3, -CT_DROP_PREFIX_SHARE);
+	assert_int_equal(core.pins.zone[0].count, 2);
 	/* inside, each address counts for itself; outside the /24 does */
 	SAME(&other, NEW);
 	how.inside = 0;
@@ -355,6 +441,8 @@ int main(int argc, char **argv)
 	static const struct CMUnitTest tests[] = {
 		TEST(a_zone_keeps_to_its_quota),
 		TEST(a_full_table_refuses_and_then_reaps),
+		TEST(what_is_answered_counts_as_confirmed),
+		TEST(an_answer_finds_the_place_of_what_has_expired),
 		TEST(without_ctd_each_promoted_record_is_found_again),
 		TEST(without_ctd_room_is_made_before_the_limit),
 		TEST(nodes_are_never_more_than_the_map_holds),

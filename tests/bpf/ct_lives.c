@@ -163,6 +163,55 @@ static void a_former_life_does_not_keep_its_tuple(void **state)
 	}
 }
 
+/* Nobody sweeps, and a client comes again and again after his time: of each former life its
+ * external endpoint, its place and its share go when the next one takes its node. */
+static void nothing_is_left_of_a_former_life(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ct_table *tab = &core.pins.table[six];
+		struct packet p = numbered(six, 1);
+
+		reset(NULL);
+		core.pins.settings->half_share = 3;
+		for (int i = 0; i < 8; i++) {
+			translate(CT_NAT_SRC, E[six], 40000 + i);
+			assert_int_equal(THROUGH(&p, NEW, NULL).fresh, 1);
+			assert_int_equal(last_sport(six), 40000 + i);
+			assert_int_equal(tab->stubs, 1);
+			assert_int_equal(tab->nodes, 1);
+			assert_int_equal(tab->half_open, 1);
+			assert_int_equal(core.pins.zone[0].count, 1);
+			age(31);
+		}
+	}
+}
+
+/* A translated connection is answered at its external endpoint only. What comes from the server
+ * to the client's own address is not of it, and cannot be another under the same key. */
+static void an_answer_to_the_inner_address_is_not_of_it(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet inside, outside,
+			back = {.src = S[six],
+				.dst = C[six],
+				.proto = IPPROTO_UDP,
+				.sport = 80,
+				.dport = 5000};
+		struct ct_flow f;
+
+		open_flow(six, IPPROTO_UDP, &inside, &outside);
+		THROUGH(&back, -CT_DROP_TUPLE_CLASH, NULL);
+		f = flow_of(six ? 6 : 4);
+		assert_int_equal(f.c.count[0].packets, 1);
+		assert_int_equal(f.c.count[1].packets, 0);
+		assert_int_equal(ct_w_status(f.c.word) & CT_S_SEEN_REPLY, 0);
+		assert_int_equal(core.pins.table[six].nodes, 1);
+		THROUGH(&inside, OPENING, &outside);
+	}
+}
+
 /* ---- mark, label, state ---- */
 
 static void mark_and_label_stay_with_the_connection(void **state)
@@ -206,7 +255,21 @@ static void state_bits_are_those_of_ovs(void **state)
 {
 	(void)state;
 	for (int six = 0; six < 2; six++) {
-		struct packet inside, outside, back, error, ra;
+		struct packet inside, outside, back, error, ra,
+			syn = {.src = C[six],
+			       .dst = S[six],
+			       .proto = IPPROTO_TCP,
+			       .sport = 5,
+			       .dport = 80,
+			       .tcp = CT_TH_SYN,
+			       .seq = 1000},
+			rst = {.src = S[six],
+			       .dst = C[six],
+			       .proto = IPPROTO_TCP,
+			       .sport = 80,
+			       .dport = 5,
+			       .tcp = CT_TH_RST | CT_TH_ACK,
+			       .ack = 1001};
 
 		reset(NULL);
 		inside = numbered(six, 1);
@@ -231,6 +294,10 @@ static void state_bits_are_those_of_ovs(void **state)
 				 S_TRK | S_REL | S_RPL | S_SNAT);
 		error.dst = S[six];
 		assert_int_equal(THROUGH(&error, -CT_DROP_ICMP_ADDRESS, NULL).state, S_TRK | S_INV);
+		/* a refusal is of the connection that it ends */
+		SAME(&syn, NEW);
+		assert_int_equal(SAME(&rst, REPLIED).state, S_TRK | S_EST | S_RPL);
+		SAME(&syn, NEW);
 		/* neighbour discovery has no state */
 		ra = (struct packet){.src = C[1],
 				     .dst = S[1],
@@ -238,6 +305,35 @@ static void state_bits_are_those_of_ovs(void **state)
 				     .type = 135,
 				     .payload = 16};
 		assert_int_equal(SAME(&ra, UNTRACKED).state, 0);
+	}
+}
+
+/* The first packet's time stays, the last one's moves, whichever way it went. */
+static void start_and_last_time_are_kept(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = numbered(six, 1), back = {.src = S[six],
+							    .dst = C[six],
+							    .proto = IPPROTO_UDP,
+							    .sport = 53,
+							    .dport = 1001};
+		struct ct_flow first, f;
+
+		reset(NULL);
+		SAME(&p, NEW);
+		first = flow_of(six ? 6 : 4);
+		assert_int_equal(first.c.start, first.c.last);
+		for (int i = 1; i < 4; i++) {
+			uint32_t last = first.c.last;
+
+			age(5);
+			SAME(i & 1 ? &back : &p, i & 1 ? REPLIED : ESTABLISHED);
+			f = flow_of(six ? 6 : 4);
+			assert_int_equal(f.c.start, first.c.start);
+			assert_in_range(f.c.last - last, 1, 1 << 20);
+			first.c.last = f.c.last;
+		}
 	}
 }
 
@@ -277,6 +373,45 @@ static void a_fixed_time_out_is_no_packets_business(void **state)
 		age(12);
 		SAME(&p, NEW); /* 30 s after the first */
 	}
+}
+
+/* A FIN from far outside the window, and one from the other end: endpoints and record have parted,
+ * and five days become minutes; but not those that somebody has fixed. */
+static void what_is_fixed_is_not_distrusted(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++)
+		for (int fixed = 0; fixed < 2; fixed++) {
+			struct packet c = {.src = C[six],
+					   .dst = S[six],
+					   .proto = IPPROTO_TCP,
+					   .sport = 5000,
+					   .dport = 80},
+				      s = {.src = S[six],
+					   .dst = C[six],
+					   .proto = IPPROTO_TCP,
+					   .sport = 80,
+					   .dport = 5000};
+			struct ct_control req = {.op = CT_CONTROL_UPDATE, .set = CT_SET_STATUS};
+			uint32_t expires;
+
+			reset(NULL);
+			CLIENT(CT_TH_SYN, 1000, 0, NEW);
+			SERVER(CT_TH_SYN | CT_TH_ACK, 7000, 1001, REPLIED);
+			CLIENT(CT_TH_ACK, 1001, 7001, ESTABLISHED);
+			req.flow = flow_of(six ? 6 : 4);
+			expires = req.flow.c.expires;
+			req.flow.c.word = fixed ? CT_W_STATUS(CT_S_FIXED_TIMEOUT) : 0;
+			assert_int_equal(bpfct_control(&core.pins, &req), 0);
+			assert_int_equal(req.result, 0);
+			CLIENT(CT_TH_FIN | CT_TH_ACK, 100001001, 7001, -CT_DROP_TCP_SEQ);
+			SERVER(CT_TH_FIN | CT_TH_ACK, 100007001, 1001, -CT_DROP_TCP_SEQ);
+			if (fixed)
+				assert_int_equal(flow_of(six ? 6 : 4).c.expires, expires);
+			else
+				assert_true(expires - flow_of(six ? 6 : 4).c.expires < 1 << 30 &&
+					    expires != flow_of(six ? 6 : 4).c.expires);
+		}
 }
 
 /* Its node stays for a second; who comes next may have the same external endpoint now. */
@@ -419,9 +554,13 @@ int main(int argc, char **argv)
 		TEST(time_wait_is_opened_again_in_place),
 		TEST(a_translated_tuple_belongs_to_one),
 		TEST(a_former_life_does_not_keep_its_tuple),
+		TEST(nothing_is_left_of_a_former_life),
+		TEST(an_answer_to_the_inner_address_is_not_of_it),
 		TEST(mark_and_label_stay_with_the_connection),
 		TEST(state_bits_are_those_of_ovs),
+		TEST(start_and_last_time_are_kept),
 		TEST(a_fixed_time_out_is_no_packets_business),
+		TEST(what_is_fixed_is_not_distrusted),
 		TEST(what_is_deleted_frees_its_reply_tuple_at_once),
 		TEST(a_record_may_be_entered_where_one_has_ended),
 		TEST(a_record_entered_claims_its_tuples),

@@ -42,7 +42,37 @@ masked()
 		-e '/(dst=203\.0\.113\.9|dst=2001:db8:2::9) /s/dport=[0-9]+/dport=N/g' | sort
 }
 
+# What each connection went through, in its order. Left out is what the time decides: seconds left at
+# the end, TCP's segments, whether a FIN's ACK comes by itself (CLOSE_WAIT); and whose command ended it.
+lives()
+{
+	sed -E -e 's/^ *\[/[/; s/ +/ /g; s/ \[USERSPACE\].*$//; / CLOSE_WAIT /d' \
+		-e '/dst=203\.0\.113\.9 |dst=2001:db8:2::9 /s/(packets|bytes|sport|dport)=[0-9]+/\1=N/g' \
+		-e '/sport=42003 /s/(packets|bytes)=[0-9]+/\1=N/g' \
+		-e 's/^(\[DESTROY\] [a-z0-9]+ [0-9]+) [0-9]+ /\1 N /' "$1" |
+		awk '$4 % 10 == 9 { $4++ } # the second ended between timer and event
+			{ match($0, /src=/); split(substr($0, RSTART), w); print w[1] w[2] w[3], $0 }' |
+		sort -s -k1,1
+}
+events()
+{
+	local whose
+	poll_until 5 ended || echo "the flush is not told"
+	for whose in kernel our; do
+		lives "$TMP/$whose.events" >"$TMP/$whose.lives"
+	done
+	[ "$(grep -c . "$TMP/kernel.lives")" -ge 30 ] || { echo "the kernel told of too little"; return 1; }
+	diff -u "$TMP/kernel.lives" "$TMP/our.lives"
+}
+ended()
+{
+	[ "$(grep -c DESTROY "$TMP/our.events")" = "$(grep -c DESTROY "$TMP/kernel.events")" ]
+}
+
 on "$R" sysctl -qw net.netfilter.nf_conntrack_acct=1
+on "$R" conntrack -E >"$TMP/kernel.events" 2>/dev/null &
+PIDS+=($!)
+sleep 0.5
 on "$R" nft -f - <<-END
 	table inet masq {
 		chain post {
@@ -88,6 +118,9 @@ on "$R" nft flush ruleset
 on "$R" conntrack -F 2>/dev/null
 
 start_ctd "$R" "$(gateway_config)"
+ctctl -E >"$TMP/our.events" 2>/dev/null &
+PIDS+=($!)
+sleep 0.5
 all_traffic
 sleep 0.3
 
@@ -159,4 +192,5 @@ t json_is_valid json
 t consistency_check_finds_nothing ctctl check
 t delete_prints_and_removes delete_one
 t flush_empties flush
+t events_are_the_kernels events
 finish

@@ -112,4 +112,8 @@ no_bpffs()
 	[ "$mode" = 700 ] || { echo "mounted with mode $mode"; return 1; }
 }
 t missing_bpffs_is_mounted_0700 no_bpffs
+umount /sys/fs/bpf
+t missing_bpffs_that_cannot_be_mounted refuses 1 'no bpffs at /sys/fs/bpf' nsenter --net="/run/netns/$R" \
+	setpriv --bounding-set -sys_admin "$CTD" --instance "$T" -f "$good"
+mount -t bpf -o mode=700 bpf /sys/fs/bpf
 finish
