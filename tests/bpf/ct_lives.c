@@ -163,17 +163,30 @@ static void a_former_life_does_not_keep_its_tuple(void **state)
 	}
 }
 
+static unsigned int labels(void)
+{
+	struct ct_label_key key, *last = NULL;
+	unsigned int n = 0;
+
+	for (; !bpf_map_get_next_key(core.pins.label_fd, last, &key); last = &key)
+		n++;
+	return n;
+}
+
 /* Nobody sweeps, and a client comes again and again after his time: of each former life its
- * external endpoint, its place and its share go when the next one takes its node. */
+ * external endpoint, label, place and share go when the next one takes its node. */
 static void nothing_is_left_of_a_former_life(void **state)
 {
 	(void)state;
 	for (int six = 0; six < 2; six++) {
 		struct ct_table *tab = &core.pins.table[six];
 		struct packet p = numbered(six, 1);
+		unsigned int before;
 
 		reset(NULL);
 		core.pins.settings->half_share = 3;
+		how.set_label = 1;
+		before = labels();
 		for (int i = 0; i < 8; i++) {
 			translate(CT_NAT_SRC, E[six], 40000 + i);
 			assert_int_equal(THROUGH(&p, NEW, NULL).fresh, 1);
@@ -182,6 +195,7 @@ static void nothing_is_left_of_a_former_life(void **state)
 			assert_int_equal(tab->nodes, 1);
 			assert_int_equal(tab->half_open, 1);
 			assert_int_equal(core.pins.zone[0].count, 1);
+			assert_int_equal(labels(), before + 1);
 			age(31);
 		}
 	}
