@@ -88,6 +88,7 @@ on "$R" conntrack -L >"$TMP/kernel.list" 2>/dev/null
 on "$R" conntrack -L -f ipv6 >"$TMP/kernel6" 2>/dev/null
 on "$R" conntrack -L -p udp -o id 2>/dev/null | sed -E 's/id=[0-9]+/id=N/' >"$TMP/kernel.id"
 on "$R" conntrack -C >"$TMP/kernel.count" 2>/dev/null
+on "$R" conntrack -S 2>&1 | sed -E 's/=[0-9]+ /=N /g' >"$TMP/kernel.counters"
 cat >"$TMP/filters" <<-END
 	-p udp
 	-p udp -f ipv4
@@ -149,6 +150,13 @@ count()
 	ours=$(ctctl -C 2>/dev/null)
 	[ "$ours" = "$(cat "$TMP/kernel.count")" ] || { echo "$ours entries, the kernel had $(cat "$TMP/kernel.count")"; return 1; }
 }
+# The same counters in the same order; that they count: `insert` is what -E announced.
+counters()
+{
+	ctctl -S >"$TMP/counters" && sed -E 's/=[0-9]+ /=N /g' "$TMP/counters" | diff -u "$TMP/kernel.counters" - || return
+	[ "$(grep -oE 'insert=[0-9]+' "$TMP/counters" | awk -F= '{ n += $2 } END { print n }')" = \
+		"$(grep -c '\[NEW\]' "$TMP/our.events")" ]
+}
 filters()
 {
 	local ours
@@ -186,6 +194,7 @@ t list_extended_is_conntracks list_extended
 t list_with_ids_is_conntracks list_ids
 t summary_goes_to_stderr summary
 t count_is_the_kernels count
+t counters_are_named_as_the_kernels counters
 t filters_pick filters
 t answers_under_the_name_conntrack named_conntrack
 t json_is_valid json

@@ -112,6 +112,24 @@ static void update_masks_marks(void **state)
 	assert_int_equal(fake.flow[0].c.mark, 0x123f);
 	run_ctctl("ctctl -U -p tcp -m 9");
 	assert_int_equal(fake.flow[0].c.mark, 9);
+	run_ctctl("ctctl -U -p tcp -m 0x18/0x03"); /* 8 is not cleared, so it is turned */
+	assert_int_equal(fake.flow[0].c.mark, 0x10);
+}
+
+/* -t picks what has just so long to live. */
+static void time_outs_pick(void **state)
+{
+	char line[64];
+	int secs;
+
+	two_flows(state);
+	run_ctctl("ctctl -L -p tcp");
+	assert_non_null(strstr(run.out, " 6 "));
+	secs = atoi(strstr(run.out, " 6 ") + 3);
+	for (int more = 1; more >= 0; more--) {
+		snprintf(line, sizeof(line), "ctctl -D -t %d", secs + more);
+		assert_int_equal(run_ctctl(line), more ? CTCTL_FAILED : CTCTL_OK);
+	}
 }
 
 static void update_sets_and_clears_labels(void **state)
@@ -122,6 +140,11 @@ static void update_sets_and_clears_labels(void **state)
 	assert_int_equal(fake.flow[0].label.bits[3], 1u << 31);
 	assert_int_equal(run_ctctl("ctctl -L -l 127"), 0);
 	assert_int_equal(count_lines(run.out), 1);
+	/* all of them, as conntrack(8) has it */
+	assert_int_equal(run_ctctl("ctctl -L -l 3,127"), 0);
+	assert_int_equal(count_lines(run.out), 1);
+	assert_int_equal(run_ctctl("ctctl -L -l 3,5"), 0);
+	assert_int_equal(count_lines(run.out), 0);
 	assert_int_equal(run_ctctl("ctctl -U -p tcp --label-del 3"), 0);
 	assert_int_equal(fake.flow[0].label.bits[0], 0);
 	assert_int_equal(run_ctctl("ctctl -U -p tcp --label-del"), 0);
@@ -446,6 +469,7 @@ int main(void)
 		cmocka_unit_test(wrong_numbers_are_usage_errors),
 		cmocka_unit_test(update_sets_what_it_is_told),
 		cmocka_unit_test(update_masks_marks),
+		cmocka_unit_test(time_outs_pick),
 		cmocka_unit_test(update_sets_and_clears_labels),
 		cmocka_unit_test(busy_record_is_tried_again),
 		cmocka_unit_test(delete_names_the_generation),
