@@ -247,12 +247,11 @@ static void fragments_of_other_ways_are_other_datagrams(void **state)
 	OVS_ALL(1, 0, CT(.zone = 5), OUT(3));
 	OVS_ALL(2, 0, CT(.zone = 5), OUT(3));
 	assert_int_equal(ovs_run(1, f[0], len[0], NULL).ifindex, 0);
-	assert_int_equal(ovs_run(2, f[1], len[1], NULL).ifindex, 0);
 	ovs_hook.in.id = 8;
 	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, 0);
 	ovs_hook.in = (struct ovs_hook_tunnel){.id = 7, .remote = {8, 2, 0, 192}};
 	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, 0);
-	assert_int_equal(core.pins.frag->use.datagrams, held + 4);
+	assert_int_equal(core.pins.frag->use.datagrams, held + 3);
 	ovs_hook.in = (struct ovs_hook_tunnel){.id = 7, .remote = {9, 2, 0, 192}};
 	assert_int_equal(ovs_run(1, f[1], len[1], NULL).ifindex, ovs_ifindex[3]);
 	ovs_ports[1].flags &= ~OVS_PORT_TUNNEL;
