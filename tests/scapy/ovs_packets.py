@@ -194,6 +194,37 @@ table=2,reg0=1,actions=dec_ttl,2
         check([p.ttl for p in got] == [ttl, ttl], "cut at %d: %s" % (first, [(len(p), p.ttl) for p in got]))
 
 
+def interleaved(*datagrams):
+    """The first fragments of all, then the last ones: each is whole while another is held."""
+    return [d[0] for d in datagrams] + [p for d in reversed(datagrams) for p in d[1:]]
+
+
+def fragments_keep_their_registers():
+    """What comes out is told by registers and metadata alone; two datagrams that have others are held at a time."""
+    rules = """
+table=0,%s,nw_tos=4,actions=set_field:1->reg0,set_field:0xabc->metadata,set_field:7->xxreg3,ct(commit,zone=1,nat(src=%s),table=1)
+table=0,%s,nw_tos=8,actions=set_field:2->reg0,set_field:0xabc->metadata,ct(commit,zone=1,nat(src=%s),table=1)
+table=1,%s,reg0=1,metadata=0xabc,xxreg3=7,ct_state=+trk,in_port=1,actions=mod_nw_ttl:11,output:2
+table=1,%s,reg0=2,metadata=0xabc,xxreg3=0,ct_state=+trk,in_port=1,actions=mod_nw_ttl:22,output:2
+"""
+    pipeline(rules % ("ip", N4, "ip", N4, "ip", "ip") + rules % ("ipv6", N6, "ipv6", N6, "ipv6", "ipv6"))
+    for n in range(2):  # by upcalls, then by flows
+        one, two = cut4(5000 + n, 500 + n, 800), cut4(5100 + n, 600 + n, 800)
+        for datagram, tos in ((one, 4), (two, 8)):
+            for p in datagram:
+                p.tos = tos
+        W0.send(*interleaved(one, two))
+        got = sorted((p.id, p.ttl, p.src) for p in W1.got(4))
+        check(got == [(500 + n, 11, N4)] * 2 + [(600 + n, 22, N4)] * 2, "IPv4, %d: %s" % (n, got))
+        one, two = fragment6(cut6(C6, S6, 5000 + n, 53, 500 + n), 1400), fragment6(cut6(C6, S6, 5100 + n, 53, 600 + n), 1400)
+        for datagram, tos in ((one, 4), (two, 8)):
+            for p in datagram:
+                p.tc = tos
+        W0.send(*interleaved(one, two))
+        got = sorted((p[IPv6ExtHdrFragment].id, p.hlim, p.src) for p in W1.got(4))
+        check(got == [(500 + n, 11, N6)] * 2 + [(600 + n, 22, N6)] * 2, "IPv6, %d: %s" % (n, got))
+
+
 def segment(side, port, flags, seq, ack, data=b"", src=None, dst=None):
     ends = (C4, S4, port, 80) if side == 0 else (S4, N4, 80, port)
     return IP(src=src or ends[0], dst=dst or ends[1]) / TCP(sport=ends[2], dport=ends[3], flags=flags, seq=seq, ack=ack, window=4000) / Raw(data)
