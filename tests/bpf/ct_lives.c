@@ -198,6 +198,13 @@ static void nothing_is_left_of_a_former_life(void **state)
 			assert_int_equal(labels(), before + 1);
 			age(31);
 		}
+		/* nor when nobody comes, and ctd sweeps */
+		sweep();
+		age(2);
+		sweep();
+		assert_int_equal(labels(), before);
+		assert_int_equal(tab->stubs, 0);
+		assert_int_equal(tab->nodes, 0);
 	}
 }
 

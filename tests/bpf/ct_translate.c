@@ -105,6 +105,32 @@ static void udp_without_checksum_stays_without(void **state)
 	both_ways(IPPROTO_UDP, 40000, true);
 }
 
+/* 0 in the field would say that there is none. */
+static void a_udp_sum_of_0_is_written_as_ffff(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet in, x = {.src = E[six],
+				       .dst = S[six],
+				       .proto = IPPROTO_UDP,
+				       .sport = 40000,
+				       .payload = 10};
+		size_t at = 14 + (six ? 40 : 20) + 6;
+		uint8_t frame[600] = {0};
+
+		while (frame[at] != 0xff || frame[at + 1] != 0xff) {
+			assert_int_not_equal(++x.dport, 0);
+			build(frame, &x);
+		}
+		in = x;
+		in.src = C[six];
+		in.sport = 5000;
+		reset(NULL);
+		translate(CT_NAT_SRC, E[six], 40000);
+		THROUGH(&in, NEW, &x);
+	}
+}
+
 static void destination_is_translated_both_ways(void **state)
 {
 	(void)state;
@@ -331,6 +357,7 @@ int main(int argc, char **argv)
 		TEST(tcp_source_is_translated_both_ways),
 		TEST(udp_source_is_translated_both_ways),
 		TEST(udp_without_checksum_stays_without),
+		TEST(a_udp_sum_of_0_is_written_as_ffff),
 		TEST(destination_is_translated_both_ways),
 		TEST(echo_id_is_translated_both_ways),
 		TEST(other_protocols_are_translated_by_address),

@@ -162,6 +162,21 @@ static void busy_record_is_tried_again(void **state)
 	assert_int_equal(run_ctctl("ctctl -D -p udp"), CTCTL_FAILED);
 }
 
+/* It ends between the dump and the deletion: that is no failure, but nothing was deleted. */
+static void what_ends_by_itself_is_no_failure(void **state)
+{
+	two_flows(state);
+	fake.gone = 1;
+	assert_int_equal(run_ctctl("ctctl -D"), CTCTL_OK);
+	assert_int_equal(count_lines(run.out), 1);
+	two_flows(state);
+	fake.gone = 1;
+	assert_int_equal(run_ctctl("ctctl -D -p tcp"), CTCTL_FAILED);
+	assert_non_null(strstr(run.err, ": 0 flow entries have been deleted."));
+	fake.gone = 1;
+	assert_int_equal(run_ctctl("ctctl -F"), CTCTL_OK);
+}
+
 static void delete_names_the_generation(void **state)
 {
 	two_flows(state);
@@ -472,6 +487,7 @@ int main(void)
 		cmocka_unit_test(time_outs_pick),
 		cmocka_unit_test(update_sets_and_clears_labels),
 		cmocka_unit_test(busy_record_is_tried_again),
+		cmocka_unit_test(what_ends_by_itself_is_no_failure),
 		cmocka_unit_test(delete_names_the_generation),
 		cmocka_unit_test(create_builds_the_canonical_key),
 		cmocka_unit_test(saved_flows_load_again),

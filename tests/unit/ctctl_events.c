@@ -130,6 +130,21 @@ static void events_read_like_the_kernels(void **state)
 				     "shown.\n");
 }
 
+static void the_end_has_its_time(void **state)
+{
+	const char *end;
+
+	(void)state;
+	serve(ALL, "{\"ok\":true}", true, SIGINT);
+	assert_int_equal(run_ctctl("ctctl -E -o ktimestamp"), 0);
+	end_server();
+	assert_non_null(strstr(run.out, "[start="));
+	end = strstr(run.out, "[DESTROY]");
+	assert_non_null(end);
+	assert_non_null(strstr(end, "[stop="));
+	assert_null(strstr(end, "[stop=Thu Jan  1 "));
+}
+
 static void sigterm_ends_it_too(void **state)
 {
 	(void)state;
@@ -275,6 +290,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_read_like_the_kernels),
+		cmocka_unit_test(the_end_has_its_time),
 		cmocka_unit_test(sigterm_ends_it_too),
 		cmocka_unit_test(event_mask_goes_to_ctd),
 		cmocka_unit_test(events_are_filtered),

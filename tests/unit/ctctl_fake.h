@@ -31,6 +31,7 @@ static struct fake {
 	bool missing; /* no such instance */
 	int controls; /* requests seen */
 	int busy;     /* answer the next so many with -EAGAIN */
+	int gone;     /* and then so many with -ENOENT */
 	struct ct_control last;
 	struct ct_settings settings;
 	struct ct_timeouts timeouts[256];
@@ -168,6 +169,9 @@ int bpfct_control(struct bpfct_pins *p, struct ct_control *req)
 	if (fake.busy > 0) {
 		fake.busy--;
 		req->result = -EAGAIN;
+	} else if (fake.gone > 0) {
+		fake.gone--;
+		req->result = -ENOENT;
 	} else if (req->op == CT_CONTROL_CREATE) {
 		req->result = fake_create(&req->flow);
 	} else if (!f || (req->gen && ct_w_gen(f->c.word) != req->gen)) {
