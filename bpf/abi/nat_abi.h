@@ -247,7 +247,8 @@ _Static_assert(sizeof(struct nat_sub_key) == 20, "nat_sub_key");
 struct nat_sub {
 	__u32 states; /* connections; NAT_SUB_DEAD while its deleter is at work */
 	__u32 ports;  /* external ports: bindings, or translated connections without one */
-	__u64 bucket; /* tokens (63..32) of the rate limit, tick of the last refill (31..0) */
+	__u64 bucket; /* tokens, in parts (63..32), of the rate limit; tick of the last refill
+			 (31..0) */
 	__u32 last;   /* tick of the last connection */
 	__u32 refused;
 	__be32 addr[4]; /* as the key: a node that changed hands is noticed */

@@ -25,28 +25,30 @@ static __always_inline void nat_sub_key(struct nat_sub_key *key, const __be32 *a
 	key->family = family;
 }
 
+/* A token in parts, so that a tick (32 jiffies) of any rate is what it is; a second's worth of
+ * the highest rate, a million, is 32 bits. */
+#define NAT_SUB_TOKEN 4096
+
 /* A token of the bucket, which holds a second's worth: 1, or 0: too fast. */
 static __always_inline int nat_sub_token(const struct ct_settings *set, struct nat_sub *sub,
 					 __u32 rate, __u32 now)
 {
-	__u64 was = *(volatile __u64 *)&sub->bucket, tokens = was >> 32, more;
+	__u64 was = *(volatile __u64 *)&sub->bucket, tokens = was >> 32;
+	__u64 full = (__u64)rate * NAT_SUB_TOKEN, passed;
 	__u32 then = was, hz = set->hz ? set->hz : 1;
 
 	/* Another CPU's tick may have been the later one. */
-	more = ct_before(then, now) ? (__u64)(now - then) * rate * 32 / hz : 0;
-	if (more) {
-		tokens += more;
-		/* The part of a token that is left stays in the time. */
-		then += more * hz / ((__u64)rate * 32);
-	}
-	if (tokens >= rate) {
-		tokens = rate;
+	if (ct_before(then, now)) {
+		passed = now - then;
+		tokens += (passed < hz ? passed : hz) * full * 32 / hz;
 		then = now;
 	}
-	if (!tokens)
+	if (tokens > full)
+		tokens = full;
+	if (tokens < NAT_SUB_TOKEN)
 		return 0;
 	/* The loser of a race goes without paying: one connection. */
-	__sync_val_compare_and_swap(&sub->bucket, was, (tokens - 1) << 32 | then);
+	__sync_val_compare_and_swap(&sub->bucket, was, (tokens - NAT_SUB_TOKEN) << 32 | then);
 	return 1;
 }
 
@@ -59,7 +61,7 @@ static __always_inline struct nat_sub *nat_sub_get(const struct nat_sub_key *key
 
 	if (sub)
 		return sub;
-	fresh.bucket = (__u64)rate << 32 | now;
+	fresh.bucket = (__u64)rate * NAT_SUB_TOKEN << 32 | now;
 	fresh.last = now;
 	__builtin_memcpy(fresh.addr, key->addr, 16);
 	bpf_map_update_elem(&nat_sub_v1, key, &fresh, BPF_NOEXIST);

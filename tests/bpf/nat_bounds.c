@@ -76,6 +76,16 @@ static uint64_t tries_of(const struct packet *p, int verdict)
 	return tried() - before;
 }
 
+/* Whatever it is. */
+static int verdict_of(const struct packet *p)
+{
+	uint8_t in[600], out[600];
+	size_t n = build(in, p), len;
+
+	how.l2 = 1;
+	return play_frame(in, n, out, &len).verdict;
+}
+
 /* Ports from the lowest on in use towards the server, n in all: their senders keep them. */
 static void occupy(unsigned int *used, unsigned int n)
 {
@@ -391,6 +401,34 @@ static void exhaustion_is_told_so_many_times_a_tick(void **state)
 	assert_int_equal(nat_heads[nat_pools[pool()].head_base].refused, 400);
 }
 
+/* What a tick brings in is neither lost nor counted twice, be it a part of a token or many. */
+static void a_rate_is_kept_tick_by_tick(void **state)
+{
+	static const uint32_t rates[] = {3, 20, 100};
+	const unsigned int steps = 25, hz = core.pins.settings->hz;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		struct packet p = udp(A, ELSEWHERE, S[0], 80);
+		unsigned int passed = 0, ticks;
+		uint32_t began;
+
+		start(0, CT_NAT_LIMIT);
+		how.nat.limit_rate = rates[i];
+		began = bpfct_now(&core.pins);
+		for (unsigned int n = 0; n <= steps; n++) {
+			while (verdict_of(&p) == NEW) {
+				passed++;
+				p.sport++;
+			}
+			core.pins.settings->clock_offset += 32;
+		}
+		ticks = bpfct_now(&core.pins) - began;
+		assert_in_range(passed, rates[i] + steps * 32 * rates[i] / hz - 1,
+				rates[i] + ticks * 32 * rates[i] / hz + 1);
+	}
+}
+
 /* Of two CPUs the one whose tick is the earlier one may come second: that is no time in which
  * tokens came in. */
 static void a_rate_does_not_run_backwards(void **state)
@@ -445,6 +483,7 @@ int main(void)
 		cmocka_unit_test(the_hosts_own_packet_gets_no_mapped_port),
 		cmocka_unit_test(a_destination_port_of_the_range_stays),
 		cmocka_unit_test(exhaustion_is_told_so_many_times_a_tick),
+		cmocka_unit_test(a_rate_is_kept_tick_by_tick),
 		cmocka_unit_test(a_rate_does_not_run_backwards),
 		cmocka_unit_test(zones_have_subscribers_and_mappings_of_their_own),
 	};
