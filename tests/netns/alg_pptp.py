@@ -281,6 +281,14 @@ def a_server_behind_the_same_nat():
             finally:
                 for address in (INSIDER, CLIENT):
                     gre(address).options(b"")
+        # GRE of the server before its answer is for the router itself, by address: nobody else gets it, and it stands in nobody's way
+        shown = ids(a.said(message(OUT_ASK, 8)))[0]
+        stays_out(gre(CLIENT), gre(INSIDER), OUTSIDE, shown)
+        other = ids(a.said(message(OUT_OK, 902, shown, 1), False))[0]
+        for _ in range(2):
+            reaches(gre(CLIENT), gre(INSIDER), OUTSIDE, shown, (OUTSIDE, 8))
+            reaches(gre(INSIDER), gre(CLIENT), OUTSIDE, other, (OUTSIDE, 902))
+        ctctl("-D", "-p", "gre")
 
 
 @test
