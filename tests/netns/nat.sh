@@ -35,6 +35,7 @@ conf=$(
 		forward in on \$wan proto tcp port 8080 -> [fd00:1::2]:80 hairpin
 		forward in on \$wan proto udp port 9000-9009 -> 10.0.0.2:9100-9109
 		forward in on \$wan proto tcp port 8090 -> 10.0.0.2-10.0.0.3 port 80
+		forward in on \$wan proto sctp port 9200 -> 10.0.0.2 port 9300
 		redirect in on \$lan proto { tcp, udp } port 53 -> self port 5353
 		nat out on \$wan from 10.0.8.16/28 -> 203.0.113.144/28 static hairpin
 		nat out on \$wan from fd00:8::10/124 -> 2001:db8:3::10/124 static hairpin
@@ -44,12 +45,22 @@ conf=$(
 		nat out on \$wan proto tcp from 10.0.0.0/24 -> (\$wan) ports 1024-39999 random
 		nat out on \$wan proto { udp, icmp, icmp6 } from \$lan.net -> (\$wan) ports 50000-59999
 		nat out on \$wan inet6 proto tcp from \$lan.net -> (\$wan)
+		nat out on \$wan proto sctp from 10.0.0.0/24 -> (\$wan) ports 45000-45009
 	END
 )
 start_ctd "$R" "$conf"
 serve_echo "$C" 80 9100 9105
 serve_echo "$R" 5353
 serve_echo "$S" 7001 7002 7003 7004 53
+# This kernel has no SCTP; usrsctp has, over raw sockets.
+tree=$(fetch_closure libusrsctp2) || { echo "FAIL usrsctp_is_there: cannot be fetched"; exit 1; }
+SCTP=(tests/lib/sctp_talk.py "$tree/usr/lib/x86_64-linux-gnu/libusrsctp.so.2")
+for at in "$S $S4 7005" "$C 10.0.0.2 9300"; do
+	read -r ns addr port <<<"$at"
+	on "$ns" "${SCTP[@]}" serve "$addr" "$port" >"$TMP/sctp.$port" 2>&1 &
+	PIDS+=($!)
+	poll_until 20 grep -q listening "$TMP/sctp.$port"
+done
 
 # sees PATTERN ARGUMENTS-OF-echo_from... : what the server says of its peer
 sees()
@@ -183,6 +194,32 @@ masquerade_follows_the_address()
 	poll_until 20 sees "$RW4 5[0-9]* hello" "$C" udp "$S4" 7004 && return "$rc"
 }
 
+sctp_ask()
+{
+	on "$1" timeout 60 "${SCTP[@]}" ask "${@:2}"
+}
+
+# Two clients with one port, 200 KB each at the same time: the checksum of every packet is right.
+sctp_clients_share_the_address()
+{
+	local rc=0 a b
+	sctp_ask "$C" 10.0.0.2 4060 "$S4" 7005 200000 >"$TMP/ask.a" 2>&1 &
+	sctp_ask "$C" 10.0.0.3 4060 "$S4" 7005 200000 >"$TMP/ask.b" 2>&1 || rc=1
+	wait $! || rc=1
+	a=$(cat "$TMP/ask.a") b=$(cat "$TMP/ask.b")
+	if [ "$rc" != 0 ] || [[ ! $a =~ ^$RW4\ 4500[0-9]\ 200000$ || ! $b =~ ^$RW4\ 4500[0-9]\ 200000$ ]] || [ "$a" = "$b" ]; then
+		echo "got '$a' and '$b'"
+		return 1
+	fi
+}
+
+sctp_forward_reaches_the_inside_server()
+{
+	local got
+	got=$(sctp_ask "$S" "$S4" 4061 "$RW4" 9200 200000 2>&1)
+	[ "$got" = "$S4 4061 200000" ] || { echo "got '$got'"; return 1; }
+}
+
 # shellcheck disable=SC2016 # macros of the file
 show_prints_what_was_loaded()
 {
@@ -234,6 +271,8 @@ t source_range_and_ports source_range_and_ports
 t source_list source_list
 t one_port_serves_one_connection one_port_serves_one_connection
 t random_keeps_no_port random_keeps_no_port
+t sctp_clients_share_the_address sctp_clients_share_the_address
+t sctp_forward_reaches_the_inside_server sctp_forward_reaches_the_inside_server
 t masquerade_follows_the_address masquerade_follows_the_address
 t show_prints_what_was_loaded show_prints_what_was_loaded
 t wrong_pools_are_refused_and_the_old_rules_stay wrong_pools_are_refused_and_the_old_rules_stay
