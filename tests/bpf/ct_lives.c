@@ -163,83 +163,13 @@ static void a_former_life_does_not_keep_its_tuple(void **state)
 	}
 }
 
-static unsigned int labels(void)
-{
-	struct ct_label_key key, *last = NULL;
-	unsigned int n = 0;
-
-	for (; !bpf_map_get_next_key(core.pins.label_fd, last, &key); last = &key)
-		n++;
-	return n;
-}
-
-/* Nobody sweeps, and a client comes again and again after his time: of each former life its
- * external endpoint, label, place and share go when the next one takes its node. */
-static void nothing_is_left_of_a_former_life(void **state)
-{
-	(void)state;
-	for (int six = 0; six < 2; six++) {
-		struct ct_table *tab = &core.pins.table[six];
-		struct packet p = numbered(six, 1);
-		unsigned int before;
-
-		reset(NULL);
-		core.pins.settings->half_share = 3;
-		how.set_label = 1;
-		before = labels();
-		for (int i = 0; i < 8; i++) {
-			translate(CT_NAT_SRC, E[six], 40000 + i);
-			assert_int_equal(THROUGH(&p, NEW, NULL).fresh, 1);
-			assert_int_equal(last_sport(six), 40000 + i);
-			assert_int_equal(tab->stubs, 1);
-			assert_int_equal(tab->nodes, 1);
-			assert_int_equal(tab->half_open, 1);
-			assert_int_equal(core.pins.zone[0].count, 1);
-			assert_int_equal(labels(), before + 1);
-			age(31);
-		}
-		/* nor when nobody comes, and ctd sweeps */
-		sweep();
-		age(2);
-		sweep();
-		assert_int_equal(labels(), before);
-		assert_int_equal(tab->stubs, 0);
-		assert_int_equal(tab->nodes, 0);
-	}
-}
-
-/* A translated connection is answered at its external endpoint only. What comes from the server
- * to the client's own address is not of it, and cannot be another under the same key. */
-static void an_answer_to_the_inner_address_is_not_of_it(void **state)
-{
-	(void)state;
-	for (int six = 0; six < 2; six++) {
-		struct packet inside, outside,
-			back = {.src = S[six],
-				.dst = C[six],
-				.proto = IPPROTO_UDP,
-				.sport = 80,
-				.dport = 5000};
-		struct ct_flow f;
-
-		open_flow(six, IPPROTO_UDP, &inside, &outside);
-		THROUGH(&back, -CT_DROP_TUPLE_CLASH, NULL);
-		f = flow_of(six ? 6 : 4);
-		assert_int_equal(f.c.count[0].packets, 1);
-		assert_int_equal(f.c.count[1].packets, 0);
-		assert_int_equal(ct_w_status(f.c.word) & CT_S_SEEN_REPLY, 0);
-		assert_int_equal(core.pins.table[six].nodes, 1);
-		THROUGH(&inside, OPENING, &outside);
-	}
-}
-
 /* ---- mark, label, state ---- */
 
 static void mark_and_label_stay_with_the_connection(void **state)
 {
 	(void)state;
 	for (int six = 0; six < 2; six++) {
-		struct packet p = numbered(six, 1);
+		struct packet p = numbered(six, 1), error;
 		struct ct_flow f;
 
 		reset(NULL);
@@ -263,6 +193,16 @@ static void mark_and_label_stay_with_the_connection(void **state)
 		f = flow_of(six ? 6 : 4);
 		assert_int_equal(f.c.mark, 7);
 		assert_int_equal(f.label.bits[0], 7);
+		/* but not by an error about it, which is related only */
+		how.mark = 99;
+		error = (struct packet){.src = M[six],
+					.dst = C[six],
+					.proto = ICMP_OF(six),
+					.type = 3,
+					.code = 1,
+					.quote = &p};
+		THROUGH(&error, RELATED, NULL);
+		assert_int_equal(flow_of(six ? 6 : 4).c.mark, 7);
 		/* gone with it */
 		age(31);
 		how.commit = 1;
@@ -575,8 +515,6 @@ int main(int argc, char **argv)
 		TEST(time_wait_is_opened_again_in_place),
 		TEST(a_translated_tuple_belongs_to_one),
 		TEST(a_former_life_does_not_keep_its_tuple),
-		TEST(nothing_is_left_of_a_former_life),
-		TEST(an_answer_to_the_inner_address_is_not_of_it),
 		TEST(mark_and_label_stay_with_the_connection),
 		TEST(state_bits_are_those_of_ovs),
 		TEST(start_and_last_time_are_kept),

@@ -232,48 +232,155 @@ static void a_stub_whose_record_has_gone_goes_too(void **state)
 	}
 }
 
-/* Two tuples of one hash (IPv6), and a stub that lies where it should not (IPv4): what it leads to
- * is another's connection, which the packet does not touch. In both orders, as one is the key's. */
-static void a_stub_under_the_key_of_another_tuple_leads_nowhere(void **state)
+static unsigned int labels(void)
+{
+	struct ct_label_key key, *last = NULL;
+	unsigned int n = 0;
+
+	for (; !bpf_map_get_next_key(core.pins.label_fd, last, &key); last = &key)
+		n++;
+	return n;
+}
+
+/* Nobody sweeps, and a client comes again and again after his time: of each former life its
+ * external endpoint, label, place and share go when the next one takes its node. */
+static void nothing_is_left_of_a_former_life(void **state)
 {
 	(void)state;
 	for (int six = 0; six < 2; six++) {
-		int fd = core.pins.stub_fd[six];
-		struct packet inside, outside, stranger;
-		uint8_t at[40], stub[sizeof(struct ct_stub6)];
+		struct ct_table *tab = &core.pins.table[six];
+		struct packet p = numbered(six, 1);
+		unsigned int before;
+
+		reset(NULL);
+		core.pins.settings->half_share = 3;
+		how.set_label = 1;
+		before = labels();
+		for (int i = 0; i < 8; i++) {
+			translate(CT_NAT_SRC, E[six], 40000 + i);
+			assert_int_equal(THROUGH(&p, NEW, NULL).fresh, 1);
+			assert_int_equal(last_sport(six), 40000 + i);
+			assert_int_equal(tab->stubs, 1);
+			assert_int_equal(tab->nodes, 1);
+			assert_int_equal(tab->half_open, 1);
+			assert_int_equal(core.pins.zone[0].count, 1);
+			assert_int_equal(labels(), before + 1);
+			age(31);
+		}
+		/* nor when nobody comes, and ctd sweeps */
+		sweep();
+		age(2);
+		sweep();
+		assert_int_equal(labels(), before);
+		assert_int_equal(tab->stubs, 0);
+		assert_int_equal(tab->nodes, 0);
+	}
+}
+
+/* From the external address already, and its port is free: what answers for it is the record alone.
+ */
+static void what_translation_leaves_as_it_is_has_no_stub(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet p = numbered(six, 1), back = {.src = S[six],
+							    .dst = E[six],
+							    .proto = IPPROTO_UDP,
+							    .sport = 53,
+							    .dport = 1001};
+
+		reset(NULL);
+		translate(CT_NAT_SRC, E[six], 0);
+		p.src = E[six];
+		assert_int_equal(SAME(&p, NEW).fresh, 1);
+		assert_int_equal(core.pins.table[six].stubs, 0);
+		SAME(&back, REPLIED);
+	}
+}
+
+/* A translated connection is answered at its external endpoint only. What comes from the server
+ * to the client's own address is not of it, and cannot be another under the same key. */
+static void an_answer_to_the_inner_address_is_not_of_it(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct packet inside, outside,
+			back = {.src = S[six],
+				.dst = C[six],
+				.proto = IPPROTO_UDP,
+				.sport = 80,
+				.dport = 5000};
+		unsigned int before;
+		struct ct_flow f;
 
 		open_flow(six, IPPROTO_UDP, &inside, &outside);
-		assert_int_equal(bpf_map_get_next_key(fd, NULL, at), 0);
-		assert_int_equal(bpf_map_lookup_elem(fd, at, stub), 0);
-		stranger = (struct packet){.src = I[six],
-					   .dst = E[six],
-					   .proto = IPPROTO_UDP,
-					   .sport = 80,
-					   .dport = 40000,
-					   .payload = 30};
-		for (int turned = 0; turned < 2; turned++) {
-			struct ct_key4 k4 = {.proto = IPPROTO_UDP};
-			struct ct_key6 k6 = {.proto = IPPROTO_UDP};
-			__be32 addr[2][4];
-			uint64_t hash;
-
-			set_addr(addr[turned], I[six]);
-			set_addr(addr[!turned], E[six]);
-			memcpy(k6.addr, addr, sizeof(addr));
-			k4.addr[0] = addr[0][0];
-			k4.addr[1] = addr[1][0];
-			k4.port[turned] = k6.port[turned] = htons(80);
-			k4.port[!turned] = k6.port[!turned] = htons(40000);
-			hash = ct_key6_siphash(core.pins.settings->secret, &k6);
-			assert_int_equal(bpf_map_update_elem(fd, six ? (void *)&hash : &k4, stub,
-							     BPF_NOEXIST),
-					 0);
-			core.pins.table[six].stubs++;
-		}
-		THROUGH(&stranger, NEW, NULL); /* its tuple counts as taken: by another port */
-		stranger.src = S[six];
-		THROUGH(&stranger, REPLIED, NULL);
+		before = labels();
+		how.set_label = 1;
+		THROUGH(&back, -CT_DROP_TUPLE_CLASH, NULL);
+		assert_int_equal(labels(), before); /* nor is the label there that it was to have */
+		how.set_label = 0;
+		f = flow_of(six ? 6 : 4);
+		assert_int_equal(f.c.count[0].packets, 1);
+		assert_int_equal(f.c.count[1].packets, 0);
+		assert_int_equal(ct_w_status(f.c.word) & CT_S_SEEN_REPLY, 0);
+		assert_int_equal(core.pins.table[six].nodes, 1);
+		THROUGH(&inside, OPENING, &outside);
 	}
+}
+
+/* Puts the stub also under the key of this reply tuple, in both orders, as one is the key's. */
+static void plant(int six, const struct packet *p, const void *stub)
+{
+	for (int turned = 0; turned < 2; turned++) {
+		struct ct_key4 k4 = {.proto = IPPROTO_UDP};
+		struct ct_key6 k6 = {.proto = IPPROTO_UDP};
+		__be32 addr[2][4];
+		uint64_t hash;
+
+		set_addr(addr[turned], p->src);
+		set_addr(addr[!turned], p->dst);
+		memcpy(k6.addr, addr, sizeof(addr));
+		k4.addr[0] = addr[0][0];
+		k4.addr[1] = addr[1][0];
+		k4.port[turned] = k6.port[turned] = htons(p->sport);
+		k4.port[!turned] = k6.port[!turned] = htons(p->dport);
+		hash = ct_key6_siphash(core.pins.settings->secret, &k6);
+		assert_int_equal(bpf_map_update_elem(core.pins.stub_fd[six],
+						     six ? (void *)&hash : &k4, stub, BPF_NOEXIST),
+				 0);
+		core.pins.table[six].stubs++;
+	}
+}
+
+/* Two tuples of one hash (IPv6), and a stub that lies where it should not (IPv4): what it leads to
+ * is another's connection, which the packet does not touch. Each field of the tuple counts. */
+static void a_stub_under_the_key_of_another_tuple_leads_nowhere(void **state)
+{
+	(void)state;
+	for (int six = 0; six < 2; six++)
+		for (int field = 0; field < 4; field++) {
+			struct packet inside, outside, stranger;
+			uint8_t at[40], stub[sizeof(struct ct_stub6)];
+			int fd = core.pins.stub_fd[six];
+
+			open_flow(six, IPPROTO_UDP, &inside, &outside);
+			assert_int_equal(bpf_map_get_next_key(fd, NULL, at), 0);
+			assert_int_equal(bpf_map_lookup_elem(fd, at, stub), 0);
+			stranger = (struct packet){.src = field == 0 ? I[six] : S[six],
+						   .dst = field == 1 ? M[six] : E[six],
+						   .proto = IPPROTO_UDP,
+						   .sport = field == 2 ? 81 : 80,
+						   .dport = field == 3 ? 40001 : 40000,
+						   .payload = 30};
+			plant(six, &stranger, stub);
+			/* its tuple counts as taken: by another port */
+			THROUGH(&stranger, NEW, NULL);
+			stranger.src = S[six];
+			stranger.dst = E[six];
+			stranger.sport = 80;
+			stranger.dport = 40000;
+			THROUGH(&stranger, REPLIED, NULL);
+		}
 }
 
 static int dumped(int six, const struct ct_flow *copied, const struct ct_flow *at)
@@ -320,6 +427,10 @@ static void a_dump_prints_no_node_that_changed_hands_meanwhile(void **state)
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
+		/* first: others take records away behind the counts' back */
+		TEST(nothing_is_left_of_a_former_life),
+		TEST(what_translation_leaves_as_it_is_has_no_stub),
+		TEST(an_answer_to_the_inner_address_is_not_of_it),
 		TEST(a_slot_is_empty_when_its_record_is_half_open_no_more),
 		TEST(where_replies_come_is_learned_and_changes_no_answer),
 		TEST(a_stub_that_is_being_removed_is_left_alone),
