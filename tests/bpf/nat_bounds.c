@@ -272,6 +272,77 @@ static void whom_a_former_mapping_let_in_the_next_does_not(void **state)
 	THROUGH(&in_t, NEW, &to_b);
 }
 
+/* Over, a mapping is nobody's, not even its own host's, who gets a new one. */
+static void a_mapping_that_is_over_is_not_taken_up_again(void **state)
+{
+	struct packet p = udp(A, ELSEWHERE, S[0], 80);
+
+	(void)state;
+	start(NAT_POOL_EIM, CT_NAT_EIM);
+	lease(pool(), 0, 2222);
+	THROUGH(&p, NEW, NULL);
+	assert_int_equal(last_sport(0), 2222);
+	for (int i = 0; i < 2; i++) {
+		age(100);
+		sweep();
+	}
+	age(301);
+	lease(pool(), 0, 2333);
+	THROUGH(&p, NEW, NULL);
+	assert_int_equal(last_sport(0), 2333);
+	assert_int_equal(nat_uses(use_of(pool(), 2222)), 0);
+}
+
+/* Address-dependent filters of two who are behind the same address. */
+static void a_hairpin_passes_if_its_receiver_has_sent_to_that_address(void **state)
+{
+	struct packet pa = udp(A, 2100, S[0], 80), pb = udp(B, 2300, S[0], 80);
+	struct packet in = udp(A, 2100, E[0], 2300), x = udp(E[0], 2100, B, 2300);
+
+	(void)state;
+	for (int sent = 0; sent < 2; sent++) {
+		start(NAT_POOL_EIM | NAT_POOL_ADF, CT_NAT_EIM);
+		THROUGH(&pa, NEW, NULL);
+		pb.dst = sent ? E[0] : S[0];
+		THROUGH(&pb, NEW, NULL);
+		how.inbound = 1;
+		THROUGH(&in, sent ? NEW : -CT_DROP_NAT_FILTERED, sent ? &x : NULL);
+	}
+}
+
+/* A record that is over and was not swept is taken over: its port is held once. */
+static void a_connection_that_comes_again_holds_its_port_once(void **state)
+{
+	struct packet p = udp(A, 2100, S[0], 80);
+
+	(void)state;
+	start(0, 0);
+	for (int i = 0; i < 3; i++) {
+		THROUGH(&p, NEW, NULL);
+		assert_int_equal(last_sport(0), 2100);
+		assert_int_equal(nat_uses(use_of(pool(), 2100)), 1);
+		assert_int_equal(claims_of(pool()), 1);
+		assert_int_equal(core.pins.table[0].stubs, 1);
+		age(100);
+	}
+}
+
+/* A pool that ctd has not made ready yet, or has retired, gives nothing; a rule that promises
+ * mappings then refuses rather than break its word. */
+static void a_pool_that_is_not_live_is_not_used(void **state)
+{
+	struct packet p = udp(A, 2100, S[0], 80);
+
+	(void)state;
+	for (int eim = 0; eim < 2; eim++) {
+		start(eim ? NAT_POOL_EIM : 0, eim ? CT_NAT_EIM : 0);
+		nat_pools[pool()].flags &= ~NAT_POOL_LIVE;
+		lease(pool(), 0, 2222);
+		THROUGH(&p, eim ? -CT_DROP_NAT_NO_ADDRESS : NEW, NULL);
+		assert_int_equal(claims_of(pool()), 0);
+	}
+}
+
 /* A port that was another's until now rests, also for who would keep it (RFC 6888 REQ-8,
  * which exempts TCP). */
 static void a_kept_port_of_mappings_rests_after_its_last_owner(void **state)
@@ -476,6 +547,10 @@ int main(void)
 		cmocka_unit_test(a_claim_that_met_a_record_leaves_nothing),
 		cmocka_unit_test(a_mapping_whose_claim_failed_is_ended),
 		cmocka_unit_test(whom_a_former_mapping_let_in_the_next_does_not),
+		cmocka_unit_test(a_mapping_that_is_over_is_not_taken_up_again),
+		cmocka_unit_test(a_hairpin_passes_if_its_receiver_has_sent_to_that_address),
+		cmocka_unit_test(a_connection_that_comes_again_holds_its_port_once),
+		cmocka_unit_test(a_pool_that_is_not_live_is_not_used),
 		cmocka_unit_test(a_kept_port_of_mappings_rests_after_its_last_owner),
 		cmocka_unit_test(a_sockets_port_is_not_used_before_the_pool_is_there),
 		cmocka_unit_test(ports_of_the_hosts_sockets_are_reserved_on_its_own_addresses),

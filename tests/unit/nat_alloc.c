@@ -191,13 +191,13 @@ static void overloading_takes_the_least_used_first(void **state)
 	(void)state;
 	assert_int_equal(nat_alloc_init(&a, &conf), 0);
 	for (i = 0; i < 100; i++)
-		use[i] = word(i < 10 ? 1 : i < 40 ? 2 : 300 + i, 0);
+		use[i] = word(i >= 90 ? 1 : i >= 60 ? 2 : 300 + i, 0); /* the wrong ones first */
 	nat_alloc_scan(&a, use, 1);
 	n = nat_alloc_take_least(&a, use, NAT_SET_ANY, 20, out);
 	assert_int_equal(n, 20);
 	for (i = 0, n = 0; i < 20; i++) {
-		assert_true(out[i] < 5040);
-		n += out[i] < 5010;
+		assert_true(out[i] >= 5060);
+		n += out[i] >= 5090;
 	}
 	assert_int_equal(n, 10); /* all ten that are used once */
 	n = nat_alloc_take_least(&a, use, NAT_SET_ANY, 100, out);
