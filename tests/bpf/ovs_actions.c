@@ -218,6 +218,20 @@ static void a_header_that_is_not_there_is_not_set(void **state)
 	}
 }
 
+/* What follows the IP header of a later fragment is payload. */
+static void ports_of_a_later_fragment_are_not_set(void **state)
+{
+	struct packet p = plain(0, IPPROTO_UDP);
+
+	(void)state;
+	p.payload = 64;
+	p.frag = 0x0010;
+	OVS_ALL(1, 0,
+		{.type = OVS_ACT_SET_PORTS, .ports = {.dport = htons(1), .dport_mask = 0xffff}},
+		OUT(2));
+	WANTS_DROP(1, &p, CT_DROP_OVS_SET);
+}
+
 static void mark_and_priority(void **state)
 {
 	struct packet p = plain(0, IPPROTO_UDP);
@@ -493,6 +507,7 @@ int main(int argc, char **argv)
 		TEST(neighbour_discovery),
 		TEST(arp_and_link_addresses),
 		TEST(a_header_that_is_not_there_is_not_set),
+		TEST(ports_of_a_later_fragment_are_not_set),
 		TEST(mark_and_priority),
 		TEST(masked_addresses_of_ipv6),
 		TEST(masked_ports_of_each_transport),

@@ -168,26 +168,34 @@ static void a_destination_may_be_a_range(void **state)
 /* One packet, two zones: each has its own record, mark and label; the key has the last one's. */
 static void a_packet_is_tracked_in_two_zones(void **state)
 {
-	struct packet p = udp(0, 0), r = udp(0, 1);
-	struct ovs_key k;
-
 	(void)state;
-	OVS_ALL(1, 0,
-		CT(.zone = 5, .flags = OVS_CT_COMMIT | OVS_CT_MARK | OVS_CT_LABEL, .mark = 1,
-		   .mark_mask = ~0u, .label = {1}, .label_mask = ONES4),
-		CT(.zone = 6, .flags = OVS_CT_COMMIT), AGAIN(9));
-	OVS_ALL(2, 0, CT(.zone = 6), CT(.zone = 5), AGAIN(9));
-	k = key_after(1, &p);
-	assert_int_equal(k.ct_zone, 6);
-	assert_int_equal(k.ct_state, S_TRK | S_NEW);
-	assert_int_equal(k.ct_mark, 0);
-	assert_int_equal(k.ct_label[0], 0);
-	assert_int_equal(core.pins.table[0].nodes, 2);
-	k = key_after(2, &r);
-	assert_int_equal(k.ct_zone, 5);
-	assert_int_equal(k.ct_state, S_TRK | S_EST | S_RPL);
-	assert_int_equal(k.ct_mark, 1);
-	assert_int_equal(k.ct_label[0], 1);
+	for (int icmp = 0; icmp < 2; icmp++) {
+		struct packet p = icmp ? echo_request(0) : udp(0, 0), r = icmp ? p : udp(0, 1);
+		struct ovs_key k;
+
+		if (icmp) {
+			r.src = p.dst;
+			r.dst = p.src;
+			r.type = 0;
+		}
+		ovs_reset(NULL);
+		OVS_ALL(1, 0,
+			CT(.zone = 5, .flags = OVS_CT_COMMIT | OVS_CT_MARK | OVS_CT_LABEL,
+			   .mark = 1, .mark_mask = ~0u, .label = {1}, .label_mask = ONES4),
+			CT(.zone = 6, .flags = OVS_CT_COMMIT), AGAIN(9));
+		OVS_ALL(2, 0, CT(.zone = 6), CT(.zone = 5), AGAIN(9));
+		k = key_after(1, &p);
+		assert_int_equal(k.ct_zone, 6);
+		assert_int_equal(k.ct_state, S_TRK | S_NEW);
+		assert_int_equal(k.ct_mark, 0);
+		assert_int_equal(k.ct_label[0], 0);
+		assert_int_equal(core.pins.table[0].nodes, 2);
+		k = key_after(2, &r);
+		assert_int_equal(k.ct_zone, 5);
+		assert_int_equal(k.ct_state, S_TRK | S_EST | S_RPL);
+		assert_int_equal(k.ct_mark, 1);
+		assert_int_equal(k.ct_label[0], 1);
+	}
 }
 
 /* What a packet was in another zone, as an EXECUTE has it, is not what it is here. */
