@@ -123,7 +123,8 @@ struct ovs_port {
 	__u64 pad2[2];
 	/* Bytes of records that its upcalls took in the ring (ovs_upcall.size), and that user
 	 * space has read and done with. At most upcall_quota between them: a port that floods
-	 * is refused (ovs_upcall_share), and the ring has room for the others. */
+	 * is refused (ovs_upcall_share), and the ring has room for the others. Entry 0 is no
+	 * port's: it counts what came by none, the controller's own packets. */
 	__u64 sent;    /* datapath */
 	__u64 refused; /* datapath: upcalls that were not sent, of whatever reason */
 	__u64 pad3[6];

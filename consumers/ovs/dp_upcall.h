@@ -88,13 +88,17 @@ __noinline int ovs_upcall(struct __sk_buff *skb, __u32 reason, __u32 cookie, __u
 	const struct ovs_config *cfg = ovs_config();
 	struct ovs_work *w = ovs_work();
 	struct ovs_port *p;
+	__u32 none = 0;
 	int v = 0;
 
 	if (!w || !cfg)
 		return -CT_DROP_OVS_PROGRAM;
-	p = ovs_port_of(w->key.in_port);
-	if (!p)
-		p = ovs_port_of(0); /* EXECUTE of the controller's own packet: OVSP_LOCAL's */
+	/* The controller's own packet came by no port: entry 0, whose number no port is given,
+	 * has its ring and its share. */
+	if (w->key.in_port < OVS_PORTS)
+		p = ovs_port_of(w->key.in_port);
+	else
+		p = bpf_map_lookup_elem(&ovs_port_v1, &none);
 	if (!p)
 		return -CT_DROP_OVS_PORT;
 	if (w->stale)

@@ -115,11 +115,13 @@ static const struct ovs_upcall *peek(struct dp_ring *r, uint64_t *next)
 	return NULL;
 }
 
-/* Its room in the ring, and in the port's quota, is free again. */
+/* Its room in the ring, and in the port's quota, is free again. (Entry 0: of what came by no port.)
+ */
 static void done(struct dp_bpf *dp, struct dp_ring *r, const struct ovs_upcall *u, uint64_t next)
 {
-	if (u->key.in_port < OVS_PORTS)
-		__atomic_fetch_add(&dp->port[u->key.in_port].done, u->size, __ATOMIC_RELAXED);
+	uint32_t port = u->key.in_port < OVS_PORTS ? u->key.in_port : 0;
+
+	__atomic_fetch_add(&dp->port[port].done, u->size, __ATOMIC_RELAXED);
 	__atomic_store_n(r->consumer, next, __ATOMIC_RELEASE);
 }
 

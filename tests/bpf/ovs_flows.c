@@ -345,6 +345,31 @@ static void a_port_has_its_share_of_upcalls(void **state)
 	assert_int_equal(ovs_packet(1, &p).action, TC_ACT_REDIRECT);
 }
 
+/* The controller's own packet, recirculated: it goes up by entry 0, and that has its share. */
+static void a_packet_of_no_port_goes_up(void **state)
+{
+	uint64_t size = sizeof(struct ovs_upcall) + OVS_UPCALL_SMALL;
+	struct ovs_key metadata = {.in_port = OVS_PORT_NONE};
+	const struct ovs_upcall *u;
+	uint8_t f[600];
+	size_t n = full_frame(f);
+
+	(void)state;
+	ovs_ports[0].sent = ovs_ports[0].done = 0;
+	ovs_config->upcall_quota = size;
+	for (int i = 0; i < 3; i++) {
+		way_of(&metadata, f, n);
+		u = ovs_upcall_next();
+		assert_int_equal(!u, i == 2);
+		if (u)
+			assert_int_equal(u->key.in_port, OVS_PORT_NONE);
+	}
+	assert_int_equal(ovs_ports[0].sent, 2 * size);
+	assert_int_equal(ovs_ports[0].refused, 1);
+	ovs_ports[0] = (struct ovs_port){0};
+	ovs_actions[100].type = OVS_ACT_NONE;
+}
+
 static void a_full_ring_is_a_counted_drop(void **state)
 {
 	struct packet p = packet4(IPPROTO_UDP);
@@ -501,6 +526,7 @@ int main(int argc, char **argv)
 		TEST(a_flow_counts_packets_bytes_and_flags),
 		TEST(a_miss_goes_up_whole),
 		TEST(a_port_has_its_share_of_upcalls),
+		TEST(a_packet_of_no_port_goes_up),
 		TEST(a_full_ring_is_a_counted_drop),
 		TEST(nothing_gets_past_a_port_without_state),
 		TEST(the_namespace_is_compared),

@@ -25,17 +25,17 @@ ovs_cleanup()
 }
 trap ovs_cleanup EXIT
 
-# Nobody but A opens a connection, but what an expectation admits.
+# Nobody but A opens a connection, but what an expectation admits: that has its master's label from its first packet on.
 pipeline()
 {
 	ofctl del-flows br0 && ofctl add-flows br0 - <<-'FLOWS'
 		table=0,priority=100,arp,action=normal
 		table=0,priority=50,ip,action=ct(nat,table=1)
-		table=1,priority=90,tcp,in_port=1,tp_dst=21,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240),exec(set_field:7->ct_mark)),2
-		table=1,priority=90,tcp,in_port=1,tp_dst=2100,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240)),2
-		table=1,priority=90,udp,in_port=1,tp_dst=69,ct_state=+new-rel,action=ct(commit,alg=tftp,nat(src=10.1.1.240)),2
-		table=1,priority=80,ip,in_port=1,ct_state=+new+rel,action=ct(commit,nat),2
-		table=1,priority=80,ip,in_port=2,ct_state=+new+rel,action=ct(commit,nat),1
+		table=1,priority=90,tcp,in_port=1,tp_dst=21,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240),exec(set_field:7->ct_mark,set_field:9->ct_label)),2
+		table=1,priority=90,tcp,in_port=1,tp_dst=2100,ct_state=+new-rel,action=ct(commit,alg=ftp,nat(src=10.1.1.240),exec(set_field:9->ct_label)),2
+		table=1,priority=90,udp,in_port=1,tp_dst=69,ct_state=+new-rel,action=ct(commit,alg=tftp,nat(src=10.1.1.240),exec(set_field:9->ct_label)),2
+		table=1,priority=80,ip,in_port=1,ct_state=+new+rel,ct_label=9,action=ct(commit,nat),2
+		table=1,priority=80,ip,in_port=2,ct_state=+new+rel,ct_label=9,action=ct(commit,nat),1
 		table=1,priority=70,ip,in_port=1,ct_state=-new+trk-inv,action=2
 		table=1,priority=70,ip,in_port=2,ct_state=-new+trk-inv,action=1
 	FLOWS
@@ -91,11 +91,11 @@ dump()
 	appctl dpctl/dump-conntrack bpf@ovs-bpf >"$TMP/ct"
 }
 
-# The data connection came from B to the address that it knows, and has its master's mark.
+# The data connection came from B to the address that it knows, and has its master's mark and label.
 helper_and_mark_are_shown()
 {
 	dump && grep -q '^tcp,orig=(src=10.1.1.1,dst=10.1.1.2,.*dport=21),reply=(src=10.1.1.2,dst=10.1.1.240,.*mark=7,.*helper=ftp' "$TMP/ct" &&
-		grep -q '^tcp,orig=(src=10.1.1.2,dst=10.1.1.240,.*reply=(src=10.1.1.1,dst=10.1.1.2,.*mark=7' "$TMP/ct" &&
+		grep -q '^tcp,orig=(src=10.1.1.2,dst=10.1.1.240,.*reply=(src=10.1.1.1,dst=10.1.1.2,.*mark=7,labels=0x9' "$TMP/ct" &&
 		grep -q '^udp,.*helper=tftp' "$TMP/ct" && return
 	cat "$TMP/ct"
 	return 1

@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../lib/netns.sh"
 # shellcheck source=tests/lib/ovs.sh
 . tests/lib/ovs.sh
+need ping jq
 
 ovs_cleanup()
 {
@@ -212,6 +213,79 @@ put_get_del()
 		fails appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4
 }
 
+# number NAME : of a port
+number()
+{
+	appctl dpctl/show "$DP" | sed -n "s/^ *port \([0-9]*\): $1\( .*\)\?$/\1/p"
+}
+# frames N : broadcasts of the host's by br0
+frames()
+{
+	/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("br0", 0))
+for _ in range(int(sys.argv[1])):
+    s.send(b"\xff" * 6 + b"\x02\0\0\0\0\x07" + b"\x88\xb5" + bytes(46))' "$1"
+}
+counted()
+{
+	local got
+	got=$(appctl dpctl/get-flow "$DP" "$1")
+	[[ $got = *"packets:$2, bytes:$((60 * $2)),"* ]] || { echo "not $2 packets: $got"; return 1; }
+}
+# What a flow has counted stays when its actions change, unless that is asked for; another flow's is its own.
+statistics_outlive_a_change()
+{
+	local ufid=ufid:21111111-2222-3333-4444-555555555555 none=ufid:21111111-2222-3333-4444-555555555556 key
+	key="recirc_id(0),in_port($(number br0)),eth(),eth_type(0x88b5)"
+	ip link set br0 up && put "$ufid,$key" drop && frames 3 && counted "$ufid" 3 &&
+		appctl dpctl/mod-flow "$DP" "$ufid,$key" 99 && counted "$ufid" 3 && frames 2 && counted "$ufid" 5 &&
+		fails appctl dpctl/get-flow "$DP" "$none" && appctl dpctl/mod-flow --clear "$ufid,$key" drop && counted "$ufid" 0 &&
+		frames 1 && counted "$ufid" 1 && appctl dpctl/del-flows "$DP"
+}
+
+# A packet of the controller's own came by no port; what ct() leads to is found by an upcall all the same, many times.
+controllers_packets_are_tracked()
+{
+	local n before frame=ffffffffffff0200000000070800 # from 10.9.0.1 to 10.9.0.2, UDP
+	frame+=4500003000004000401126a90a0900010a09000200070009001c0000%040d
+	# shellcheck disable=SC2059
+	frame=$(printf "$frame" 0)
+	before=$(received) && ip link set br0 up && ofctl add-flow br0 table=1,ct_state=+new+trk,ct_zone=3,actions=local || return
+	for n in $(seq 10); do
+		ofctl packet-out br0 "in_port=controller packet=$frame actions=ct(commit,zone=3,table=1)" || return
+	done
+	poll_until 10 received_are $((before + 10))
+}
+received()
+{
+	cat /sys/class/net/br0/statistics/rx_packets
+}
+received_are()
+{
+	[ "$(received)" -ge "$1" ]
+}
+
+# A port that is taken out of the bridge is the host's device again, as it was.
+ports_leave_nothing()
+{
+	local before
+	net_ns "$T-x" && ip link add x0 type veth peer name p0 netns "$T-x" && ip addr add 10.9.0.1/24 dev x0 && ip link set x0 up &&
+		on "$T-x" ip addr add 10.9.0.2/24 dev p0 && on "$T-x" ip link set p0 up && poll_until 10 asks_host || return
+	before=$(promiscuity)
+	vsctl add-port br0 x0 && [ "$(promiscuity)" -gt "$before" ] && fails asks_host && vsctl del-port x0 && poll_until 10 asks_host &&
+		[ "$(promiscuity)" = "$before" ] && [ -z "$(number x0)" ]
+}
+asks_host()
+{
+	on "$T-x" ping -qc 1 -W 1 10.9.0.1
+}
+promiscuity()
+{
+	ip -d -j link show x0 | jq '.[0].promiscuity'
+}
+
 # More masks of one port than a packet may have to look at; another port has its own.
 masks_are_bounded()
 {
@@ -284,6 +358,9 @@ t another_outer_port_is_refused outer_port
 t fields_that_it_lacks_are_refused lacking_fields
 t malformed_attributes_are_refused malformed_attributes
 t flows_are_put_changed_and_deleted_by_ufid put_get_del
+t statistics_outlive_a_change statistics_outlive_a_change
+t ports_leave_nothing ports_leave_nothing
+t controllers_packets_are_tracked controllers_packets_are_tracked
 t masks_of_a_port_are_bounded masks_are_bounded
 t two_tags_are_matched_where_they_are_allowed two_tags_by_vlan_limit
 finish
