@@ -20,6 +20,20 @@ enum shape { SHAPE_ETH, SHAPE_NSH, SHAPE_MPLS, SHAPE_OTHER };
 
 static int check_list(const struct nlattr *list, size_t len, enum shape shape, unsigned int depth);
 
+bool dp_user_is_header(const struct nlattr *a)
+{
+	switch (nl_attr_type(a)) {
+	case OVS_ACTION_ATTR_PUSH_MPLS:
+	case OVS_ACTION_ATTR_POP_MPLS:
+	case OVS_ACTION_ATTR_ADD_MPLS:
+	case OVS_ACTION_ATTR_PUSH_ETH:
+	case OVS_ACTION_ATTR_POP_ETH:
+	case OVS_ACTION_ATTR_PUSH_NSH:
+		return true;
+	}
+	return false;
+}
+
 static bool has_user(const struct nlattr *list, size_t len, unsigned int depth)
 {
 	const struct nlattr *a;
@@ -27,19 +41,11 @@ static bool has_user(const struct nlattr *list, size_t len, unsigned int depth)
 
 	NL_ATTR_FOR_EACH(a, left, list, len)
 	{
-		switch (nl_attr_type(a)) {
-		case OVS_ACTION_ATTR_PUSH_MPLS:
-		case OVS_ACTION_ATTR_POP_MPLS:
-		case OVS_ACTION_ATTR_ADD_MPLS:
-		case OVS_ACTION_ATTR_PUSH_ETH:
-		case OVS_ACTION_ATTR_POP_ETH:
-		case OVS_ACTION_ATTR_PUSH_NSH:
+		if (dp_user_is_header(a))
 			return true;
-		case OVS_ACTION_ATTR_CLONE:
-			if (depth < OVS_NEST_MAX &&
-			    has_user(nl_attr_get(a), nl_attr_get_size(a), depth + 1))
-				return true;
-		}
+		if (nl_attr_type(a) == OVS_ACTION_ATTR_CLONE && depth < OVS_NEST_MAX &&
+		    has_user(nl_attr_get(a), nl_attr_get_size(a), depth + 1))
+			return true;
 	}
 	return false;
 }

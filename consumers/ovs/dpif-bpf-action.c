@@ -511,7 +511,7 @@ static int add_word(struct build *b, const struct nlattr *attr, enum ovs_action_
 
 static int add_one(struct build *b, const struct nlattr *attr, unsigned int depth)
 {
-	switch ((enum ovs_action_attr)nl_attr_type(attr)) {
+	switch (nl_attr_type(attr)) {
 	case OVS_ACTION_ATTR_OUTPUT:
 		return add_word(b, attr, OVS_ACT_OUTPUT);
 	case OVS_ACTION_ATTR_RECIRC:
@@ -544,19 +544,6 @@ static int add_one(struct build *b, const struct nlattr *attr, unsigned int dept
 		return add_check(b, attr, depth);
 	case OVS_ACTION_ATTR_DROP:
 		return add(b, OVS_ACT_DROP) ? 0 : EINVAL;
-	case OVS_ACTION_ATTR_UNSPEC:
-	case OVS_ACTION_ATTR_PUSH_MPLS:
-	case OVS_ACTION_ATTR_POP_MPLS:
-	case OVS_ACTION_ATTR_ADD_MPLS:
-	case OVS_ACTION_ATTR_PUSH_ETH:
-	case OVS_ACTION_ATTR_POP_ETH:
-	case OVS_ACTION_ATTR_PUSH_NSH:
-	case OVS_ACTION_ATTR_POP_NSH:
-	case OVS_ACTION_ATTR_TUNNEL_PUSH:
-	case OVS_ACTION_ATTR_TUNNEL_POP:
-	case OVS_ACTION_ATTR_LB_OUTPUT:
-	case __OVS_ACTION_ATTR_MAX:
-		break;
 	}
 	return EINVAL;
 }

@@ -278,13 +278,9 @@ static bool is_for_user_space(const struct nlattr *actions, size_t len)
 	NL_ATTR_FOR_EACH(a, left, actions, len)
 	{
 		n++;
+		if (dp_user_is_header(a))
+			return true;
 		switch (nl_attr_type(a)) {
-		case OVS_ACTION_ATTR_PUSH_MPLS:
-		case OVS_ACTION_ATTR_POP_MPLS:
-		case OVS_ACTION_ATTR_ADD_MPLS:
-		case OVS_ACTION_ATTR_PUSH_ETH:
-		case OVS_ACTION_ATTR_POP_ETH:
-		case OVS_ACTION_ATTR_PUSH_NSH:
 		case OVS_ACTION_ATTR_POP_NSH:
 		case OVS_ACTION_ATTR_SAMPLE:
 		case OVS_ACTION_ATTR_CLONE:

@@ -54,6 +54,9 @@ int dp_action_check(const struct nlattr *action); /* 0: the datapath has it, as 
 size_t dp_user_begin(const struct nlattr *list, size_t len);
 int dp_user_check(const struct nlattr *list, size_t len);
 
+/* Is it one for which a flow's list goes on there? */
+bool dp_user_is_header(const struct nlattr *action);
+
 /* ovs_user.flags of that rest: the cookie of an upcall that has waited may be another's by then. */
 static inline uint32_t dp_rest_flags(const void *rest, size_t len)
 {

@@ -2,74 +2,30 @@
 # timeout: 600
 # The datapath under a real ovs-vswitchd 3.1 (built once, outside the tree): a bridge, two
 # namespaces, a pipeline with ct(commit,nat), and what is left when vswitchd ends or is killed.
-#
-#   A 10.1.1.1, fd00::1 ── A ┐
-#                           br0 (datapath_type=bpf) ── br0 10.1.1.100
-#   B 10.1.1.2, fd00::2 ── B ┘
+# The topology is drawn in tests/lib/ovs_two.sh.
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../lib/netns.sh"
 # shellcheck source=tests/lib/ovs.sh
 . tests/lib/ovs.sh
+# shellcheck source=tests/lib/ovs_two.sh
+. tests/lib/ovs_two.sh
 need ping curl jq ethtool
-
-A=$T-a B=$T-b
-ovs_cleanup()
-{
-	ovs_stop
-	cleanup
-}
-trap ovs_cleanup EXIT
-
-ping_once()
-{
-	on "$1" ping -qc 1 -W 2 "$2"
-}
 
 flows_of()
 {
 	appctl dpctl/dump-flows bpf@ovs-bpf | grep -q "$1"
 }
 
-draw()
+draw_with_tables_of_300000()
 {
-	BPFCT_OVS_CONNECTIONS=300000 ovs_start || return
-	vsctl add-br br0 -- set bridge br0 datapath_type=bpf || return
-	ovs_port "$A" 10.1.1.1/24 fd00::1/64 && ovs_port "$B" 10.1.1.2/24 fd00::2/64
+	BPFCT_OVS_CONNECTIONS=300000 draw
 }
 
 pings_pass()
 {
 	ping_once "$A" 10.1.1.2 && ping_once "$A" fd00::2 && ping_once "$A" 10.1.1.2 &&
 		poll_until 5 flows_of 'eth_type(0x0800).*packets:[1-9]'
-}
-
-internal_port_works()
-{
-	ip addr add 10.1.1.100/24 dev br0 && ip link set br0 up && ping_once "$A" 10.1.1.100 &&
-		ping -qc 1 -W 2 10.1.1.2
-}
-
-# A bridged device is no way into the host: what it receives is the bridge's alone. (br0 is down.)
-port_address_is_silent()
-{
-	ip addr add 10.1.1.77/32 dev "$A" || return
-	fails ping_once "$B" 10.1.1.77
-	local rc=$?
-	ip addr del 10.1.1.77/32 dev "$A"
-	return "$rc"
-}
-
-# A's connections leave as 10.1.1.240; only what belongs to one comes back.
-pipeline()
-{
-	ofctl del-flows br0 && ofctl add-flows br0 - <<'END'
-table=0,priority=100,arp,action=normal
-table=0,priority=50,ip,in_port=1,action=ct(commit,zone=7,nat(src=10.1.1.240),table=1)
-table=0,priority=50,ip,in_port=2,ct_state=-trk,action=ct(zone=7,nat,table=2)
-table=1,ip,action=2
-table=2,ip,ct_state=+est+rpl,ct_zone=7,action=1
-END
 }
 
 # Another namespace's device, both ways.
@@ -146,30 +102,9 @@ offloads_survive_upcalls()
 	wait $! && cmp "$TMP/fast" "$TMP/www/long"
 }
 
-# So that B's answers to 10.1.1.240 come to A.
-nat_answers()
-{
-	local mac
-	mac=$(on "$A" ip -j link show p0 | jq -r ".[0].address") &&
-		on "$B" ip neigh replace 10.1.1.240 lladdr "$mac" dev p0
-}
-
 nat_pipeline_passes()
 {
-	pipeline && nat_answers && ping_once "$A" 10.1.1.2 && on "$A" curl -sf -m 10 -o "$TMP/got" http://10.1.1.2:8000/ &&
-		cmp "$TMP/got" "$TMP/www/index.html"
-}
-
-nat_is_in_the_table()
-{
-	appctl dpctl/dump-conntrack bpf@ovs-bpf | tee "$TMP/ct"
-	grep -q '^tcp,orig=(src=10.1.1.1,dst=10.1.1.2,sport=[0-9]*,dport=8000),reply=(src=10.1.1.2,dst=10.1.1.240,sport=8000,dport=[0-9]*),zone=7' "$TMP/ct" &&
-		ctctl_lists
-}
-
-ctctl_lists()
-{
-	"$CTCTL" --instance ovs-bpf -L 2>/dev/null | grep -q 'src=10.1.1.1 dst=10.1.1.2 .*dst=10.1.1.240'
+	pipeline && nat_answers && ping_once "$A" 10.1.1.2 && fetches_a_page 10
 }
 
 strangers_do_not_pass()
@@ -241,11 +176,9 @@ nothing_is_left()
 }
 
 ovs_host
-t bridge_comes_up draw
+t bridge_comes_up draw_with_tables_of_300000
 [ $FAILED = 0 ] || finish
-mkdir "$TMP/www" && head -c 300000 /dev/urandom >"$TMP/www/index.html"
-head -c 40000000 /dev/urandom >"$TMP/www/long"
-serve "$B" /usr/bin/python3 -m http.server -d "$TMP/www" 8000
+web 40000000
 t pings_pass_by_upcall_and_flow pings_pass
 t address_of_a_port_does_not_answer port_address_is_silent
 t internal_port_is_the_hosts internal_port_works

@@ -2,36 +2,17 @@
 # In a guest (tests/long/kernels_ovs): a real ovs-vswitchd with our datapath on a kernel without TCX, so
 # with its programs on clsact. What of it depends on how they are attached: packets up and down,
 # ct(commit,nat), super-packets, what stays and what is replaced when vswitchd ends or is killed, what is left.
-#
-#   A 10.1.1.1 ── A ┐
-#                  br0 (datapath_type=bpf) ── br0 10.1.1.100
-#   B 10.1.1.2 ── B ┘
+# The topology is drawn in tests/lib/ovs_two.sh.
 #
 # shellcheck source=tests/lib/netns.sh
 . "$(dirname "$0")/../../lib/netns.sh"
-export OVS_PATIENCE=400 # emulation is slow; loading alone takes a minute
+export OVS_PATIENCE=400 PING_WAIT=20 # emulation is slow; loading alone takes a minute
 # shellcheck source=tests/lib/ovs.sh
 . tests/lib/ovs.sh
+# shellcheck source=tests/lib/ovs_two.sh
+. tests/lib/ovs_two.sh
 need ping curl jq ethtool tc
 
-A=$T-a B=$T-b
-ovs_cleanup()
-{
-	ovs_stop
-	cleanup
-}
-trap ovs_cleanup EXIT
-
-draw()
-{
-	ovs_start || return
-	vsctl add-br br0 -- set bridge br0 datapath_type=bpf || return
-	ovs_port "$A" 10.1.1.1/24 && ovs_port "$B" 10.1.1.2/24
-}
-ping_once()
-{
-	on "$1" ping -qc 1 -W 20 "$2"
-}
 # id DEV DIRECTION: of the program that clsact has there
 id()
 {
@@ -54,47 +35,15 @@ flow_counts()
 {
 	appctl dpctl/dump-flows bpf@ovs-bpf | grep -q 'eth_type(0x0800).*packets:[1-9]'
 }
-internal_port_works()
-{
-	ip addr add 10.1.1.100/24 dev br0 && ip link set br0 up && ping_once "$A" 10.1.1.100 && ping -qc 1 -W 20 10.1.1.2
-}
-# br0 is down: through it the host would answer for all its addresses.
-port_address_is_silent()
-{
-	ip addr add 10.1.1.77/32 dev "$A" && fails on "$B" ping -qc 1 -W 5 10.1.1.77
-	local rc=$?
-	ip addr del 10.1.1.77/32 dev "$A"
-	return "$rc"
-}
-pipeline()
-{
-	ofctl del-flows br0 && ofctl add-flows br0 - <<'END'
-table=0,priority=100,arp,action=normal
-table=0,priority=50,ip,in_port=1,action=ct(commit,zone=7,nat(src=10.1.1.240),table=1)
-table=0,priority=50,ip,in_port=2,ct_state=-trk,action=ct(zone=7,nat,table=2)
-table=1,ip,action=2
-table=2,ip,ct_state=+est+rpl,ct_zone=7,action=1
-END
-}
 nat_passes()
 {
-	local mac
-	mac=$(on "$A" ip -j link show p0 | jq -r ".[0].address") && on "$B" ip neigh replace 10.1.1.240 lladdr "$mac" dev p0 && pipeline || return
-	ping_once "$A" 10.1.1.2 && fetch && appctl dpctl/dump-conntrack bpf@ovs-bpf | tee "$TMP/ct" &&
-		grep -q '^tcp,orig=(src=10.1.1.1,dst=10.1.1.2,.*reply=(src=10.1.1.2,dst=10.1.1.240,.*zone=7' "$TMP/ct" && ctctl_lists
-}
-ctctl_lists()
-{
-	"$CTCTL" --instance ovs-bpf -L 2>/dev/null | grep -q 'src=10.1.1.1 dst=10.1.1.2 .*dst=10.1.1.240'
+	pipeline && nat_answers && ping_once "$A" 10.1.1.2 && fetches_a_page 120 && nat_is_in_the_table
 }
 # A super-packet with a checksum to complete, by a device that does nothing for it; its flows are taken away meanwhile.
-fetch()
-{
-	on "$A" curl -sf -m 120 -o "$TMP/got" http://10.1.1.2:8000/ && cmp "$TMP/got" "$TMP/www/index.html"
-}
 offloads_survive()
 {
-	ethtool -K "$B" tx off >/dev/null && ethtool -K "$A" tx off >/dev/null && fetch && appctl dpctl/del-flows bpf@ovs-bpf && fetch
+	ethtool -K "$B" tx off >/dev/null && ethtool -K "$A" tx off >/dev/null && fetches_a_page 120 && appctl dpctl/del-flows bpf@ovs-bpf &&
+		fetches_a_page 120
 }
 # stays END: the same programs go on alone; the next vswitchd's take their places on the same qdiscs, once each.
 stays()
@@ -125,9 +74,7 @@ nothing_is_left()
 ovs_host
 t ovs_bridge_comes_up draw
 [ $FAILED = 0 ] || { tail -n 20 "$OVS_DIR/vswitchd.log" | sed 's/^/  /'; finish; }
-mkdir "$TMP/www" && head -c 300000 /dev/urandom >"$TMP/www/index.html"
-head -c 8000000 /dev/urandom >"$TMP/www/long"
-serve "$B" /usr/bin/python3 -m http.server -d "$TMP/www" 8000
+web 8000000
 poll_until 60 listening "$B" 8000
 t ovs_programs_are_on_clsact programs_are_on_clsact
 t ovs_pings_pass_by_upcall_and_flow pings_pass
