@@ -7,6 +7,7 @@
 #include "ct/ct_alg_take.h"
 #include "ct/ct_control.h"
 #include "ct/ct_dump.h"
+#include "ct/ct_sweep.h"
 #include "nat/nat_sweep.h"
 #include "frag/frag_sweep.h"
 
@@ -217,6 +218,12 @@ SEC("iter/bpf_map_elem")
 int ct_dump6(struct bpf_iter__bpf_map_elem *ctx)
 {
 	return dump_conn(ctx, ctx->value, 6);
+}
+
+SEC("syscall")
+int ct_sweep_listed(struct ct_sweep_req *req)
+{
+	return req->family == 4 ? ct_sweep_listed_body(req, 4) : ct_sweep_listed_body(req, 6);
 }
 
 SEC("syscall")

@@ -151,7 +151,8 @@ struct ct_table {
 	__u32 clock_hand;	   /* slot of the clock that is looked at next */
 	__u32 grave_head;	   /* next slot that a death takes */
 	__u32 grave_tail;	   /* oldest death not yet looked after */
-	__u32 pad3[10];
+	__u32 grave_lost;	   /* deaths that the grave did not hold for their second */
+	__u32 pad3[9];
 };
 _Static_assert(sizeof(struct ct_table) == 256, "ct_table");
 
@@ -204,7 +205,8 @@ _Static_assert(sizeof(struct ct_nexthop) == 24, "ct_nexthop");
 	X(UNTRACKED, "untracked")                                                                  \
 	X(RETRY_ADMITTED, "retry_admitted")                                                        \
 	X(SWEEP_PASSES, "sweep_passes")                                                            \
-	X(SWEEP_SEEN, "sweep_seen")
+	X(SWEEP_SEEN, "sweep_seen")                                                                \
+	X(SWEEP_WHOLE, "sweep_whole")
 
 enum ct_stat {
 #define X(name, text) CT_STAT_##name,

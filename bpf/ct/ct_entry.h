@@ -108,6 +108,14 @@ CT_SLOT_AT(ct_half)
 CT_SLOT_AT(ct_clock)
 CT_SLOT_AT(ct_grave)
 
+static __always_inline void ct_slot_key(struct ct_slot *s, union ct_key *key, __u8 family)
+{
+	if (family == 4)
+		key->k4 = ct_slot4_of(s)->key;
+	else
+		key->k6 = ct_slot6_of(s)->key;
+}
+
 /* The generation last: who sees it finds the rest. */
 static __always_inline void ct_slot_set(struct ct_slot *s, const union ct_key *key, __u32 gen,
 					__u32 now, __u8 family)

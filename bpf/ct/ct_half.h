@@ -223,44 +223,68 @@ static __always_inline int ct_grave_due(const struct ct_settings *set, struct ct
 	       *(volatile __u32 *)&tab->stubs > tab->stub_limit - tab->stub_limit / 4;
 }
 
-/* Frees nodes of records that died more than a second ago. */
-static __always_inline int ct_grave_sweep_body(__u32 now, __u8 family)
+/*
+ * Frees the node of the record that has been dead longest, if its second is over. 0: there is none.
+ * What the entry says is copied before it is known not to be overwritten, and taken by moving the
+ * tail: a sweep may be preempted here, and come back when the FIFO has turned.
+ */
+static __always_inline int ct_grave_step_body(__u32 now, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
 	struct ct_table *tab = ct_table(family);
+	__u32 at, tail, head, gen, born;
+	union ct_key key = {};
+	struct ct_conn *conn;
 	struct ct_slot *s;
-	__u32 i, at, tail;
+	__u64 word;
 
 	if (!set || !tab)
 		return 0;
-	for (i = 0; i < CT_GRAVE_STEPS; i++) {
-		tail = *(volatile __u32 *)&tab->grave_tail;
-		if (*(volatile __u32 *)&tab->grave_head == tail)
-			return 0;
-		/* More deaths than the FIFO holds: the oldest are ctd's now. */
-		if (*(volatile __u32 *)&tab->grave_head - tail > set->grave_size) {
-			__sync_val_compare_and_swap(&tab->grave_tail, tail,
-						    tab->grave_head - set->grave_size / 8 * 7);
-			return 0;
-		}
-		at = tail & (set->grave_size - 1);
-		s = ct_grave_at(&at, family);
-		/* Empty: its writer has the number, but not written yet. */
-		if (!s || !*(volatile __u32 *)&s->gen ||
-		    ct_before(now, s->born + ct_ticks(set, CT_DYING_SECS) + 2))
-			return 0;
-		/* The loser of the race for the tail leaves it to the winner. */
-		if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) == tail) {
-			ct_slot_free(s, CT_LIFE_CONFIRMED, 0, family);
-			*(volatile __u32 *)&s->gen = 0;
-		}
+	tail = *(volatile __u32 *)&tab->grave_tail;
+	if (*(volatile __u32 *)&tab->grave_head == tail)
+		return 0;
+	at = tail & (set->grave_size - 1);
+	s = ct_grave_at(&at, family);
+	if (!s)
+		return 0;
+	gen = *(volatile __u32 *)&s->gen;
+	born = *(volatile __u32 *)&s->born;
+	ct_slot_key(s, &key, family);
+	asm volatile("" : : : "memory");
+	head = *(volatile __u32 *)&tab->grave_head;
+	if (head - tail > set->grave_size) {
+		/* More deaths than the FIFO holds: ctd walks over the map for the oldest. */
+		head -= set->grave_size / 8 * 7;
+		if (__sync_val_compare_and_swap(&tab->grave_tail, tail, head) == tail)
+			ct_add(&tab->grave_lost, head - tail);
+		return 1;
 	}
-	return 0;
+	/* Empty: its writer has the number, but not written yet. */
+	if (!gen || ct_before(now, born + ct_ticks(set, CT_DYING_SECS) + 2))
+		return 0;
+	/* The loser of the race for the tail leaves it to the winner. */
+	if (__sync_val_compare_and_swap(&tab->grave_tail, tail, tail + 1) != tail)
+		return 1;
+	__sync_val_compare_and_swap(&s->gen, gen, 0);
+	conn = ct_conn_at(&key, family);
+	word = conn ? ct_word(conn) : 0;
+	if (conn && ct_w_gen(word) == gen)
+		ct_visit(conn, &key, word, now, family);
+	return 1;
 }
 
-__noinline int ct_grave_sweep(__u32 now, __u8 family)
+__noinline int ct_grave_step(__u32 now, __u8 family)
 {
-	return family == 4 ? ct_grave_sweep_body(now, 4) : ct_grave_sweep_body(now, 6);
+	return family == 4 ? ct_grave_step_body(now, 4) : ct_grave_step_body(now, 6);
+}
+
+static __always_inline void ct_grave_sweep(__u32 now, __u8 family)
+{
+	__u32 i;
+
+	for (i = 0; i < CT_GRAVE_STEPS; i++)
+		if (!ct_grave_step(now, family))
+			break;
 }
 
 #endif

@@ -288,18 +288,27 @@ static __always_inline int ct_visit_entry(struct ct_conn *conn, const union ct_k
 	return ct_still_under(key, conn, family) ? ct_visit(conn, key, word, now, family) : 0;
 }
 
-/* When a confirmed record is worth the next look (ct_clock_reap): when it expires; or, as one
- * that closes gets a shorter time-out, when it is twice as old as now, 15 to 30 s from now at
- * most: not all that were looked at together at the same time. */
+/*
+ * When a confirmed record is worth the next look: when it expires; or earlier, as one that closes
+ * gets a shorter time-out. For ctd's pass that is within `rest` (ct_sweep_rest), each record at
+ * its own turn, so that every pass has as many. For commits (rest 0) it is when the record is
+ * twice as old as now, 15 to 30 s from now at most.
+ */
 #define CT_REAP_REST 15 /* seconds */
 static __always_inline __u32 ct_look_again(const struct ct_settings *set,
-					   const struct ct_conn *conn, __u32 gen, __u32 now)
+					   const struct ct_conn *conn, __u32 gen, __u32 now,
+					   __u32 rest)
 {
-	__u32 rest = ct_ticks(set, CT_REAP_REST + (gen & 15)), age = now - conn->start;
+	__u32 expires = *(volatile const __u32 *)&conn->expires, age = now - conn->start;
 
-	if (rest > age)
-		rest = age;
-	return ct_before(conn->expires, now + rest) ? conn->expires + 1 : now + rest + 1;
+	if (rest) {
+		rest = (gen - now) % rest;
+	} else {
+		rest = ct_ticks(set, CT_REAP_REST + (gen & 15));
+		if (rest > age)
+			rest = age;
+	}
+	return ct_before(expires, now + rest) ? expires + 1 : now + rest + 1;
 }
 
 /*
@@ -321,15 +330,15 @@ static __always_inline int ct_slot_look(struct ct_slot *slot, __u32 gen, __u32 l
 
 	if (!set)
 		return 0;
-	if (family == 4)
-		key.k4 = ct_slot4_of(slot)->key;
-	else
-		key.k6 = ct_slot6_of(slot)->key;
+	ct_slot_key(slot, &key, family);
 	conn = ct_conn_at(&key, family);
-	if (!conn || ct_w_gen(ct_word(conn)) != gen)
+	if (!conn)
+		return 1;
+	/* Once: a word of this generation is this record's, whoever's the node is now. */
+	word = ct_word(conn);
+	if (ct_w_gen(word) != gen)
 		return 1;
 	now = ct_now(set);
-	word = ct_word(conn);
 	was = ct_w_life(word);
 	if (ct_visit(conn, &key, word, now, family))
 		return 1;
@@ -338,7 +347,7 @@ static __always_inline int ct_slot_look(struct ct_slot *slot, __u32 gen, __u32 l
 		return 1;
 	if (life == CT_LIFE_CONFIRMED) {
 		if (ct_w_life(word) == life)
-			slot->born = ct_look_again(set, conn, gen, now);
+			slot->born = ct_look_again(set, conn, gen, now, 0);
 		return ct_w_life(word) != life;
 	}
 	if (ct_w_life(word) == CT_LIFE_DYING &&

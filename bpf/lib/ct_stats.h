@@ -14,6 +14,14 @@ static __always_inline void ct_stat(__u32 stat)
 		*n += 1;
 }
 
+static __always_inline void ct_stat_add(__u32 stat, __u64 by)
+{
+	__u64 *n = bpf_map_lookup_elem(&ct_stat_v1, &stat);
+
+	if (n)
+		*n += by;
+}
+
 /* Counts a drop reason (positive enum ct_drop) and returns it negated. */
 static __always_inline int ct_drop(__u32 reason)
 {

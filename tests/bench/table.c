@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * A table of a given size, and what one pass of the sweep over it costs.
- *   table fill INSTANCE N             records through ct_control (CT_CONTROL_CREATE)
- *   table sweep INSTANCE OBJ [N]      CPU time of a pass of each sweep iterator
- *   table sizes INSTANCE              bytes an entry of every pinned map
+ * A table of a given size, and what the sweep over it costs.
+ *   table fill INSTANCE N    records through ct_control (CT_CONTROL_CREATE)
+ *   table sweep PASSES       CPU time of regular passes and whole walks, a million records
+ *   table sizes INSTANCE     bytes an entry of every pinned map
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -14,18 +14,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 
 #include "lib/figure.h"
-#include "userspace/lib/pins.h"
+#include "userspace/lib/loader.h"
 
 #define PASSES_MAX 21
+#define WARM_UP	   18
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: table fill INSTANCE N | sweep INSTANCE OBJ [PASSES] | "
-			"sizes INSTANCE\n");
+	fprintf(stderr, "usage: table fill INSTANCE N | sweep PASSES | sizes INSTANCE\n");
 	return 2;
 }
 
@@ -48,9 +47,27 @@ static void make_flow(struct ct_flow *flow, unsigned int i)
 	flow->conn4.reply_daddr = flow->key4.addr[0];
 }
 
-static int fill(const char *instance, unsigned int n)
+static int fill(struct bpfct_pins *pins, unsigned int n)
 {
 	struct ct_control req;
+	int err = 0;
+
+	for (unsigned int i = 0; i < n && !err; i++) {
+		memset(&req, 0, sizeof(req));
+		req.op = CT_CONTROL_CREATE;
+		req.set = CT_SET_TIMEOUT | CT_SET_STATUS;
+		make_flow(&req.flow, i);
+		err = bpfct_control(pins, &req);
+		if (!err)
+			err = req.result;
+		if (err)
+			fprintf(stderr, "table: record %u of %u: %s\n", i, n, strerror(-err));
+	}
+	return err ? 1 : 0;
+}
+
+static int fill_instance(const char *instance, unsigned int n)
+{
 	struct bpfct_pins pins;
 	char why[256];
 	int err = bpfct_pins_open(&pins, instance, true, why, sizeof(why));
@@ -59,49 +76,9 @@ static int fill(const char *instance, unsigned int n)
 		fprintf(stderr, "table: %s\n", why);
 		return 1;
 	}
-	for (unsigned int i = 0; i < n; i++) {
-		memset(&req, 0, sizeof(req));
-		req.op = CT_CONTROL_CREATE;
-		req.set = CT_SET_TIMEOUT | CT_SET_STATUS;
-		make_flow(&req.flow, i);
-		err = bpfct_control(&pins, &req);
-		if (!err)
-			err = req.result;
-		if (err) {
-			fprintf(stderr, "table: record %u of %u: %s\n", i, n, strerror(-err));
-			break;
-		}
-	}
+	err = fill(&pins, n);
 	bpfct_pins_close(&pins);
-	return err ? 1 : 0;
-}
-
-/* Opens the object with the instance's own maps in place of new ones. */
-static struct bpf_object *load_on_pins(const char *instance, const char *path)
-{
-	struct bpf_object *obj = bpf_object__open_file(path, NULL);
-	struct bpf_map *map;
-	char pin[256];
-
-	if (!obj)
-		return NULL;
-	bpf_object__for_each_map(map, obj)
-	{
-		int fd;
-
-		snprintf(pin, sizeof(pin), CT_PIN_ROOT "/%s/%s", instance, bpf_map__name(map));
-		fd = bpf_obj_get(pin);
-		if (fd < 0)
-			continue;
-		if (bpf_map__reuse_fd(map, fd))
-			fprintf(stderr, "table: reuse %s: %s\n", pin, strerror(errno));
-		close(fd);
-	}
-	if (bpf_object__load(obj)) {
-		bpf_object__close(obj);
-		return NULL;
-	}
-	return obj;
+	return err;
 }
 
 static double cpu_s(void)
@@ -113,6 +90,7 @@ static double cpu_s(void)
 	       (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
 }
 
+/* One whole walk over a map. */
 static int walk(struct bpf_link *link)
 {
 	char buf[4096];
@@ -126,55 +104,148 @@ static int walk(struct bpf_link *link)
 	return got < 0 ? -errno : 0;
 }
 
-#define ITERS 4
-static const char *const iters[ITERS][3] = {
-	{"ct_sweep4", "ct_conn4_v1", "sweep_1m_cpu_s"},
-	{"ct_sweep6", "ct_conn6_v1", "sweep_empty_conn6_cpu_s"},
-	{"ct_stub_sweep4", "ct_stub4_v1", "sweep_empty_stub4_cpu_s"},
-	{"ct_stub_sweep6", "ct_stub6_v1", "sweep_empty_stub6_cpu_s"},
-};
-
-static struct bpf_link *attach(struct bpf_object *obj, const char *const *iter)
+/* CPU time of a regular pass over one family, as ctd makes it; adds to *looks. -1: failed. */
+static double pass(struct bpfct_core *core, unsigned int family, double *looks)
 {
-	union bpf_iter_link_info info = {0};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-	struct bpf_program *prog = bpf_object__find_program_by_name(obj, iter[0]);
+	struct ct_sweep_req req = {.family = family, .more = 1};
+	double begun = cpu_s();
 
-	info.map.map_fd = bpf_object__find_map_fd_by_name(obj, iter[1]);
-	return prog ? bpf_program__attach_iter(prog, &opts) : NULL;
+	while (req.more) {
+		int err = bpfct_sweep_listed(core->listed_fd, &req);
+
+		if (err) {
+			fprintf(stderr, "table: ct_sweep_listed: %s\n", strerror(-err));
+			return -1;
+		}
+		*looks += req.looks;
+	}
+	return cpu_s() - begun;
 }
 
-/* ctd skips tables that count no entries in all but one of 60 passes: with a
- * million plain IPv4 records a pass is the first; the others have their own lines. */
-static int sweep(const char *instance, const char *path, int passes)
+/* Passes a second apart, the median of the last ones. Before that each record has had its turn. */
+static int steady(struct bpfct_core *core, int passes)
 {
-	struct bpf_object *obj = load_on_pins(instance, path);
-	double took[PASSES_MAX];
-	int err = 1;
+	double took[PASSES_MAX], looks = 0, unused = 0;
 
-	if (!obj) {
-		fprintf(stderr, "table: load %s: %s\n", path, strerror(errno));
+	for (int i = -WARM_UP; i < passes; i++) {
+		double s = pass(core, 4, i < 0 ? &unused : &looks);
+
+		if (s < 0)
+			return 1;
+		if (i >= 0)
+			took[i] = s;
+		usleep(1000000);
+	}
+	printf("sweep_1m_cpu_s %.3f s\n", median(took, passes));
+	printf("sweep_1m_looks %.0f records\n", looks / passes);
+	return 0;
+}
+
+/* All records are due at once: the clock is set ahead before each pass. */
+static int all_due(struct bpfct_core *core, int passes)
+{
+	double took[PASSES_MAX], looks = 0;
+
+	for (int i = 0; i < passes; i++) {
+		core->pins.settings->clock_offset += 30 * core->pins.settings->hz;
+		took[i] = pass(core, 4, &looks);
+		if (took[i] < 0)
+			return 1;
+	}
+	printf("sweep_1m_due_cpu_s %.3f s\n", median(took, passes));
+	printf("sweep_1m_due_looks %.0f records\n", looks / passes);
+	return 0;
+}
+
+/* A half-open record in every slot of the rings, as a flood leaves them: written by hand, since
+ * user space enters only confirmed ones. */
+static int fill_rings(struct bpfct_core *core)
+{
+	int ring = bpf_object__find_map_fd_by_name(core->obj, "ct_half4_v1");
+	__u32 now = bpfct_now(&core->pins), at = 0, size;
+
+	for (__u32 side = 0; side < CT_SIDES; side++) {
+		size = core->sizes.half[side];
+		for (__u32 i = 0; i < size; i++, at++) {
+			struct ct_slot4 slot = {.s.born = now};
+			struct ct_flow flow;
+
+			make_flow(&flow, i);
+			slot.key = flow.key4;
+			slot.key.addr[1] = htonl(0xc6336403u + side);
+			slot.s.gen = CT_GEN_RING | side << CT_GEN_SIDE_SHIFT | i;
+			flow.conn4.c.word = CT_W_GEN(slot.s.gen) | CT_W_LIFE(CT_LIFE_HALF_OPEN) |
+					    CT_W_STATUS(CT_S_CONFIRMED);
+			flow.conn4.c.expires = now + 3600 * core->pins.settings->hz / 32;
+			if (bpf_map_update_elem(core->pins.conn_fd[0], &slot.key, &flow.conn4,
+						BPF_NOEXIST) ||
+			    bpf_map_update_elem(ring, &at, &slot, BPF_ANY))
+				return 1;
+		}
+	}
+	core->pins.table[0].half_open += at;
+	core->pins.table[0].nodes += at;
+	return 0;
+}
+
+/* As steady(), with the rings of the default size full beside the million. */
+static int flood(struct bpfct_core *core, int passes)
+{
+	double took[PASSES_MAX], looks = 0;
+
+	if (fill_rings(core)) {
+		perror("table: half-open records");
 		return 1;
 	}
-	for (int i = 0; i < ITERS; i++) {
-		struct bpf_link *link = attach(obj, iters[i]);
+	for (int i = -WARM_UP; i < passes; i++) {
+		double s = pass(core, 4, &looks);
 
-		for (int pass = 0; pass < passes; pass++) {
-			took[pass] = cpu_s();
-			if (!link || walk(link)) {
-				fprintf(stderr, "table: iterator %s: %s\n", iters[i][0],
-					strerror(errno));
-				bpf_link__destroy(link);
-				goto out;
-			}
-			took[pass] = cpu_s() - took[pass];
-		}
-		bpf_link__destroy(link);
-		printf("%s %.3f s\n", iters[i][2], median(took, passes));
+		if (s < 0)
+			return 1;
+		if (i >= 0)
+			took[i] = s;
+		usleep(1000000);
 	}
-	err = 0;
-out:
-	bpf_object__close(obj);
+	printf("sweep_1m_flood_cpu_s %.3f s\n", median(took, passes));
+	return 0;
+}
+
+static int whole(struct bpfct_core *core, int passes)
+{
+	/* conn4 conn6 stub4 stub6, as bpfct_core.sweep[] */
+	static const char *const names[] = {"sweep_1m_whole_cpu_s", "sweep_empty_conn6_cpu_s",
+					    "sweep_empty_stub4_cpu_s", "sweep_empty_stub6_cpu_s"};
+	double took[PASSES_MAX];
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		for (int n = 0; n < passes; n++) {
+			took[n] = cpu_s();
+			if (walk(core->sweep[i])) {
+				perror("table: iterator");
+				return 1;
+			}
+			took[n] = cpu_s() - took[n];
+		}
+		printf("%s %.3f s\n", names[i], median(took, passes));
+	}
+	return 0;
+}
+
+/* On a table of its own, so that no ctd sweeps it meanwhile. */
+static int sweep(int passes)
+{
+	static const struct bpfct_limits limits = {.confirmed = 1048576};
+	struct bpfct_core core;
+	char why[256] = "";
+	int err;
+
+	if (bpfct_core_load(&core, NULL, &limits, why, sizeof(why))) {
+		fprintf(stderr, "table: %s\n", why);
+		return 1;
+	}
+	err = fill(&core.pins, 1000000) || steady(&core, passes) || whole(&core, passes) ||
+	      all_due(&core, passes) || flood(&core, passes);
+	bpfct_core_close(&core);
 	return err;
 }
 
@@ -236,12 +307,12 @@ static int sizes(const char *instance)
 
 int main(int argc, char **argv)
 {
-	int passes = argc > 4 ? atoi(argv[4]) : 5;
+	int passes = argc > 2 ? atoi(argv[2]) : 0;
 
 	if (argc == 4 && !strcmp(argv[1], "fill"))
-		return fill(argv[2], strtoul(argv[3], NULL, 0));
-	if (argc >= 4 && !strcmp(argv[1], "sweep") && passes >= 1 && passes <= PASSES_MAX)
-		return sweep(argv[2], argv[3], passes);
+		return fill_instance(argv[2], strtoul(argv[3], NULL, 0));
+	if (argc == 3 && !strcmp(argv[1], "sweep") && passes >= 1 && passes <= PASSES_MAX)
+		return sweep(passes);
 	if (argc == 3 && !strcmp(argv[1], "sizes"))
 		return sizes(argv[2]);
 	return usage();

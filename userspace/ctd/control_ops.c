@@ -140,6 +140,7 @@ static int op_status(struct ctd *d, struct control_request *req)
 	json_object_object_add(req->out, "ipv4", table_json(&d->core.pins.table[0]));
 	json_object_object_add(req->out, "ipv6", table_json(&d->core.pins.table[1]));
 	json_object_object_add(req->out, "sweep", sweep_json(sweep_stats(d)));
+	json_object_object_add(req->out, "sweep_whole", sweep_json(sweep_whole_stats(d)));
 	json_object_object_add(req->out, "control", control_json(d));
 	json_object_object_add(req->out, "alg", alg_json(alg_io_stats(d)));
 	return 0;

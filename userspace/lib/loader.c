@@ -172,6 +172,7 @@ static int check_sizes(struct bpfct_core *core, struct bpfct_sizes *s, char *err
 static int fill_pins(struct bpfct_core *core, const char *instance)
 {
 	struct bpf_program *control = bpf_object__find_program_by_name(core->obj, "ct_control");
+	struct bpf_program *listed = bpf_object__find_program_by_name(core->obj, "ct_sweep_listed");
 	unsigned int i;
 	int fd;
 
@@ -189,8 +190,9 @@ static int fill_pins(struct bpfct_core *core, const char *instance)
 			return -errno;
 		*(int *)((char *)&core->pins + spec->fd_off) = fd;
 	}
-	if (!control)
+	if (!control || !listed)
 		return -ENOENT;
+	core->listed_fd = bpf_program__fd(listed);
 	fd = fcntl(bpf_program__fd(control), F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
 		return -errno;
@@ -348,6 +350,16 @@ static int attach_iterators(struct bpfct_core *core)
 		*(i < n ? &core->sweep[i] : &core->dump[i - n]) = link;
 	}
 	return 0;
+}
+
+int bpfct_sweep_listed(int prog_fd, struct ct_sweep_req *req)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = req, .ctx_size_in = sizeof(*req));
+	int ret = bpf_prog_test_run_opts(prog_fd, &opts);
+
+	if (ret)
+		return ret < 0 ? ret : -errno;
+	return (int)opts.retval;
 }
 
 static int open_object(struct bpfct_core *core, const char *instance, char *err, size_t errlen)

@@ -4,6 +4,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "bpf/abi/ct_sweep.h"
 #include "pins.h"
 
 /*
@@ -69,6 +70,7 @@ struct bpfct_core {
 	struct bpfct_sizes sizes;
 	struct bpfct_pins pins;
 	struct bpf_link *sweep[BPFCT_LINKS]; /* conn4 conn6 stub4 stub6 bound sub frag */
+	int listed_fd;			     /* program ct_sweep_listed; goes with obj */
 	struct bpf_link *dump[2];
 };
 
@@ -111,6 +113,10 @@ void bpfct_table_limits(struct ct_table table[2], const struct bpfct_sizes *size
 
 /* Total limits on held fragments. */
 void bpfct_frag_limits(struct frag_table *t, const struct bpfct_sizes *sizes);
+
+/* A stretch of the regular pass: runs ct_sweep_listed by its descriptor, see ct_sweep.h. 0 or
+ * -errno. */
+int bpfct_sweep_listed(int prog_fd, struct ct_sweep_req *req);
 
 /* netfilter's defaults. */
 void bpfct_default_timeouts(struct ct_timeouts *t);

@@ -245,18 +245,24 @@ int prog(const struct bpf_object *o, const char *name)
 	return bpf_program__fd(bpf_object__find_program_by_name(o, name));
 }
 
-int core_up(void **state)
+static int core_up_with(const struct bpfct_limits *limits)
 {
-	static const struct bpfct_limits limits = {.confirmed = 1024, .half = {1024, 1024, 256}};
 	char err[256] = "";
 
-	(void)state;
-	if (bpfct_core_load(&core, NULL, &limits, err, sizeof(err))) {
+	if (bpfct_core_load(&core, NULL, limits, err, sizeof(err))) {
 		print_error("%s\n", err);
 		return -1;
 	}
 	defaults = *core.pins.settings;
 	return 0;
+}
+
+static const struct bpfct_limits small = {.confirmed = 1024, .half = {1024, 1024, 256}};
+
+int core_up(void **state)
+{
+	(void)state;
+	return core_up_with(&small);
 }
 
 int core_down(void **state)
@@ -268,7 +274,13 @@ int core_down(void **state)
 
 int set_up(void **state)
 {
-	if (core_up(state))
+	return set_up_with(state, &small);
+}
+
+int set_up_with(void **state, const struct bpfct_limits *limits)
+{
+	(void)state;
+	if (core_up_with(limits))
 		return -1;
 	packets_obj = open_shared("ct_packets.bpf.o");
 	packet_fd = prog(packets_obj, "packet");

@@ -41,6 +41,7 @@ extern const char *const C[2], *const S[2], *const E[2], *const I[2], *const M[2
 int core_up(void **state);
 int core_down(void **state);
 int set_up(void **state);
+int set_up_with(void **state, const struct bpfct_limits *limits);
 int tear_down(void **state);
 int reset(void **state);
 
