@@ -2,6 +2,8 @@
 #ifndef BPFCT_CT_SWEEP_H
 #define BPFCT_CT_SWEEP_H
 
+#include <linux/errno.h>
+
 #include "../abi/ct_sweep.h"
 #include "ct_half.h"
 
