@@ -46,7 +46,7 @@ t bridge_comes_up draw
 [ $FAILED = 0 ] || finish
 packets fragments6_are_translated_by_snat fragments6_are_translated_by_dnat fragments_are_counted_and_refused \
 	largest_fragment_is_what_is_checked fragments_keep_their_registers sequence_numbers_are_checked_when_asked \
-	full_table_refuses_the_new_and_keeps_the_old half_open_flood_evicts_nobody connections_are_opened
+	full_table_refuses_the_new_and_keeps_the_old flushes_take_what_they_name half_open_flood_evicts_nobody connections_are_opened
 t vswitchd_is_killed_and_starts restart
 packets connections_and_windows_outlive_vswitchd
 finish

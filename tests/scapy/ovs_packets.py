@@ -291,6 +291,26 @@ def full_table_refuses_the_new_and_keeps_the_old():
     handshake(4105)
 
 
+def listed(*ports):
+    text = dpctl("dump-conntrack")
+    got = tuple(p for p in (4401, 4402, 4403) if "sport=%d" % p in text)
+    check(got == ports, "listed: %s, not %s" % (got, ports))
+
+
+def flushes_take_what_they_name():
+    pipeline(SNAT4)
+    for port in (4401, 4402, 4403):
+        handshake(port)
+    listed(4401, 4402, 4403)
+    appctl("dpctl/flush-conntrack", "zone=2")
+    listed(4401, 4402, 4403)
+    appctl("dpctl/flush-conntrack", "zone=1", "ct_nw_src=%s,ct_nw_dst=%s,ct_nw_proto=6,ct_tp_src=4402,ct_tp_dst=80" % (C4, S4))
+    listed(4401, 4403)
+    answers(4401)
+    appctl("dpctl/flush-conntrack", "zone=1")
+    listed()
+
+
 def half_open_flood_evicts_nobody():
     pipeline(SNAT4)
     handshake(4200)
