@@ -171,9 +171,11 @@ t ipv6_too_only_as_many_as_there_are_ports said full6 "ok: 64 open"
 t senders_of_ipv6_are_told_1_1 poll_until 20 grep -q " $RL6 1/1 v6" "$TMP/told"
 done_with full6
 
-# A source that the router would not answer through that interface.
+# A source that the router would not answer through that interface, though it could.
 spoofed()
 {
+	on "$R" ip route add 203.0.113.0/24 dev lan0 metric 5000
+	on "$R" ip neigh replace 203.0.113.50 lladdr 02:00:00:00:00:50 dev lan0
 	put_in_force spoof "set antispoof off
 nat out on \$wan -> (\$wan) ports 40000-40063 eim" || return
 	on "$R" timeout 60 tcpdump -lni any "icmp and dst 203.0.113.50" >"$TMP/spoofed" 2>"$TMP/spoofed.log" &
@@ -185,6 +187,7 @@ nat out on \$wan -> (\$wan) ports 40000-40063 eim" || return
 	craft udp 203.0.113.50 203.0.113.99 50 || return
 	at_least "$((from + 1))" "$RW4" udp refused || return
 	sleep 1
+	on "$R" ip route del 203.0.113.0/24 dev lan0
 	fails grep -q . "$TMP/spoofed"
 }
 on "$R" sysctl -qw net.ipv4.conf.lan0.rp_filter=0 net.ipv4.conf.all.rp_filter=0
