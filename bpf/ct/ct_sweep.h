@@ -63,9 +63,9 @@ static __always_inline int ct_sweep_slot(struct ct_slot *slot, __u32 life, __u32
 		}
 		ct_visit(conn, &key, word, now, family);
 		word = ct_word(conn);
-		/* One that was half-open keeps its slot while it is dead, another is in the grave;
-		 * or a packet was faster and it lives. */
-		if (ct_w_gen(word) == gen && (life == CT_LIFE_HALF_OPEN || ct_w_live(word)))
+		/* While it is dead it keeps its slot: its node is freed from here if the grave has
+		 * lost it; or a packet was faster and it lives. */
+		if (ct_w_gen(word) == gen && ct_w_life(word) != CT_LIFE_DEAD)
 			return 0;
 	} else if (life == CT_LIFE_HALF_OPEN &&
 		   ct_before(now, slot->born + ct_ticks(set, 2 * CT_DYING_SECS))) {
@@ -178,8 +178,6 @@ static long ct_sweep_grave6_step(__u32 i, void *run)
 	return !ct_grave_step(((struct ct_sweep_run *)run)->now, 6);
 }
 
-/* Rings without half-open records and a clock without confirmed ones are passed over: what their
- * slots name has gone, or is in the grave. */
 static __always_inline int ct_sweep_listed_body(struct ct_sweep_req *req, __u8 family)
 {
 	const struct ct_settings *set = ct_settings();
@@ -193,8 +191,6 @@ static __always_inline int ct_sweep_listed_body(struct ct_sweep_req *req, __u8 f
 	run.now = ct_now(set);
 	run.rest = ct_sweep_rest(set, tab);
 	run.half = set->half_size[0] + set->half_size[1] + set->half_size[2];
-	if (run.at < run.half && !*(volatile __u32 *)&tab->half_open)
-		run.at = run.half;
 	run.end = run.half;
 	if (run.at < run.half) {
 		if (family == 4)
@@ -204,14 +200,12 @@ static __always_inline int ct_sweep_listed_body(struct ct_sweep_req *req, __u8 f
 		/* The stride may have led beyond the last ring: the clock begins there. */
 		if (run.at > run.half)
 			run.at = run.half;
-	} else if (*(volatile __u32 *)&tab->confirmed) {
+	} else {
 		run.end = run.half + set->clock_size;
 		if (family == 4)
 			bpf_loop(CT_SWEEP_STRETCH, ct_sweep_clock4_step, &run, 0);
 		else
 			bpf_loop(CT_SWEEP_STRETCH, ct_sweep_clock6_step, &run, 0);
-	} else {
-		run.at = ~0U;
 	}
 	if (family == 4)
 		graves = bpf_loop(CT_SWEEP_LOOKS, ct_sweep_grave4_step, &run, 0);
