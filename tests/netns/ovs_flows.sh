@@ -287,6 +287,16 @@ promiscuity()
 }
 
 # More masks of one port than a packet may have to look at; another port has its own.
+# What the table's listing commands say of one connection.
+dpctl_tells_of_connections()
+{
+	appctl dpctl/dump-dps | tee "$TMP/dpctl" && grep -qx "$DP" "$TMP/dpctl" &&
+		appctl dpctl/ct-get-nconns "$DP" | tee "$TMP/dpctl" && grep -qx '[0-9]*' "$TMP/dpctl" &&
+		appctl dpctl/ct-stats-show "$DP" -m | tee "$TMP/dpctl" && grep -q 'Total: [0-9]' "$TMP/dpctl" &&
+		appctl dpctl/ct-get-tcp-seq-chk "$DP" | tee "$TMP/dpctl" && grep -q 'enabled' "$TMP/dpctl" &&
+		appctl dpctl/ipf-get-status -m | tee "$TMP/dpctl" && grep -q 'Fragmentation Module Status' "$TMP/dpctl"
+}
+
 masks_are_bounded()
 {
 	local n m taken=0
@@ -297,7 +307,8 @@ masks_are_bounded()
 			taken=$((taken + 1))
 	done
 	echo "$taken masks taken: $(head -n 1 "$TMP/err")"
-	[ "$taken" = 128 ] && grep -q 'No space left' "$TMP/err" &&
+	# Fewer where packets of the port (ND) have had flows put meanwhile.
+	[ "$taken" -ge 120 ] && [ "$taken" -le 128 ] && grep -q 'No space left' "$TMP/err" &&
 		appctl dpctl/add-flow "$DP" "recirc_id(0),in_port(2),eth(),eth_type(0x0800),ipv4(frag=no)" 2
 }
 
@@ -361,6 +372,7 @@ t flows_are_put_changed_and_deleted_by_ufid put_get_del
 t statistics_outlive_a_change statistics_outlive_a_change
 t ports_leave_nothing ports_leave_nothing
 t controllers_packets_are_tracked controllers_packets_are_tracked
+t dpctl_tells_of_connections dpctl_tells_of_connections
 t masks_of_a_port_are_bounded masks_are_bounded
 t two_tags_are_matched_where_they_are_allowed two_tags_by_vlan_limit
 finish
