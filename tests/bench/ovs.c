@@ -8,6 +8,7 @@
  */
 #include <getopt.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,27 @@ static const char *const width_name[] = {"1", "1k"};
 static const unsigned int width[] = {1, FLOWS};
 
 static struct side *const bpf = &sides[0];
-static bool again; /* -a: what the other run has said of `bpf` is not said twice */
+static bool again; /* -a: what the other run has said is not said twice */
 
 static bool is_redirect(const struct side *s)
 {
 	return !strcmp(s->name, "redirect");
+}
+
+static bool said(const struct side *s)
+{
+	return again && (s == bpf || is_redirect(s));
+}
+
+/*
+ * Of the vswitchds only that of the side in hand runs: one that polls takes a core (or a core's
+ * other thread) from sides beside which it would not be. NULL: all run.
+ */
+static void turn_to(const struct side *s)
+{
+	for (int i = 0; i < nsides; i++)
+		if (sides[i].daemon)
+			kill(atoi(sides[i].arg), !s || s == &sides[i] ? SIGCONT : SIGSTOP);
 }
 
 static int settle_portion(struct side *s, enum dir dir, unsigned int first)
@@ -64,6 +81,7 @@ static int settle_portion(struct side *s, enum dir dir, unsigned int first)
 /* Every flow has its datapath flow, every connection its answer; checksums are verified. */
 static int settle(struct side *s, enum rule rule)
 {
+	turn_to(s);
 	for (unsigned int n = 0; n < FLOWS; n += SETTLE) {
 		unsigned int first = rule * PATH_SPORTS + n;
 
@@ -101,7 +119,8 @@ static void print_ratios(enum rule rule, int w, int side, struct lowest *lowest)
 	const char *of = rule_name[rule], *at = width_name[w], *name = sides[side].name;
 	double r = ratio(sides[side].ns, bpf->ns);
 
-	printf("ovs_%s_%s_vs_%s %.2f x\n", of, at, name, r);
+	if (!said(&sides[side]))
+		printf("ovs_%s_%s_vs_%s %.2f x\n", of, at, name, r);
 	lowest->wall = r < lowest->wall ? r : lowest->wall;
 	if (!sides[side].daemon)
 		return;
@@ -112,6 +131,10 @@ static void print_ratios(enum rule rule, int w, int side, struct lowest *lowest)
 	printf("ovs_%s_%s_vs_%s_cpu_least %.2f x\n", of, at, name, r);
 	lowest->least = r < lowest->least ? r : lowest->least;
 	printf("ovs_%s_%s_%s_came %.0f %%\n", of, at, name, 100 * median(came[side], rounds));
+	for (int i = 1; i < nsides; i++)
+		if (is_redirect(&sides[i]))
+			printf("ovs_%s_%s_redirect_vs_%s %.2f x\n", of, at, name,
+			       ratio(sides[side].ns, sides[i].ns));
 }
 
 /* One rule at one width. */
@@ -122,6 +145,7 @@ static int forward_at(enum rule rule, int w, struct lowest lowest[])
 			int side = (n + i) % nsides;
 			struct side *s = &sides[side];
 
+			turn_to(s);
 			s->ns[n] = measure(s, ORIG, rule * PATH_SPORTS, width[w], packets);
 			if (s->ns[n] <= 0) {
 				fprintf(stderr, "ovs: %s: hardly a packet arrives\n", s->name);
@@ -132,7 +156,9 @@ static int forward_at(enum rule rule, int w, struct lowest lowest[])
 			came[side][n] = s->came;
 		}
 	}
-	for (int i = again; i < nsides; i++) {
+	for (int i = 0; i < nsides; i++) {
+		if (said(&sides[i]))
+			continue;
 		printf("ovs_%s_%s_%s_ns %.0f ns\n", rule_name[rule], width_name[w], sides[i].name,
 		       median(sides[i].ns, rounds));
 		printf("ovs_%s_%s_%s_cpu_ns %.0f ns\n", rule_name[rule], width_name[w],
@@ -158,6 +184,8 @@ static int forward(enum rule rule)
 		if (forward_at(rule, w, lowest))
 			return -1;
 	for (int i = 1; i < nsides; i++) {
+		if (said(&sides[i]))
+			continue;
 		printf("ovs_%s_vs_%s %.2f x\n", rule_name[rule], sides[i].name, lowest[i].wall);
 		if (!sides[i].daemon)
 			continue;
@@ -235,13 +263,14 @@ static double upcalls_of_round(struct side *s, unsigned int *next, unsigned int 
 	return got / took * 1e9;
 }
 
-/* suffix: of the figures' names */
-static int upcalls(struct side *s, const char *suffix)
+/* of, whom: of the figures' names */
+static int upcalls(struct side *s, const char *of, const char *whom)
 {
 	double rate[ROUNDS_MAX], us[FIRST_TRIES], ns;
 	unsigned int next = 0, warm = 0, lost = 0;
 	int came = 0;
 
+	turn_to(s);
 	if (upcalls_of_round(s, &next, &warm) < 0)
 		return -1;
 	for (int n = 0; n < rounds; n++) {
@@ -257,23 +286,20 @@ static int upcalls(struct side *s, const char *suffix)
 			FIRST_TRIES, came);
 		return -1;
 	}
-	printf("ovs_upcalls%s_s %.0f 1/s\n", suffix, median(rate, rounds));
-	printf("ovs_upcalls%s_lost %.2f %%\n", suffix, 100. * lost / (rounds * BURSTS * UPCALLS));
-	printf("ovs_first_packet%s_us %.0f us\n", suffix, median(us, came));
-	printf("ovs_first_packet%s_lost %d packets\n", suffix, FIRST_TRIES - came);
+	printf("ovs_upcalls%s%s_s %.0f 1/s\n", of, whom, median(rate, rounds));
+	printf("ovs_upcalls%s%s_lost %.2f %%\n", of, whom,
+	       100. * lost / (rounds * BURSTS * UPCALLS));
+	printf("ovs_first_packet%s%s_us %.0f us\n", of, whom, median(us, came));
+	printf("ovs_first_packet%s%s_lost %d packets\n", of, whom, FIRST_TRIES - came);
 	return 0;
 }
 
 static int all_upcalls(void)
 {
-	for (int i = again; i < nsides; i++) {
-		char suffix[sizeof(sides[i].name) + 1] = "";
-
-		if (is_redirect(&sides[i]))
+	for (int i = 0; i < nsides; i++) {
+		if (is_redirect(&sides[i]) || said(&sides[i]))
 			continue;
-		if (i)
-			snprintf(suffix, sizeof(suffix), "_%s", sides[i].name);
-		if (upcalls(&sides[i], suffix))
+		if (upcalls(&sides[i], i ? "_" : "", i ? sides[i].name : ""))
 			return -1;
 	}
 	return 0;
@@ -317,6 +343,7 @@ int main(int argc, char **argv)
 			goto out;
 	ret = all_upcalls() ? 1 : 0;
 out:
+	turn_to(NULL);
 	for (int i = 0; i < nsides; i++)
 		side_close(&sides[i]);
 	return ret;

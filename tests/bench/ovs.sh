@@ -24,6 +24,7 @@ stop()
 {
 	for side in bpf userspace afxdp; do
 		ovs_at "$side"
+		[ ! -s "$OVS_DIR/ovs-vswitchd.pid" ] || kill -CONT "$(cat "$OVS_DIR/ovs-vswitchd.pid")" # ovs.c may have been ended
 		ovs_stop
 	done
 	for side in bpf userspace redirect afxdp; do
@@ -103,7 +104,7 @@ ovs_host >&2
 } >&2 || exit 1
 "${figures[@]}" "$(side bpf)" redirect:be-redirect "$(side userspace)" || exit
 if afxdp_bridge >&2; then
-	"${figures[@]}" -a "$(side bpf)" "$(side afxdp)"
+	"${figures[@]}" -a "$(side bpf)" redirect:be-redirect "$(side afxdp)"
 else
 	echo "ovs.sh: no figures of AF_XDP" >&2
 fi
