@@ -102,9 +102,8 @@ struct ovs_config {
 _Static_assert(sizeof(struct ovs_config) == 64, "ovs_config");
 
 /* ovs_port.flags */
-#define OVS_PORT_LIVE	 0x01 /* this number is in use */
-#define OVS_PORT_INGRESS 0x02 /* output by BPF_F_INGRESS (a tap whose owner is the stack) */
-#define OVS_PORT_TUNNEL	 0x04 /* a metadata tunnel device: tun is received and to be set */
+#define OVS_PORT_LIVE	0x01 /* this number is in use */
+#define OVS_PORT_TUNNEL 0x04 /* a metadata tunnel device: tun is received and to be set */
 
 #define OVS_TYPE_SYSTEM	  0
 #define OVS_TYPE_INTERNAL 1

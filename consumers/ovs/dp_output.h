@@ -41,7 +41,7 @@ __noinline int ovs_copy(struct __sk_buff *skb, __u32 from, __u32 to)
 
 /* Where a port's packets go: its device, if that is in the packet's namespace. An ifindex
  * means another device elsewhere. 0 or a drop reason. */
-static __always_inline int ovs_way(struct __sk_buff *skb, __u32 port, __u32 *ifindex, __u32 *flags)
+static __always_inline int ovs_way(struct __sk_buff *skb, __u32 port, __u32 *ifindex)
 {
 	const struct ovs_config *cfg = ovs_config();
 	struct ovs_port *p = ovs_port_of(port);
@@ -56,7 +56,6 @@ static __always_inline int ovs_way(struct __sk_buff *skb, __u32 port, __u32 *ifi
 	if (there && there != w->netns)
 		return -CT_DROP_OVS_NETNS;
 	*ifindex = p->ifindex;
-	*flags = p->flags & OVS_PORT_INGRESS ? BPF_F_INGRESS : 0;
 	return 0;
 }
 
@@ -64,12 +63,12 @@ static __always_inline int ovs_way(struct __sk_buff *skb, __u32 port, __u32 *ifi
 __noinline int ovs_send(struct __sk_buff *skb, __u32 port)
 {
 	struct ovs_cpu *cpu = ovs_cpu();
-	__u32 ifindex, flags, level;
+	__u32 ifindex, level;
 	int v;
 
 	if (!cpu)
 		return -CT_DROP_OVS_PROGRAM;
-	v = ovs_way(skb, port, &ifindex, &flags);
+	v = ovs_way(skb, port, &ifindex);
 	if (v < 0)
 		return v;
 	/* A tunnel's outer packet may reach a port of ours in here. */
@@ -77,7 +76,7 @@ __noinline int ovs_send(struct __sk_buff *skb, __u32 port)
 	if (level >= OVS_LEVEL_MAX)
 		return -CT_DROP_OVS_DEPTH;
 	cpu->level = level + 1;
-	v = bpf_clone_redirect(skb, ifindex, flags);
+	v = bpf_clone_redirect(skb, ifindex, 0);
 	cpu->level = level;
 	return v < 0 ? -CT_DROP_OVS_PORT : 0;
 }
@@ -85,11 +84,11 @@ __noinline int ovs_send(struct __sk_buff *skb, __u32 port)
 /* The last output: what the program returns, or a drop reason. */
 static __always_inline int ovs_leave(struct __sk_buff *skb, __u32 port)
 {
-	__u32 ifindex, flags;
+	__u32 ifindex;
 	int v;
 
-	v = ovs_way(skb, port, &ifindex, &flags);
-	return v < 0 ? v : bpf_redirect(ifindex, flags);
+	v = ovs_way(skb, port, &ifindex);
+	return v < 0 ? v : bpf_redirect(ifindex, 0);
 }
 
 /* Cuts the packet to what TRUNC left of it. */

@@ -20,10 +20,8 @@ static __always_inline long hook_redirect(__u32 ifindex, __u64 flags)
 {
 	struct ovs_hook *h = hook_case();
 
-	if (h) {
+	if (h)
 		h->ifindex = ifindex;
-		h->flags = flags;
-	}
 	return bpf_redirect(ifindex, flags);
 }
 

@@ -17,10 +17,8 @@ struct ovs_hook_tunnel {
 struct ovs_hook {
 	/* what the last redirection in a run of ovs_hooks.bpf.c asked for; 0: the packet ended */
 	__u32 ifindex;
-	__u32 flags;
 	/* what a tunnel device says of the packet, and what the run told one */
 	__u32 family; /* 4, 6; 0: nothing is said */
-	__u32 pad;
 	struct ovs_hook_tunnel in;
 	struct ovs_hook_tunnel out;
 	__u64 out_flags; /* BPF_F_* */

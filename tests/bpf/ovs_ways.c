@@ -382,18 +382,6 @@ static void a_drop_is_the_fastest_bands_that_is_exceeded(void **state)
 	assert_int_equal(ovs_meters[1].band[2].packets, 0);
 }
 
-/* A tap whose owner is the stack. */
-static void a_port_may_be_a_device_that_is_received_from(void **state)
-{
-	struct packet p = plain(0, IPPROTO_UDP);
-
-	(void)state;
-	OVS_ALL(1, 0, OUT(2));
-	assert_int_equal(ovs_packet(1, &p).hook.flags, 0);
-	ovs_ports[2].flags |= OVS_PORT_INGRESS;
-	assert_int_equal(ovs_packet(1, &p).hook.flags, BPF_F_INGRESS);
-}
-
 static void a_drop_is_counted(void **state)
 {
 	struct packet p = plain(0, IPPROTO_UDP);
@@ -559,7 +547,6 @@ int main(int argc, char **argv)
 		TEST(a_meter_lets_its_burst_through),
 		TEST(a_meter_of_kilobits_counts_bits),
 		TEST(a_drop_is_the_fastest_bands_that_is_exceeded),
-		TEST(a_port_may_be_a_device_that_is_received_from),
 		TEST(a_drop_is_counted),
 		TEST(malformed_lists_drop),
 		TEST(thirty_two_actions_run),
