@@ -24,13 +24,21 @@
 
 /*
  * How long a confirmed record need not be looked at again, though its packets may have given it a
- * shorter time-out meanwhile: 65,536 a second have their turn, so 16 s for a million
- * (docs/limits.md).
+ * shorter time-out meanwhile: 16,384 a second have their turn, but none waits for more than 16 s,
+ * up to a million; from there on it is 65,536 a second (docs/limits.md).
  */
+#define CT_SWEEP_REST_MAX 16 /* seconds; of a million */
+
 static __always_inline __u32 ct_sweep_rest(const struct ct_settings *set,
 					   const struct ct_table *tab)
 {
-	return ct_ticks(set, 1) * (*(volatile __u32 *)&tab->confirmed >> 13) / 8;
+	__u32 confirmed = *(volatile __u32 *)&tab->confirmed, second = ct_ticks(set, 1);
+	__u32 rest = second * (confirmed >> 11) / 8, max = second * CT_SWEEP_REST_MAX;
+
+	if (rest < max)
+		return rest;
+	rest = second * (confirmed >> 13) / 8;
+	return rest > max ? rest : max;
 }
 
 /* Is a slot of the clock that says `born` worth a look? What it says counts for a rest at most:

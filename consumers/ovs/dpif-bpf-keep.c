@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * What ctd does for its instance and nobody else would do for ours: the kernel's walks over
- * connections, stubs, bindings and held fragments begin when somebody reads their iterators. A
- * record whose time is over is dead to packets in any case, so a vswitchd that is away costs room
- * only.
+ * What ctd does for its instance and nobody else would do for ours: what ends expired
+ * connections (userspace/lib/sweep.h) and held fragments runs in the kernel, when somebody asks for
+ * it. A record whose time is over is dead to packets in any case, so a vswitchd that is away costs
+ * room only.
  */
 #include "dpif-bpf.h"
 
@@ -16,11 +16,22 @@
 
 #include "openvswitch/vlog.h"
 #include "ovs-rcu.h"
+#include "userspace/lib/sweep.h"
 
 VLOG_DEFINE_THIS_MODULE(dpif_bpf_keep);
 
-#define PERIOD_MS 500
-#define CPU_SHARE 0.05 /* of one CPU, at most: a large table's walk is stretched */
+#define FRAGMENTS_PERIOD 0.5  /* s */
+#define CPU_SHARE	 0.05 /* of one CPU, at most: a large table's walk is stretched */
+
+static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
+
+static double now_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
 
 static double cpu_seconds(void)
 {
@@ -35,14 +46,14 @@ static bool rest(struct dp_bpf *dp, double secs)
 {
 	struct pollfd p = {.fd = dp->keeper_stop[0], .events = POLLIN};
 
-	return poll(&p, 1, secs * 1000) != 0;
+	return poll(&p, 1, secs * 1000 + 0.999) != 0; /* not too early */
 }
 
-/* One walk, a stretch at a time: the program writes now and then so that we get the CPU back. */
-static bool walk(struct dp_bpf *dp, unsigned int table)
+/* The walk over held fragments, a stretch at a time: the program writes now and then so that we get
+ * the CPU back. */
+static bool walk_fragments(struct dp_bpf *dp)
 {
-	static struct vlog_rate_limit rl = VLOG_RATE_LIMIT_INIT(1, 5);
-	int fd = bpf_iter_create(bpf_link__fd(dp->core.sweep[table]));
+	int fd = bpf_iter_create(bpf_link__fd(dp->core.sweep[BPFCT_SWEEPS]));
 	char buf[sizeof(struct frag_expired)];
 	bool stop = false;
 	double cpu;
@@ -56,39 +67,50 @@ static bool walk(struct dp_bpf *dp, unsigned int table)
 		stop = rest(dp, (cpu_seconds() - cpu) / CPU_SHARE);
 	}
 	if (fd < 0 || (!stop && n < 0))
-		VLOG_ERR_RL(&rl, "%s: sweep %u: %s", dp->name, table, ovs_strerror(errno));
+		VLOG_ERR_RL(&rl, "%s: sweep of fragments: %s", dp->name, ovs_strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return stop;
 }
 
-/* Buckets cost time though they are empty. Of what has no count: every 8 s. */
-static bool empty(const struct dp_bpf *dp, unsigned int table, unsigned int pass)
+/* Buckets cost time though they are empty. */
+static bool holds_fragments(const struct dp_bpf *dp)
 {
-	const struct ct_table *t = &dp->core.pins.table[table & 1];
+	return __atomic_load_n(&dp->core.pins.frag->use.datagrams, __ATOMIC_RELAXED);
+}
 
-	if (table == BPFCT_SWEEPS)
-		return !__atomic_load_n(&dp->core.pins.frag->use.datagrams, __ATOMIC_RELAXED);
-	if (table < 4)
-		return !__atomic_load_n(table < 2 ? &t->nodes : &t->stubs, __ATOMIC_RELAXED);
-	return pass % 16;
+static void fault(void *arg, unsigned int walk, int err)
+{
+	const struct dp_bpf *dp = arg;
+
+	VLOG_ERR_RL(&rl, "%s: sweep %u: %s", dp->name, walk, ovs_strerror(err));
 }
 
 static void *keep(void *arg)
 {
 	struct dp_bpf *dp = arg;
+	double now, connections = 0, fragments = 0; /* when it is their turn */
 
 	ovsrcu_quiesce_start(); /* nothing here is protected by RCU */
-	for (unsigned int pass = 0; !rest(dp, PERIOD_MS / 1000.0); pass++)
-		for (unsigned int table = 0; table < BPFCT_LINKS; table++)
-			if ((table == BPFCT_SWEEPS || !(pass & 1)) && !empty(dp, table, pass) &&
-			    walk(dp, table))
-				return NULL;
+	do {
+		now = now_seconds();
+		if (now >= connections)
+			connections = now + bpfct_sweep_run(dp->sweep);
+		if (now >= fragments) {
+			if (holds_fragments(dp) && walk_fragments(dp))
+				break;
+			fragments = now_seconds() + FRAGMENTS_PERIOD;
+		}
+		now = now_seconds();
+	} while (!rest(dp, MAX(0, MIN(connections, fragments) - now)));
 	return NULL;
 }
 
 int dp_bpf_keep_start(struct dp_bpf *dp)
 {
+	dp->sweep = bpfct_sweep_new(&dp->core, fault, dp);
+	if (!dp->sweep)
+		return ENOMEM;
 	if (pipe2(dp->keeper_stop, O_CLOEXEC))
 		return errno;
 	dp->keeper = ovs_thread_create("bpf_keeper", keep, dp);
@@ -98,10 +120,12 @@ int dp_bpf_keep_start(struct dp_bpf *dp)
 
 void dp_bpf_keep_stop(struct dp_bpf *dp)
 {
-	if (!dp->keeper_runs)
-		return;
-	close(dp->keeper_stop[1]);
-	xpthread_join(dp->keeper, NULL);
-	close(dp->keeper_stop[0]);
+	if (dp->keeper_runs) {
+		close(dp->keeper_stop[1]);
+		xpthread_join(dp->keeper, NULL);
+		close(dp->keeper_stop[0]);
+	}
 	dp->keeper_runs = false;
+	bpfct_sweep_free(dp->sweep);
+	dp->sweep = NULL;
 }

@@ -222,7 +222,7 @@ static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
 	char room[NETDEV_VPORT_NAME_BUFSIZE];
 	const char *name = netdev_vport_get_dpif_port(netdev, room, sizeof(room));
 	int type = type_of(netdev), ret;
-	uint32_t ifindex;
+	uint32_t ifindex = 0;
 
 	if (type < 0)
 		return EOPNOTSUPP;

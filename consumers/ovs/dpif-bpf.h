@@ -27,10 +27,11 @@ struct dp_bpf {
 	struct ovs_refcount ref;
 	bool gone; /* destroyed: the last one to close takes away the pins */
 	char instance[64];
-	struct bpfct_core core; /* connection tracking: maps, sweeps, control */
-	struct ovs_tc *skel;	/* the datapath's programs and maps */
-	pthread_t keeper;	/* dpif-bpf-keep.c */
-	int keeper_stop[2];	/* a pipe: closing it ends the thread */
+	struct bpfct_core core;	   /* connection tracking: maps, sweeps, control */
+	struct ovs_tc *skel;	   /* the datapath's programs and maps */
+	struct bpfct_sweep *sweep; /* dpif-bpf-keep.c */
+	pthread_t keeper;
+	int keeper_stop[2]; /* a pipe: closing it ends the thread */
 	bool keeper_runs;
 
 	pthread_t alg; /* dpif-bpf-alg.c */

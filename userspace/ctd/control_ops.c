@@ -57,7 +57,7 @@ static struct json_object *table_json(const struct ct_table *t)
 	return o;
 }
 
-static struct json_object *sweep_json(const struct sweep_stats *s)
+static struct json_object *sweep_json(const struct bpfct_sweep_stats *s)
 {
 	struct json_object *o = json_object_new_object();
 

@@ -3,26 +3,12 @@
 #define BPFCT_CTD_SWEEP_H
 
 #include "ctd.h"
+#include "userspace/lib/sweep.h"
 
-/*
- * Expiry. Programs in the kernel judge and delete; ctd only says when. Two rounds run beside
- * each other, and each keeps under a twentieth of one CPU, so that over large tables it
- * takes longer:
- *
- *  - the regular pass, begun every second: it looks at those records whose slots in rings, clock
- *    and grave say that their time has come (bpf/ct/ct_sweep.h);
- *  - the whole walk, begun every minute and when the grave did not hold all the dead: over all
- *    records and stubs, for what no slot names and what a lost race left.
- */
-struct sweep_stats {
-	uint64_t passes;
-	double last_cpu_s;  /* CPU time of the last one as a whole */
-	double last_wall_s; /* from its begin to its end */
-};
-
+/* Expiry (userspace/lib/sweep.h), by a timer of ctd's loop. */
 int sweep_start(struct ctd *d);
 void sweep_stop(struct ctd *d);
-const struct sweep_stats *sweep_stats(const struct ctd *d);
-const struct sweep_stats *sweep_whole_stats(const struct ctd *d);
+const struct bpfct_sweep_stats *sweep_stats(const struct ctd *d);
+const struct bpfct_sweep_stats *sweep_whole_stats(const struct ctd *d);
 
 #endif
