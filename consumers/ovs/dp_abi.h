@@ -109,6 +109,10 @@ _Static_assert(sizeof(struct ovs_config) == 64, "ovs_config");
 #define OVS_TYPE_INTERNAL 1
 #define OVS_TYPE_VXLAN	  2
 
+/* ovs_port.device: how it was found */
+#define OVS_DEVICE_QDISC   0x01 /* its clsact qdisc is of our making, and goes with the port */
+#define OVS_DEVICE_PROMISC 0x02 /* it was promiscuous before, and stays so */
+
 struct ovs_port {
 	__u32 ifindex;
 	__u32 flags; /* OVS_PORT_*; 0: no such port. Written last, and first to 0 */
@@ -116,7 +120,7 @@ struct ovs_port {
 	__u32 type;  /* OVS_TYPE_*: user space's, not looked at here */
 	__u32 ring;  /* of ovs_ring_v1, to which its upcalls go */
 	__u32 n_masks;
-	__u32 qdisc; /* user space's: 1: its device's clsact qdisc is of our making */
+	__u32 device; /* OVS_DEVICE_*: user space's */
 	char name[16];
 	__u16 mask[OVS_PORT_MASKS]; /* slots of ovs_mask_v1, those that hit most first */
 	__u64 pad2[2];

@@ -76,7 +76,7 @@ int dp_bpf_ct_dump_start(struct dpif *dpif, struct ct_dpif_dump_state **out, con
 		free(d);
 		return -ret;
 	}
-	*tot_bkts = p->table[0].capacity;
+	*tot_bkts = 1; /* the kernel's hash tables do not say who is in which */
 	*out = &d->up;
 	return 0;
 }

@@ -95,7 +95,7 @@ void dp_bpf_flow_fill(struct dp_bpf *dp, const struct ovs_flow *f, struct ofpbuf
 	memcpy(&out->ufid, f->ufid, sizeof(out->ufid));
 	out->ufid_present = true;
 	out->pmd_id = PMD_ID_NULL;
-	out->attrs.dp_layer = "bpf";
+	out->attrs.dp_layer = "ovs"; /* what `dump-flows type=ovs` asks for */
 	dp_bpf_flow_stats(dp, f, &out->stats);
 }
 

@@ -14,10 +14,10 @@ int dp_bpf_ipf_set_enabled(struct dpif *dpif, bool v6, bool enabled)
 	return 0;
 }
 
-/* The bounds that Open vSwitch's manual gives (dpctl/ipf-set-min-frag). */
+/* The bound that Open vSwitch's manual gives (dpctl/ipf-set-min-frag). */
 int dp_bpf_ipf_set_min_frag(struct dpif *dpif, bool v6, uint32_t min_frag)
 {
-	if (min_frag < (v6 ? 1280 : 400) && min_frag != 400)
+	if (min_frag < 400)
 		return EINVAL;
 	dp_bpf_of(dpif)->core.pins.frag->min_size[v6] = min_frag;
 	return 0;

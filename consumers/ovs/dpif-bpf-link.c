@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <unistd.h>
 
 #include "netlink-socket.h"
@@ -69,6 +70,34 @@ int dp_link_flags(unsigned int ifindex, unsigned int set, unsigned int clear)
 	m->ifi_flags = set;
 	m->ifi_change = set | clear;
 	return finish(&req);
+}
+
+int dp_link_usable(unsigned int ifindex, bool *promisc)
+{
+	static const struct nl_policy policy[] = {
+		[IFLA_MASTER] = {.type = NL_A_U32, .optional = true},
+	};
+	struct nlattr *attr[ARRAY_SIZE(policy)];
+	struct ofpbuf req, *reply;
+	const struct ifinfomsg *m;
+	int ret;
+
+	start(&req, RTM_GETLINK, 0)->ifi_index = ifindex;
+	ret = nl_transact(NETLINK_ROUTE, &req, &reply);
+	ofpbuf_uninit(&req);
+	if (ret)
+		return ret;
+	m = ofpbuf_at(reply, NLMSG_HDRLEN, sizeof(*m));
+	if (!m || !nl_policy_parse(reply, NLMSG_HDRLEN + sizeof(*m), policy, attr, ARRAY_SIZE(policy)))
+		ret = EPROTO;
+	else if (m->ifi_flags & IFF_LOOPBACK || m->ifi_type != ARPHRD_ETHER)
+		ret = EINVAL;
+	else if (attr[IFLA_MASTER])
+		ret = EBUSY;
+	else
+		*promisc = m->ifi_flags & IFF_PROMISC;
+	ofpbuf_delete(reply);
+	return ret;
 }
 
 /* Else the kernel would speak on it by itself (neighbour discovery, MLD). */

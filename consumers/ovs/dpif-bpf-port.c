@@ -88,7 +88,7 @@ static int attach(struct dp_bpf *dp, struct ovs_port *p)
 		return 0;
 	ret = bpf_tc_hook_create(&hook);
 	if (!ret)
-		p->qdisc = 1;
+		p->device |= OVS_DEVICE_QDISC;
 	else if (ret != -EEXIST)
 		return -ret;
 	if (!tcx)
@@ -107,9 +107,9 @@ static void detach(struct dp_bpf *dp, struct ovs_port *p)
 	if (dp->clsact)
 		bpf_tc_detach(&hook, &opts);
 	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
-	if (p->qdisc)
+	if (p->device & OVS_DEVICE_QDISC)
 		bpf_tc_hook_destroy(&hook);
-	p->qdisc = 0;
+	p->device &= ~OVS_DEVICE_QDISC;
 }
 
 static int type_of(const struct netdev *netdev)
@@ -140,9 +140,31 @@ static int make_pair(const char *name, uint32_t number, uint32_t *ifindex)
 	return ret;
 }
 
+static bool ifindex_taken(const struct dp_bpf *dp, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < OVS_PORTS; i++)
+		if (live(&dp->port[i]) && dp->port[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* A device that is there already, and nobody's. The datapath's own are called ovsbpf... */
+static int take_device(const struct dp_bpf *dp, uint32_t ifindex, const char *name, uint32_t *device)
+{
+	bool promisc = false;
+	int ret = dp_link_usable(ifindex, &promisc);
+
+	if (!ret && (ifindex_taken(dp, ifindex) || !strncmp(name, "ovsbpf", 6)))
+		ret = EBUSY;
+	if (ret)
+		return ret;
+	*device |= promisc ? OVS_DEVICE_PROMISC : 0;
+	return dp_link_flags(ifindex, IFF_PROMISC, 0);
+}
+
 /* The device of a new port is there and passes what comes. */
-static int make_device(struct netdev *netdev, int type, const char *name, uint32_t number,
-		       uint32_t *ifindex)
+static int make_device(struct dp_bpf *dp, struct netdev *netdev, int type, const char *name,
+		       uint32_t number, uint32_t *ifindex, uint32_t *device)
 {
 	int ret;
 
@@ -156,7 +178,9 @@ static int make_device(struct netdev *netdev, int type, const char *name, uint32
 	*ifindex = if_nametoindex(name);
 	if (!*ifindex)
 		return ENODEV;
-	return dp_link_flags(*ifindex, IFF_PROMISC | (type == OVS_TYPE_VXLAN ? IFF_UP : 0), 0);
+	if (type == OVS_TYPE_SYSTEM)
+		return take_device(dp, *ifindex, name, device);
+	return dp_link_flags(*ifindex, IFF_PROMISC | IFF_UP, 0);
 }
 
 static void drop_device(const struct ovs_port *p)
@@ -168,17 +192,9 @@ static void drop_device(const struct ovs_port *p)
 			dp_link_del(peer); /* and with it the host's end, wherever that is */
 	} else if (p->type == OVS_TYPE_VXLAN) {
 		dpif_netlink_rtnl_port_destroy(p->name, "vxlan");
-	} else {
+	} else if (!(p->device & OVS_DEVICE_PROMISC)) {
 		dp_link_flags(p->ifindex, 0, IFF_PROMISC);
 	}
-}
-
-static bool ifindex_taken(const struct dp_bpf *dp, uint32_t ifindex)
-{
-	for (uint32_t i = 0; i < OVS_PORTS; i++)
-		if (live(&dp->port[i]) && dp->port[i].ifindex == ifindex)
-			return true;
-	return false;
 }
 
 /* From 1 on: 0 is what Open vSwitch calls the local port of a datapath, which we have none of. */
@@ -197,7 +213,7 @@ static int choose(struct dp_bpf *dp, odp_port_t asked, uint32_t *number)
 }
 
 static void publish(struct dp_bpf *dp, uint32_t number, int type, const char *name,
-		    uint32_t ifindex)
+		    uint32_t ifindex, uint32_t device)
 {
 	struct ovs_port *p = &dp->port[number];
 
@@ -205,7 +221,7 @@ static void publish(struct dp_bpf *dp, uint32_t number, int type, const char *na
 	p->type = type;
 	p->ring = number % OVS_RINGS;
 	p->netns = 0;
-	p->qdisc = 0;
+	p->device = device;
 	ovs_strlcpy(p->name, name, sizeof(p->name));
 	__atomic_store_n(&p->flags, OVS_PORT_LIVE | (type == OVS_TYPE_VXLAN ? OVS_PORT_TUNNEL : 0),
 			 __ATOMIC_RELEASE);
@@ -222,7 +238,7 @@ static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
 	char room[NETDEV_VPORT_NAME_BUFSIZE];
 	const char *name = netdev_vport_get_dpif_port(netdev, room, sizeof(room));
 	int type = type_of(netdev), ret;
-	uint32_t ifindex = 0;
+	uint32_t ifindex = 0, device = 0;
 
 	if (type < 0)
 		return EOPNOTSUPP;
@@ -230,12 +246,10 @@ static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
 		return EINVAL;
 	if (by_name(dp, name))
 		return EEXIST;
-	ret = make_device(netdev, type, name, number, &ifindex);
+	ret = make_device(dp, netdev, type, name, number, &ifindex, &device);
 	if (ret)
 		return ret;
-	if (ifindex_taken(dp, ifindex))
-		return EBUSY;
-	publish(dp, number, type, name, ifindex);
+	publish(dp, number, type, name, ifindex, device);
 	ret = set_near(dp, ifindex, number + UINT64_C(1));
 	if (!ret)
 		ret = attach(dp, &dp->port[number]);
@@ -314,6 +328,18 @@ int dp_bpf_port_by_name(const struct dpif *dpif, const char *name, struct dpif_p
 	if (out)
 		describe(dp, p, out);
 	return 0;
+}
+
+uint32_t dp_bpf_port_end(struct dp_bpf *dp, const char *name)
+{
+	const struct ovs_port *p;
+	uint32_t ifindex;
+
+	ovs_mutex_lock(&dp->port_lock);
+	p = by_name(dp, name);
+	ifindex = p && p->type == OVS_TYPE_INTERNAL ? p->ifindex : 0;
+	ovs_mutex_unlock(&dp->port_lock);
+	return ifindex;
 }
 
 struct port_dump {

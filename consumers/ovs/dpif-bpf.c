@@ -69,6 +69,11 @@ static int find_dp(const char *name, bool create, struct dp_bpf **out)
 {
 	const char *instance = instance_of(name);
 
+	if (strcmp(name, DATAPATH)) {
+		if (create)
+			VLOG_INFO("%s: all bridges share one datapath, " DATAPATH, name);
+		return create ? EOPNOTSUPP : ENODEV;
+	}
 	*out = shash_find_data(&open_dps, name);
 	if (*out && (*out)->gone)
 		return EBUSY;
@@ -92,6 +97,7 @@ static int open_dpif(const struct dpif_class *class, const char *name, bool crea
 	struct dp_bpf *dp;
 	int ret;
 
+	dp_bpf_netdev_register();
 	ovs_mutex_lock(&mutex);
 	ret = find_dp(name, create, &dp);
 	ovs_mutex_unlock(&mutex);
@@ -121,11 +127,30 @@ static void close_dpif(struct dpif *dpif)
 	free(d);
 }
 
-/* Ports, programs and pins go with the last handle. */
+/* Ports, programs and pins go with the last handle: with this one, not under a bridge's feet. */
 static int destroy(struct dpif *dpif)
 {
-	dp_bpf_of(dpif)->gone = true;
-	return 0;
+	struct dp_bpf *dp = dp_bpf_of(dpif);
+	bool last;
+
+	ovs_mutex_lock(&mutex);
+	last = ovs_refcount_read(&dp->ref) == 1;
+	dp->gone |= last;
+	ovs_mutex_unlock(&mutex);
+	return last ? 0 : EBUSY;
+}
+
+uint32_t dp_bpf_internal_end(const char *name)
+{
+	struct shash_node *node;
+	uint32_t ifindex = 0;
+
+	ovs_mutex_lock(&mutex);
+	SHASH_FOR_EACH(node, &open_dps)
+	if (!ifindex)
+		ifindex = dp_bpf_port_end(node->data, name);
+	ovs_mutex_unlock(&mutex);
+	return ifindex;
 }
 
 static int get_stats(const struct dpif *dpif, struct dpif_dp_stats *s)

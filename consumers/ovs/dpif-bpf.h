@@ -123,6 +123,12 @@ union dp_hash {
 
 extern const struct dpif_class dpif_bpf_class;
 
+/* dpif-bpf.c. The datapath's end of an internal port of any open datapath; 0: there is none. */
+uint32_t dp_bpf_internal_end(const char *name);
+
+/* dpif-bpf-netdev.c. Before any port is opened. */
+void dp_bpf_netdev_register(void);
+
 /* dpif-bpf-load.c: maps and programs of a new instance, or those of a former vswitchd. */
 bool dp_bpf_pinned(const char *instance);
 int dp_bpf_load(struct dp_bpf *dp);
@@ -135,6 +141,9 @@ int dp_link_add_pair(const char *name, const char *peer, unsigned int mtu);
 int dp_link_del(const char *name);
 int dp_link_flags(unsigned int ifindex, unsigned int set, unsigned int clear);
 int dp_link_no_ipv6(const char *name);
+/* Whether it can be a port: EINVAL: no Ethernet, or loopback; EBUSY: it belongs to a bridge, a
+ * bond or a VRF of the kernel's. And whether somebody has made it promiscuous. */
+int dp_link_usable(unsigned int ifindex, bool *promisc);
 
 /* dpif-bpf-port.c */
 int dp_bpf_port_add(struct dpif *, struct netdev *, odp_port_t *);
@@ -146,6 +155,7 @@ int dp_bpf_port_dump_next(const struct dpif *, void *, struct dpif_port *);
 int dp_bpf_port_dump_done(const struct dpif *, void *);
 int dp_bpf_port_poll(const struct dpif *, char **);
 void dp_bpf_port_poll_wait(const struct dpif *);
+uint32_t dp_bpf_port_end(struct dp_bpf *dp, const char *name); /* as dp_bpf_internal_end() */
 void dp_bpf_ports_adopt(struct dp_bpf *dp); /* programs on what is there, the rest goes */
 void dp_bpf_ports_drop(struct dp_bpf *dp);  /* all of them */
 
