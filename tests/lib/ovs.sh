@@ -6,6 +6,8 @@
 #   ovs_start           database and vswitchd, until both answer
 #   ovs_vswitchd        vswitchd alone (again)
 #   ovs_end, ovs_kill   ends vswitchd as an upgrade does, and as a crash does
+#   ovs_port_of, ovs_port   a namespace at a bridge; port_number NAME: in the datapath
+#   frames DEVICE NUMBER    broadcasts of 60 bytes, type 0x88b5
 #   ovs_stop            everything, bridges and devices included
 #   vsctl, ofctl, appctl ...   each waits OVS_PATIENCE seconds at most
 
@@ -89,4 +91,14 @@ ovs_port_of()
 ovs_port()
 {
 	ovs_port_of br0 "$@"
+}
+
+port_number()
+{
+	appctl dpctl/show bpf@ovs-bpf | sed -n "s/^ *port \([0-9]*\): $1\( .*\)\?$/\1/p"
+}
+
+frames()
+{
+	tests/lib/frames.py "$@"
 }

@@ -213,21 +213,6 @@ put_get_del()
 		fails appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4
 }
 
-# number NAME : of a port
-number()
-{
-	appctl dpctl/show "$DP" | sed -n "s/^ *port \([0-9]*\): $1\( .*\)\?$/\1/p"
-}
-# frames N : broadcasts of the host's by br0
-frames()
-{
-	/usr/bin/python3 -c '
-import socket, sys
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.bind(("br0", 0))
-for _ in range(int(sys.argv[1])):
-    s.send(b"\xff" * 6 + b"\x02\0\0\0\0\x07" + b"\x88\xb5" + bytes(46))' "$1"
-}
 counted()
 {
 	local got
@@ -238,11 +223,11 @@ counted()
 statistics_outlive_a_change()
 {
 	local ufid=ufid:21111111-2222-3333-4444-555555555555 none=ufid:21111111-2222-3333-4444-555555555556 key
-	key="recirc_id(0),in_port($(number br0)),eth(),eth_type(0x88b5)"
-	ip link set br0 up && put "$ufid,$key" drop && frames 3 && counted "$ufid" 3 &&
-		appctl dpctl/mod-flow "$DP" "$ufid,$key" 99 && counted "$ufid" 3 && frames 2 && counted "$ufid" 5 &&
+	key="recirc_id(0),in_port($(port_number br0)),eth(),eth_type(0x88b5)"
+	ip link set br0 up && put "$ufid,$key" drop && frames br0 3 && counted "$ufid" 3 &&
+		appctl dpctl/mod-flow "$DP" "$ufid,$key" 99 && counted "$ufid" 3 && frames br0 2 && counted "$ufid" 5 &&
 		fails appctl dpctl/get-flow "$DP" "$none" && appctl dpctl/mod-flow --clear "$ufid,$key" drop && counted "$ufid" 0 &&
-		frames 1 && counted "$ufid" 1 && appctl dpctl/del-flows "$DP"
+		frames br0 1 && counted "$ufid" 1 && appctl dpctl/del-flows "$DP"
 }
 
 # A packet of the controller's own came by no port; what ct() leads to is found by an upcall all the same, many times.
@@ -275,7 +260,7 @@ ports_leave_nothing()
 		on "$T-x" ip addr add 10.9.0.2/24 dev p0 && on "$T-x" ip link set p0 up && poll_until 10 asks_host || return
 	before=$(promiscuity)
 	vsctl add-port br0 x0 && [ "$(promiscuity)" -gt "$before" ] && fails asks_host && vsctl del-port x0 && poll_until 10 asks_host &&
-		[ "$(promiscuity)" = "$before" ] && [ -z "$(number x0)" ]
+		[ "$(promiscuity)" = "$before" ] && [ -z "$(port_number x0)" ]
 }
 asks_host()
 {
@@ -287,16 +272,6 @@ promiscuity()
 }
 
 # More masks of one port than a packet may have to look at; another port has its own.
-# What the table's listing commands say of one connection.
-dpctl_tells_of_connections()
-{
-	appctl dpctl/dump-dps | tee "$TMP/dpctl" && grep -qx "$DP" "$TMP/dpctl" &&
-		appctl dpctl/ct-get-nconns "$DP" | tee "$TMP/dpctl" && grep -qx '[0-9]*' "$TMP/dpctl" &&
-		appctl dpctl/ct-stats-show "$DP" -m | tee "$TMP/dpctl" && grep -q 'Total: [0-9]' "$TMP/dpctl" &&
-		appctl dpctl/ct-get-tcp-seq-chk "$DP" | tee "$TMP/dpctl" && grep -q 'enabled' "$TMP/dpctl" &&
-		appctl dpctl/ipf-get-status -m | tee "$TMP/dpctl" && grep -q 'Fragmentation Module Status' "$TMP/dpctl"
-}
-
 masks_are_bounded()
 {
 	local n m taken=0
@@ -372,7 +347,6 @@ t flows_are_put_changed_and_deleted_by_ufid put_get_del
 t statistics_outlive_a_change statistics_outlive_a_change
 t ports_leave_nothing ports_leave_nothing
 t controllers_packets_are_tracked controllers_packets_are_tracked
-t dpctl_tells_of_connections dpctl_tells_of_connections
 t masks_of_a_port_are_bounded masks_are_bounded
 t two_tags_are_matched_where_they_are_allowed two_tags_by_vlan_limit
 finish

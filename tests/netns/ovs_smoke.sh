@@ -49,16 +49,6 @@ vanished_device_is_noticed()
 		ping_once "$A" 10.1.1.2
 }
 
-# frames NUMBER : broadcasts into col1, always the same
-frames()
-{
-	/usr/bin/python3 -c '
-import socket, sys
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.bind(("col1", 0))
-for _ in range(int(sys.argv[1])):
-    s.send(b"\xff" * 6 + b"\x02\0\0\0\0\x07" + b"\x88\xb5" + bytes(50))' "$1"
-}
 received()
 {
 	on "$T-x" cat /proc/net/dev | awk '$1 == "trap1:" { print $3 }'
@@ -75,14 +65,14 @@ moved_port_reaches_no_stranger()
 	poll_until 10 flow_of_frames || return
 	ovs_kill && ip link set col0 netns "$T-x" && on "$T-x" ip link set col0 up || return
 	before=$(device_drops)
-	frames 10
+	frames col1 10
 	[ "$(received)" = 0 ] || { echo "$(received) frames came to a stranger"; return 1; }
 	[ "$(device_drops)" -ge $((before + 10)) ] || { echo "dropped: $before, then $(device_drops)"; return 1; }
 	ovs_vswitchd && vsctl del-port br0 col0 && ip netns del "$T-x" && ping_once "$A" 10.1.1.2
 }
 flow_of_frames()
 {
-	frames 2 && flows_of 'eth_type(0x88b5)'
+	frames col1 2 && flows_of 'eth_type(0x88b5)'
 }
 device_drops()
 {
