@@ -88,7 +88,8 @@ int dp_link_usable(unsigned int ifindex, bool *promisc)
 	if (ret)
 		return ret;
 	m = ofpbuf_at(reply, NLMSG_HDRLEN, sizeof(*m));
-	if (!m || !nl_policy_parse(reply, NLMSG_HDRLEN + sizeof(*m), policy, attr, ARRAY_SIZE(policy)))
+	if (!m ||
+	    !nl_policy_parse(reply, NLMSG_HDRLEN + sizeof(*m), policy, attr, ARRAY_SIZE(policy)))
 		ret = EPROTO;
 	else if (m->ifi_flags & IFF_LOOPBACK || m->ifi_type != ARPHRD_ETHER)
 		ret = EINVAL;

@@ -149,7 +149,8 @@ static bool ifindex_taken(const struct dp_bpf *dp, uint32_t ifindex)
 }
 
 /* A device that is there already, and nobody's. The datapath's own are called ovsbpf... */
-static int take_device(const struct dp_bpf *dp, uint32_t ifindex, const char *name, uint32_t *device)
+static int take_device(const struct dp_bpf *dp, uint32_t ifindex, const char *name,
+		       uint32_t *device)
 {
 	bool promisc = false;
 	int ret = dp_link_usable(ifindex, &promisc);

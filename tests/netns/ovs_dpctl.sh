@@ -27,14 +27,14 @@ says()
 {
 	local want=$1 out
 	shift
-	out=$(dpctl "$@" 2>&1) && grep -q -- "$want" <<<"$out" || { echo "dpctl/$*: not '$want' but: $out"; return 1; }
+	{ out=$(dpctl "$@" 2>&1) && grep -q -- "$want" <<<"$out"; } || { echo "dpctl/$*: not '$want' but: $out"; return 1; }
 }
 # no WORDS COMMAND ARG... : it succeeds, and no line of its output is like WORDS
 no()
 {
 	local not=$1 out
 	shift
-	out=$(dpctl "$@" 2>&1) && ! grep -q -- "$not" <<<"$out" || { echo "dpctl/$*: '$not' in: $out"; return 1; }
+	{ out=$(dpctl "$@" 2>&1) && ! grep -q -- "$not" <<<"$out"; } || { echo "dpctl/$*: '$not' in: $out"; return 1; }
 }
 # refuses WORDS COMMAND ARG... : it fails and says why
 refuses()
@@ -62,7 +62,12 @@ devices_that_are_no_ports()
 		refuses 'File exists' add-if "$DP" "$A" && refuses 'File exists' add-if "$DP" br0,type=internal && refuses 'resource busy' add-if "$DP" v0,port_no=1 &&
 		refuses 'Invalid argument' add-if "$DP" v0,port_no=70000 && refuses 'not supported' add-if "$DP" x0,type=gre,remote_ip=10.0.0.9 && refuses 'Invalid argument' add-if "$DP" name_of_16_bytes,type=internal &&
 		no ': \(lo\|tun7\|v[01]\)$' show "$DP" && [ "$(promiscuity v0)$(promiscuity lo)" = 00 ] || return
-	fails vsctl add-port br0 lo && vsctl get interface lo error | grep 'Invalid argument' && vsctl del-port lo && ping_once "$A" 10.1.1.2
+	vsctl add-port br0 lo # says it too, if it waits for it
+	poll_until 5 database_says lo 'Invalid argument' && vsctl del-port lo && ping_once "$A" 10.1.1.2
+}
+database_says()
+{
+	vsctl get interface "$1" error | grep "$2"
 }
 promiscuity()
 {
@@ -228,7 +233,7 @@ timeout_is()
 	local got
 	datagram 9 && got=$(dpctl dump-conntrack -s "$DP" zone=5 | sed -n "s/^udp.*dport=9,.*timeout=\([0-9]*\).*/\1/p" | head -n 1)
 	dpctl flush-conntrack zone=5
-	[ "${got:-0}" -ge "$1" ] && [ "$got" -le "$2" ] || { echo "timeout ${got:-none}, not $1 to $2"; return 1; }
+	{ [ "${got:-0}" -ge "$1" ] && [ "$got" -le "$2" ]; } || { echo "timeout ${got:-none}, not $1 to $2"; return 1; }
 }
 zone_has_its_policy()
 {
