@@ -145,7 +145,9 @@ struct ct_sctp {
 	__u8 init[2];	/* INIT seen in that direction */
 	__u8 last_dir;
 	__u8 flags;
-	__u32 pad[10];
+	__be32 next[2][2]; /* by direction: tags that a handshake has named beside vtag, the latest
+			      first; 0: none. A COOKIE chunk that bears one makes it vtag */
+	__u32 pad[6];
 };
 _Static_assert(sizeof(struct ct_sctp) == 52, "ct_sctp");
 

@@ -33,6 +33,7 @@ struct ct_sctp_walk {
 	/* Working copy of the record's, by who sends this packet: the verifier takes
 	 * no index into a structure on the stack. */
 	__be32 own, peer;
+	__be32 own_next[2], peer_next[2];
 	__u8 own_init, peer_init;
 	__u8 last_dir, flags;
 	__u8 alone;
@@ -79,6 +80,24 @@ static long ct_sctp_scan(__u32 i, struct ct_sctp_walk *w)
 
 #define CT_SCTP_HAS(types, n) ((types) >> (n)&1)
 
+/* The tag is one that a handshake has named and no COOKIE chunk has borne so far. */
+static __always_inline int ct_sctp_is_next(const struct ct_sctp_walk *w)
+{
+	return w->vtag && (w->vtag == w->own_next[0] || w->vtag == w->own_next[1]);
+}
+
+/* A COOKIE chunk: an end has chosen this tag. */
+static __always_inline int ct_sctp_chosen(struct ct_sctp_walk *w)
+{
+	if (w->vtag == w->own)
+		return 0;
+	if (!ct_sctp_is_next(w))
+		return -CT_DROP_SCTP_VTAG;
+	w->own = w->vtag;
+	w->own_next[0] = w->own_next[1] = 0;
+	return 0;
+}
+
 /* Verification tag rules of RFC 9260 8.5.1 for one chunk. Returns 0, 1 to skip
  * the chunk (and with it the refresh), or a drop reason. */
 static __always_inline int ct_sctp_vtag(struct ct_sctp_walk *w, const struct ct_sctp_chunk *ch)
@@ -86,14 +105,22 @@ static __always_inline int ct_sctp_vtag(struct ct_sctp_walk *w, const struct ct_
 	switch (ch->type) {
 	case 1:
 		return w->vtag ? -CT_DROP_SCTP_VTAG : 0;
+	case 2:
+		return w->vtag == w->own || ct_sctp_is_next(w) ? 0 : -CT_DROP_SCTP_VTAG;
 	case 6:
+		/* what was asked for is refused; what was there before goes on */
+		if (w->vtag != w->own && ct_sctp_is_next(w) && !(ch->flags & CT_SCTP_T_BIT))
+			return 1;
+		/* fallthrough */
 	case 14:
 		return w->vtag == (ch->flags & CT_SCTP_T_BIT ? w->peer : w->own)
 			       ? 0
 			       : -CT_DROP_SCTP_VTAG;
 	case 10:
-		return w->vtag == w->own ? 0 : -CT_DROP_SCTP_VTAG;
+		return ct_sctp_chosen(w);
 	case 11:
+		if (ct_sctp_chosen(w))
+			return -CT_DROP_SCTP_VTAG;
 		w->own_init = w->peer_init = 0;
 		return 0;
 	case 4:
@@ -123,7 +150,17 @@ static __always_inline int ct_sctp_vtag(struct ct_sctp_walk *w, const struct ct_
 	return 0;
 }
 
-/* Notes the tag that the peer will have to use. */
+static __always_inline int ct_sctp_in_use(__u8 state)
+{
+	return state >= CT_SCTP_COOKIE_ECHOED && state <= CT_SCTP_SHUTDOWN_ACK_SENT;
+}
+
+/*
+ * Notes the tag that the peer will have to use. Where one is in use, or was named by an INIT ACK
+ * already, this one stands beside it: anybody can send an INIT, and a server that was late answers
+ * each INIT that waited with a tag of its own, of which the client takes the first that it gets
+ * (RFC 9260 5.2.3).
+ */
 static __always_inline int ct_sctp_note_init(struct ct_sctp_walk *w, __u8 type)
 {
 	__be32 tag, known = w->peer;
@@ -138,7 +175,15 @@ static __always_inline int ct_sctp_note_init(struct ct_sctp_walk *w, __u8 type)
 		/* the second: both sent an INIT (RFC 9260 5.2) */
 		return -CT_DROP_SCTP_VTAG;
 	}
+	if (known && (type == 2 || ct_sctp_in_use(w->state))) {
+		if (tag != known && tag != w->peer_next[0]) {
+			w->peer_next[1] = w->peer_next[0];
+			w->peer_next[0] = tag;
+		}
+		return 0;
+	}
 	w->peer = tag;
+	w->peer_next[0] = w->peer_next[1] = 0;
 	return 0;
 }
 
@@ -221,6 +266,10 @@ __noinline int ct_sctp_track(struct ct_ctx *ctx, struct ct_conn *conn, const str
 	w.error = -CT_DROP_SCTP_CHUNK;
 	w.own = conn->sctp.vtag[dir];
 	w.peer = conn->sctp.vtag[!dir];
+	w.own_next[0] = conn->sctp.next[dir][0];
+	w.own_next[1] = conn->sctp.next[dir][1];
+	w.peer_next[0] = conn->sctp.next[!dir][0];
+	w.peer_next[1] = conn->sctp.next[!dir][1];
 	w.own_init = conn->sctp.init[dir];
 	w.peer_init = conn->sctp.init[!dir];
 	w.last_dir = conn->sctp.last_dir;
@@ -233,13 +282,18 @@ __noinline int ct_sctp_track(struct ct_ctx *ctx, struct ct_conn *conn, const str
 		if (v < 0)
 			return v;
 	}
-	if (!(w.types & (1u << 1 | 1u << 14 | 1u << 10 | 1u << 6 | 1u << 8 | 1u << 4 | 1u << 5)) &&
+	if (!(w.types & (1u << 1 | 1u << 2 | 1u << 14 | 1u << 10 | 1u << 11 | 1u << 6 | 1u << 8 |
+			 1u << 4 | 1u << 5)) &&
 	    sh.vtag != w.own)
 		return -CT_DROP_SCTP_VTAG;
 	w.off = pkt->l4_off + sizeof(sh);
 	bpf_loop(CT_SCTP_CHUNKS, ct_sctp_chunk, &w, 0);
 	conn->sctp.vtag[dir] = w.own;
 	conn->sctp.vtag[!dir] = w.peer;
+	conn->sctp.next[dir][0] = w.own_next[0];
+	conn->sctp.next[dir][1] = w.own_next[1];
+	conn->sctp.next[!dir][0] = w.peer_next[0];
+	conn->sctp.next[!dir][1] = w.peer_next[1];
 	conn->sctp.init[dir] = w.own_init;
 	conn->sctp.init[!dir] = w.peer_init;
 	conn->sctp.last_dir = w.last_dir;

@@ -213,6 +213,18 @@ sctp_clients_share_the_address()
 	fi
 }
 
+# The INITs that waited for it are answered one by one, each with a tag of its own; the client goes by the first (RFC 9260 5.2.3).
+sctp_server_that_was_away_has_several_tags()
+{
+	local rc=0 got pid
+	pid=$(pgrep -f "sctp_talk.py .* serve $S4 7005") || { echo "no server"; pgrep -fa sctp_talk; return 1; }
+	kill -STOP "$pid"
+	{ sleep 4 && kill -CONT "$pid"; } &
+	got=$(sctp_ask "$C" 10.0.0.2 4062 "$S4" 7005 200000 2>&1) || rc=1
+	wait $!
+	[[ $rc = 0 && $got =~ ^$RW4\ 4500[0-9]\ 200000$ ]] || { echo "got '$got'"; return 1; }
+}
+
 sctp_forward_reaches_the_inside_server()
 {
 	local got
@@ -272,6 +284,7 @@ t source_list source_list
 t one_port_serves_one_connection one_port_serves_one_connection
 t random_keeps_no_port random_keeps_no_port
 t sctp_clients_share_the_address sctp_clients_share_the_address
+t sctp_server_that_was_away_has_several_tags sctp_server_that_was_away_has_several_tags
 t sctp_forward_reaches_the_inside_server sctp_forward_reaches_the_inside_server
 t masquerade_follows_the_address masquerade_follows_the_address
 t show_prints_what_was_loaded show_prints_what_was_loaded

@@ -76,6 +76,19 @@ def sctp_chunks(d, label):
     return isinstance(p, Sctp) and len(p.chunks) > 24
 
 
+def sctp_tags(d, label):
+    """Before it, one end has named a tag other than the one that the other end bore or was told before."""
+    p = packet(d)
+    if not isinstance(p, Sctp) or not (milder(d) or d.field == "timeout"):
+        return False
+    tags = {"c": set(), "s": set()}
+    for q in d.seq.pkts[:d.step]:
+        if isinstance(q, Sctp):
+            tags[q.d].add(q.vtag)
+            tags["s" if q.d == "c" else "c"].add(q.itag)
+    return any(len(t - {0}) > 1 for t in tags.values())
+
+
 def fragments(d, label):
     return isinstance(packet(d), UdpFragment)
 
@@ -101,6 +114,8 @@ ALLOWED = [
              big_checksum),
     Intended("sctp_chunks", "24 chunks of an SCTP packet are looked at (bounded work, I7), more only fit if they are DATA or SACK",
              sctp_chunks),
+    Intended("sctp_tags", "a tag that an INIT or another INIT ACK names in a live association holds once a COOKIE chunk bears it, and the one "
+             "before holds until then; nf_conntrack forgets that at once, so that a forged INIT ends the association", sctp_tags),
     Intended("fragments", "nf_conntrack reassembles; bpfct passes or drops fragments by `set fragments` until fragment handling is there",
              fragments),
 ]

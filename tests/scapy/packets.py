@@ -216,6 +216,50 @@ def sctp_rubbish(r, n, fam):
     r.passes("c", Sctp("c", "DATA", vtag=2).build(f))
 
 
+def association(r, fam):
+    """Its flow: packets to the server bear 2, to the client 1."""
+    f = r.flow(fam)
+    r.play(f, Sctp("c", "INIT", itag=1), Sctp("s", "INIT_ACK", vtag=1, itag=2), Sctp("c", "COOKIE_ECHO", vtag=2), Sctp("s", "COOKIE_ACK", vtag=1))
+    return f
+
+
+@each(*FAMS)
+def sctp_init_from_anybody_breaks_no_association(r, n, fam):
+    f = association(r, fam)
+    for d, itag in (("c", 7), ("s", 8), ("c", 9), ("c", 10)):
+        r.passes(d, Sctp(d, "INIT", itag=itag).build(f))
+    for d, vtag in (("s", 1), ("c", 2)):
+        r.passes(d, Sctp(d, "DATA", vtag=vtag).build(f))
+    for d, vtag in (("s", 7), ("s", 10), ("c", 8)):
+        r.dropped("sctp_vtag", d, Sctp(d, "DATA", vtag=vtag).build(f))
+    r.passes("s", Sctp("s", "ABORT", vtag=10).build(f))
+    r.passes("c", Sctp("c", "DATA", vtag=2).build(f))
+    check("ESTABLISHED" in str(r.entries(f)[0].state), "what the server refused has ended the association: %s" % r.entries(f))
+
+
+@each(*FAMS)
+def sctp_client_that_begins_again_has_new_tags(r, n, fam):
+    f = association(r, fam)
+    r.play(f, Sctp("c", "INIT", itag=11), Sctp("s", "INIT_ACK", vtag=11, itag=12), Sctp("s", "INIT_ACK", vtag=11, itag=13))
+    r.dropped("sctp_vtag", "c", Sctp("c", "DATA", vtag=12).build(f))
+    r.dropped("sctp_vtag", "c", Sctp("c", "COOKIE_ECHO", vtag=14).build(f))
+    r.play(f, Sctp("c", "COOKIE_ECHO", vtag=12), Sctp("s", "DATA", vtag=1), Sctp("s", "COOKIE_ACK", vtag=11), Sctp("c", "DATA", vtag=12),
+           Sctp("s", "DATA", vtag=11))
+    for d, vtag in (("c", 2), ("c", 13), ("s", 1)):
+        r.dropped("sctp_vtag", d, Sctp(d, "DATA", vtag=vtag).build(f))
+
+
+@each(*FAMS)
+def sctp_server_may_have_named_several_tags(r, n, fam):
+    for chosen in (2, 3, 4):
+        f = r.flow(fam)
+        r.play(f, Sctp("c", "INIT", itag=1), *[Sctp("s", "INIT_ACK", vtag=1, itag=tag) for tag in (2, 3, 4)])
+        r.dropped("sctp_vtag", "c", Sctp("c", "COOKIE_ECHO", vtag=5).build(f))
+        r.play(f, Sctp("c", "COOKIE_ECHO", vtag=chosen), Sctp("s", "INIT_ACK", vtag=1, itag=6), Sctp("s", "COOKIE_ACK", vtag=1),
+               Sctp("c", "DATA", vtag=chosen))
+        r.dropped("sctp_vtag", "c", Sctp("c", "DATA", vtag=6).build(f))
+
+
 @each(*FAMS)
 def tcp_reasons(r, n, fam):
     for fl in ("", "F", "SF", "SR", "FPU", "FSRPAU"):
