@@ -97,7 +97,7 @@ fetch_all()
 # What a guest needs to see this machine's files (9p), to pass traffic, for ctd's guard, and to be taken over from
 FETCH_MODULES="virtio_pci 9pnet_virtio 9p crc32c_generic veth tun sch_ingress cls_bpf 8021q bridge vrf bonding team
 	team_mode_activebackup nf_tables nft_chain_nat nft_masq nf_conntrack_netlink esp4 esp6 xfrm_user authenc
-	echainiv seqiv cbc pppoe ppp_async ppp_mppe"
+	echainiv seqiv cbc pppoe ppp_async ppp_mppe vxlan"
 
 # The image and a few of its modules
 fetch_vmlinuz()
