@@ -143,7 +143,7 @@ static void guess_gso(struct dp_packet *packet, struct virtio_net_hdr *h)
 		sum = packet_csum_pseudoheader(dp_packet_l3(packet));
 	} else {
 		h->gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
-		sum = packet_csum_pseudoheader6(dp_packet_l3(packet));
+		sum = dp_super_sum6(dp_packet_l3(packet), IPPROTO_TCP, dp_packet_l4_size(packet));
 	}
 	tcp->tcp_csum = (OVS_FORCE ovs_be16)~csum_finish(sum);
 	h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -297,6 +297,49 @@ static bool is_for_user_space(const struct nlattr *actions, size_t len)
 	return n > OVS_FLOW_ACTIONS; /* one after the other */
 }
 
+static bool has_action(const struct nlattr *actions, size_t len, int type)
+{
+	const struct nlattr *a;
+	size_t left;
+
+	NL_ATTR_FOR_EACH(a, left, actions, len)
+	{
+		if (nl_attr_type(a) == type)
+			return true;
+	}
+	return false;
+}
+
+/* pop_mpls() forgets a super-packet's note (dpif-bpf-segment.c), so such a list is done in parts. A
+ * meter holds for an output that comes later, which has to be in the same part. */
+int dp_bpf_execute_helped(struct dpif *dpif, const struct dpif_execute *e)
+{
+	const char *end = (const char *)e->actions + e->actions_len;
+	struct dpif_execute part = *e;
+	const struct nlattr *a;
+	uint32_t note;
+	size_t left;
+	int ret = 0, error;
+
+	part.needs_help = true;
+	if (!dp_packet_has_flow_mark(e->packet, &note) ||
+	    has_action(e->actions, e->actions_len, OVS_ACTION_ATTR_METER))
+		return dpif_execute(dpif, &part);
+	NL_ATTR_FOR_EACH(a, left, e->actions, e->actions_len)
+	{
+		const char *next = (const char *)a + NLA_ALIGN(a->nla_len);
+
+		if (nl_attr_type(a) != OVS_ACTION_ATTR_POP_MPLS && next < end)
+			continue;
+		part.actions_len = next - (const char *)part.actions;
+		error = dpif_execute(dpif, &part);
+		ret = error ? error : ret;
+		dp_packet_set_flow_mark(e->packet, note);
+		part.actions = ALIGNED_CAST(const struct nlattr *, next);
+	}
+	return ret;
+}
+
 int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
 {
 	struct dp_bpf *dp = dp_bpf_of(dpif);
@@ -316,12 +359,8 @@ int dp_bpf_execute(struct dpif *dpif, struct dpif_execute *e)
 			return 0;
 	}
 	if (ret == EINVAL && !e->needs_help && !e->probe &&
-	    is_for_user_space(e->actions, e->actions_len)) {
-		struct dpif_execute helped = *e;
-
-		helped.needs_help = true;
-		return dpif_execute(dpif, &helped);
-	}
+	    is_for_user_space(e->actions, e->actions_len))
+		return dp_bpf_execute_helped(dpif, e);
 	if (ret)
 		return ret;
 	if (now.n_actions)

@@ -25,6 +25,12 @@ struct super {
 	uint8_t proto;
 };
 
+/* SKB_GSO_* of the kernel, in ovs_upcall.gso_type: TCPV4, TCPV6, UDP_L4; and what has another
+ * packet inside, or is not cut into segments (GRE to UDP_TUNNEL_CSUM, TUNNEL_REMCSUM, SCTP, ESP,
+ * UDP). */
+#define GSO_OURS  (1 << 0 | 1 << 4 | 1 << 17)
+#define GSO_OTHER (0x3f << 6 | 0xf << 13)
+
 /* Where what is behind Ethernet and its tags begins, and of what type it is. */
 static size_t behind_tags(const struct dp_packet *packet, ovs_be16 *type)
 {
@@ -38,11 +44,14 @@ static size_t behind_tags(const struct dp_packet *packet, ovs_be16 *type)
 	return at;
 }
 
-void dp_super_note(struct dp_packet *packet, uint16_t gso_size)
+/* A note without a size: not for us to cut, under whatever headers. */
+void dp_super_note(struct dp_packet *packet, uint16_t gso_size, uint32_t gso_type)
 {
 	ovs_be16 type;
 	size_t l3 = behind_tags(packet, &type), size = dp_packet_size(packet);
 
+	if (!(gso_type & GSO_OURS) || gso_type & GSO_OTHER)
+		gso_size = 0;
 	if ((type == htons(ETH_TYPE_IP) || type == htons(ETH_TYPE_IPV6)) && size - l3 <= UINT16_MAX)
 		dp_packet_set_flow_mark(packet, (uint32_t)(size - l3) << 16 | gso_size);
 }
@@ -58,7 +67,22 @@ static bool parse_ip4(struct super *s)
 	return ntohs(ip->ip_tot_len) == s->size - s->l3 && !IP_IS_FRAGMENT(ip->ip_frag_off);
 }
 
-/* With extension headers it is none of those that a device cuts. */
+/* Behind these the kernel cuts, too; behind a fragment header nobody. The sum of a packet that is
+ * on its way along a routing header is of its last destination, which is not the header's. */
+static bool skip_options(struct super *s)
+{
+	while (s->proto == IPPROTO_HOPOPTS || s->proto == IPPROTO_DSTOPTS ||
+	       s->proto == IPPROTO_ROUTING) {
+		const struct ip6_rthdr *h = (const void *)(s->data + s->l4);
+
+		if (s->l4 + 8 > s->size || (s->proto == IPPROTO_ROUTING && h->ip6r_segleft))
+			return false;
+		s->proto = h->ip6r_nxt;
+		s->l4 += 8 + h->ip6r_len * 8;
+	}
+	return s->l4 <= s->size;
+}
+
 static bool parse_ip6(struct super *s)
 {
 	const struct ovs_16aligned_ip6_hdr *ip = (const void *)(s->data + s->l3);
@@ -68,13 +92,24 @@ static bool parse_ip6(struct super *s)
 	s->v6 = true;
 	s->l4 = s->l3 + sizeof(*ip);
 	s->proto = ip->ip6_nxt;
-	return ntohs(ip->ip6_plen) == s->size - s->l4;
+	return ntohs(ip->ip6_plen) == s->size - s->l4 && skip_options(s);
 }
 
-/* What is no super-packet, or not whole any more (a TRUNC), is none. */
-static bool parse(const struct dp_packet *packet, struct super *s)
+static bool parse_l4(struct super *s)
 {
-	const struct tcp_header *tcp;
+	const struct tcp_header *tcp = (const void *)(s->data + s->l4);
+
+	if (s->proto == IPPROTO_UDP)
+		s->head = s->l4 + UDP_HEADER_LEN;
+	else if (s->proto == IPPROTO_TCP && s->l4 + TCP_HEADER_LEN <= s->size &&
+		 TCP_OFFSET(tcp->tcp_ctl) * 4 >= TCP_HEADER_LEN)
+		s->head = s->l4 + TCP_OFFSET(tcp->tcp_ctl) * 4;
+	return s->head && s->head <= s->size;
+}
+
+/* Is it one, and where is its IP header? */
+static bool is_noted(const struct dp_packet *packet, struct super *s)
+{
 	uint32_t mark;
 
 	memset(s, 0, sizeof(*s));
@@ -84,17 +119,13 @@ static bool parse(const struct dp_packet *packet, struct super *s)
 		return false;
 	s->l3 = s->size - (mark >> 16);
 	s->gso_size = mark & UINT16_MAX;
-	if (!s->gso_size || !(parse_ip4(s) || parse_ip6(s)))
-		return false;
-	if (s->proto == IPPROTO_UDP) {
-		s->head = s->l4 + UDP_HEADER_LEN;
-	} else if (s->proto == IPPROTO_TCP && s->l4 + TCP_HEADER_LEN <= s->size) {
-		tcp = (const void *)(s->data + s->l4);
-		s->head = s->l4 + TCP_OFFSET(tcp->tcp_ctl) * 4;
-	} else {
-		return false;
-	}
-	return s->l4 >= s->l3 + IP_HEADER_LEN && s->head <= s->size;
+	return true;
+}
+
+/* May it be cut? Not what is no longer whole (a TRUNC), or has headers that do not fit. */
+static bool parse(const struct dp_packet *packet, struct super *s)
+{
+	return is_noted(packet, s) && s->gso_size && (parse_ip4(s) || parse_ip6(s)) && parse_l4(s);
 }
 
 uint16_t dp_super_size(const struct dp_packet *packet)
@@ -104,15 +135,26 @@ uint16_t dp_super_size(const struct dp_packet *packet)
 	return parse(packet, &s) ? s.gso_size : 0;
 }
 
+/* What is wrapped and cannot be cut is dp_super_cut()'s to refuse: whole, no device could send it.
+ */
 bool dp_super_is_wrapped(const struct dp_packet *packet)
 {
 	struct super s;
 	ovs_be16 type;
 
-	if (!parse(packet, &s))
+	if (!is_noted(packet, &s))
 		return false;
-	return behind_tags(packet, &type) != s.l3 || s.proto != IPPROTO_TCP ||
-	       type != htons(s.v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IP);
+	if (behind_tags(packet, &type) != s.l3)
+		return true;
+	return parse(packet, &s) &&
+	       (s.proto != IPPROTO_TCP || type != htons(s.v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IP));
+}
+
+uint32_t dp_super_sum6(const struct ovs_16aligned_ip6_hdr *ip, uint8_t proto, size_t len)
+{
+	uint32_t sum = csum_continue(0, &ip->ip6_src, 2 * sizeof(ip->ip6_src));
+
+	return csum_add16(csum_add32(sum, htonl(len)), htons(proto));
 }
 
 /* The IP header of segment `number`. The sum of its pseudo-header. */
@@ -125,7 +167,7 @@ static uint32_t finish_ip(const struct super *s, struct dp_packet *segment, size
 
 	if (s->v6) {
 		ip6->ip6_plen = htons(len - sizeof(*ip6));
-		return packet_csum_pseudoheader6(ip6);
+		return dp_super_sum6(ip6, s->proto, dp_packet_size(segment) - s->l4);
 	}
 	ip->ip_tot_len = htons(len);
 	ip->ip_id = htons(ntohs(ip->ip_id) + number);

@@ -173,7 +173,7 @@ static void fill_packet(struct ofpbuf *buf, const struct ovs_upcall *u, struct d
 	if (u->vlan_tpid)
 		eth_push_vlan(packet, u->vlan_tpid, u->vlan_tci);
 	if (u->gso_size && u->caplen >= u->len)
-		dp_super_note(packet, u->gso_size);
+		dp_super_note(packet, u->gso_size, u->gso_type);
 }
 
 static void fill_action(struct dp_bpf *dp, struct ofpbuf *buf, const struct ovs_upcall *u,
@@ -224,8 +224,7 @@ static void do_rest(struct dpif *dpif, struct dpif_upcall *upcall, const struct 
 {
 	struct dpif_execute e = {.actions = ALIGNED_CAST(const struct nlattr *, rest->data),
 				 .actions_len = rest->len,
-				 .packet = &upcall->packet,
-				 .needs_help = true};
+				 .packet = &upcall->packet};
 	struct flow flow;
 	int ret;
 
@@ -234,7 +233,7 @@ static void do_rest(struct dpif *dpif, struct dpif_upcall *upcall, const struct 
 	pkt_metadata_from_flow(&upcall->packet.md, &flow);
 	flow_extract(&upcall->packet, &flow); /* where its headers are */
 	e.flow = &flow;
-	ret = dpif_execute(dpif, &e);
+	ret = dp_bpf_execute_helped(dpif, &e);
 	if (ret)
 		VLOG_WARN_RL(&rl, "%s: rest of actions: %s", dpif_name(dpif), ovs_strerror(ret));
 }

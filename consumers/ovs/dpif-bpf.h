@@ -207,17 +207,21 @@ void dp_bpf_bare_purge(struct dp_bpf *dp);
 int dp_bpf_exec_open(struct dp_bpf *dp);
 void dp_bpf_exec_close(struct dp_bpf *dp);
 int dp_bpf_execute(struct dpif *, struct dpif_execute *);
+int dp_bpf_execute_helped(struct dpif *,
+			  const struct dpif_execute *); /* by odp_execute_actions() */
 /* Metadata and actions are those of `flow`; hash: union dp_hash. */
 int dp_bpf_execute_flow(struct dp_bpf *dp, struct dp_packet *, uint64_t hash,
 			const struct ovs_flow *flow);
 
 /* dpif-bpf-segment.c: packets that are to be cut into segments, which the packet remembers. */
-void dp_super_note(struct dp_packet *,
-		   uint16_t gso_size);		    /* behind Ethernet and tags there is IP */
+void dp_super_note(struct dp_packet *, uint16_t gso_size,
+		   uint32_t gso_type);		    /* behind Ethernet and tags there is IP */
 uint16_t dp_super_size(const struct dp_packet *);   /* of its segments; 0: it is none */
 bool dp_super_is_wrapped(const struct dp_packet *); /* nobody else can cut it */
 /* Each segment with all headers; until one is refused. */
 int dp_super_cut(const struct dp_packet *, int (*send)(struct dp_packet *, void *arg), void *arg);
+/* Of the pseudo-header, whatever headers of options are between; len: behind them. */
+uint32_t dp_super_sum6(const struct ovs_16aligned_ip6_hdr *, uint8_t proto, size_t len);
 
 /* dpif-bpf-meter.c */
 void dp_bpf_meter_features(const struct dpif *, struct ofputil_meter_features *);
