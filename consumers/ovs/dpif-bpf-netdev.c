@@ -4,8 +4,8 @@
  * for statistics, which here knows nothing: `ovs-vsctl list interface br0` had none. Ours answers
  * for the ports of our datapaths, and in all else is that class.
  *
- * The statistics are those of the datapath's end of the pair: they count as the switch sees it
- * (received is what the host has sent), and that end is here wherever the host's has been moved.
+ * Whom it asks is the datapath's end of the pair: that counts as the switch sees it (received is
+ * what the host has sent), and is here wherever the host's has been moved.
  */
 #include "dpif-bpf.h"
 
@@ -30,32 +30,39 @@ static int construct(struct netdev *netdev)
 	return ret;
 }
 
-static int get_stats(const struct netdev *netdev, struct netdev_stats *stats)
+/* ENODEV: it is not one of ours. */
+static int open_end(const struct netdev *netdev, struct netdev **end)
 {
 	uint32_t ifindex = dp_bpf_internal_end(netdev_get_name(netdev));
-	struct netdev *end;
 	char name[IFNAMSIZ];
+
+	if (!ifindex || !if_indextoname(ifindex, name))
+		return ENODEV;
+	return netdev_open(name, "system", end);
+}
+
+static int get_stats(const struct netdev *netdev, struct netdev_stats *stats)
+{
+	struct netdev *end;
 	int ret;
 
-	if (!ifindex)
+	if (open_end(netdev, &end))
 		return netdev_internal_class.get_stats(netdev, stats);
-	if (!if_indextoname(ifindex, name))
-		return ENODEV;
-	ret = netdev_open(name, "system", &end);
-	if (!ret) {
-		ret = netdev_get_stats(end, stats);
-		netdev_close(end);
-	}
+	ret = netdev_get_stats(end, stats);
+	netdev_close(end);
 	return ret;
 }
 
 static int get_status(const struct netdev *netdev, struct smap *smap)
 {
-	const struct netdev_class *as = dp_bpf_internal_end(netdev_get_name(netdev))
-						? &netdev_linux_class
-						: &netdev_internal_class;
+	struct netdev *end;
+	int ret;
 
-	return as->get_status(netdev, smap);
+	if (open_end(netdev, &end))
+		return netdev_internal_class.get_status(netdev, smap);
+	ret = netdev_get_status(end, smap);
+	netdev_close(end);
+	return ret;
 }
 
 void dp_bpf_netdev_register(void)

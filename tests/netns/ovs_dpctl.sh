@@ -116,7 +116,8 @@ moved_port_has_statistics()
 {
 	local before
 	net_ns "$T-m" && vsctl add-port br0 in0 -- set interface in0 type=internal && ip link set in0 netns "$T-m" && on "$T-m" ip link set in0 up || return
-	before=$(of_port in0 rx) && on "$T-m" tests/lib/frames.py in0 20 && poll_until 5 counts in0 rx $((before + 20)) && vsctl del-port in0
+	before=$(of_port in0 rx) && on "$T-m" tests/lib/frames.py in0 20 && poll_until 5 counts in0 rx $((before + 20)) &&
+		vsctl get interface in0 status:driver_name | grep veth && fails grep 'WARN.*device in0' "$OVS_DIR/vswitchd.log" && vsctl del-port in0
 }
 database_has_statistics()
 {
