@@ -81,7 +81,8 @@ void dp_bpf_alg_stop(struct dp_bpf *dp)
  * forward. */
 static bool leads_on(struct dp_bpf *dp, const struct ovs_alg *way)
 {
-	if (way->life != dp->config->life || !way->n_actions || way->n_actions > OVS_FLOW_ACTIONS)
+	if (way->life != __atomic_load_n(&dp->config->life, __ATOMIC_RELAXED) || !way->n_actions ||
+	    way->n_actions > OVS_FLOW_ACTIONS)
 		return false;
 	for (uint32_t i = 0; i < way->n_actions; i++)
 		if (way->action[i].type == OVS_ACT_RECIRC && way->life != dp->alg_life &&

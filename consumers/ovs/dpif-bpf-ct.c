@@ -196,6 +196,7 @@ int dp_bpf_ct_dump_done(struct dpif *dpif OVS_UNUSED, struct ct_dpif_dump_state 
 struct flush {
 	struct bpfct_pins *pins;
 	const uint16_t *zone;
+	int ret; /* of the first that would not end */
 };
 
 static int delete_flow(struct bpfct_pins *p, const struct ct_flow *flow, uint32_t gen)
@@ -211,14 +212,16 @@ static int delete_flow(struct bpfct_pins *p, const struct ct_flow *flow, uint32_
 
 static int flush_one(const struct ct_flow *flow, void *arg)
 {
-	const struct flush *f = arg;
+	struct flush *f = arg;
 	uint16_t zone = flow->family == 4 ? flow->key4.zone : flow->key6.zone;
 	int ret;
 
 	if (f->zone && zone != *f->zone)
 		return 0;
 	ret = delete_flow(f->pins, flow, ct_w_gen(flow->c.word));
-	return ret == -ENOENT ? 0 : ret;
+	if (ret && ret != -ENOENT && !f->ret)
+		f->ret = ret;
+	return 0;
 }
 
 static void fill_ct_side(struct ct_side *s, const struct ct_dpif_tuple *t)
@@ -246,7 +249,7 @@ int dp_bpf_ct_flush(struct dpif *dpif, const uint16_t *zone, const struct ct_dpi
 		ret = bpfct_dump(f.pins, 4, flush_one, &f);
 		if (!ret)
 			ret = bpfct_dump(f.pins, 6, flush_one, &f);
-		return -ret;
+		return -(ret ? ret : f.ret);
 	}
 	memset(&flow, 0, sizeof(flow));
 	fill_ct_side(&orig, t);

@@ -77,7 +77,7 @@ int dp_bpf_exec_open(struct dp_bpf *dp)
 {
 	struct sockaddr_ll at = {.sll_family = AF_PACKET};
 	uint32_t ifindex;
-	int on = 1, ret = make_device(dp, &ifindex);
+	int on = 1, room = INT_MAX / 2, ret = make_device(dp, &ifindex);
 
 	ovs_mutex_init(&dp->exec_lock);
 	xpthread_cond_init(&dp->exec_free, NULL);
@@ -88,6 +88,10 @@ int dp_bpf_exec_open(struct dp_bpf *dp)
 	at.sll_ifindex = ifindex;
 	if (dp->exec_sock < 0 || bind(dp->exec_sock, (struct sockaddr *)&at, sizeof(at)) ||
 	    setsockopt(dp->exec_sock, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)))
+		return errno;
+	/* A packet is the socket's until it has left the machine: what waits in the queue of a slow
+	 * port must not keep the others' packets from being sent. The queue has its own bound. */
+	if (setsockopt(dp->exec_sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
 		return errno;
 	dp->config->exec_ifindex = ifindex;
 	return 0;

@@ -436,7 +436,7 @@ int dp_bpf_flow_flush(struct dpif *dpif)
 	ovs_mutex_lock(&dp->flow_lock);
 	HMAP_FOR_EACH_SAFE(flow, next, node, &dp->flows)
 	delete_flow(dp, flow);
-	dp->config->life++;
+	__atomic_fetch_add(&dp->config->life, 1, __ATOMIC_RELAXED);
 	ovs_mutex_unlock(&dp->flow_lock);
 	return 0;
 }

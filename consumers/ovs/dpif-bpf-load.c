@@ -16,7 +16,6 @@
 
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/vlog.h"
-#include "userspace/ctd/rundir.h"
 
 #include "consumers/ovs/ovs_tc.skel.h"
 
@@ -124,7 +123,7 @@ static uint64_t netns_cookie(void)
 	return cookie;
 }
 
-/* The version last: the programs do nothing before. */
+/* The version last (dp_bpf_load): the programs do nothing before. */
 static int set_config(struct dp_bpf *dp)
 {
 	struct ovs_config *c = dp->config;
@@ -211,31 +210,54 @@ static int load_objects(struct dp_bpf *dp, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	ret = ovs_tc__load(dp->skel);
-	if (ret) {
+	if (ret)
 		snprintf(err, errlen, "cannot load the datapath's programs: %s",
 			 ovs_strerror(-ret));
-		return ret;
-	}
-	ret = bpfct_core_pin(&dp->core, err, errlen);
+	return ret;
+}
+
+/* From here on those who look for the instance see what we have loaded. */
+static int pin_objects(struct dp_bpf *dp, char *err, size_t errlen)
+{
+	int ret = bpfct_core_pin(&dp->core, err, errlen);
+
 	return ret ? ret : bpfct_core_pin_maps(&dp->core, dp->skel->obj, err, errlen);
+}
+
+/* A second vswitchd, or a ctd, would give out slots and names that are ours. */
+static int take_instance(struct dp_bpf *dp, char *err, size_t errlen)
+{
+	int ret;
+
+	dp->lock.fd = -1;
+	ret = run_lock_take(&dp->lock, dp->instance, err, errlen);
+	return ret ? ret : run_lock_write(&dp->lock);
 }
 
 int dp_bpf_load(struct dp_bpf *dp)
 {
 	char err[256] = "";
-	int ret = -load_objects(dp, err, sizeof(err));
+	int ret = -take_instance(dp, err, sizeof(err));
 
+	if (!ret)
+		ret = -load_objects(dp, err, sizeof(err));
 	if (ret) {
-		VLOG_ERR("%s: %s", dp->name, err);
+		VLOG_ERR("%s: %s", dp->name, *err ? err : ovs_strerror(ret));
 		return ret;
 	}
+	/* What is pinned stays as it was until we know that we can take it over. */
 	ret = map_arrays(dp);
 	if (!ret)
 		ret = set_config(dp);
-	if (!ret)
-		ret = dp_bpf_rings_open(dp);
 	if (ret)
 		return ret;
+	ret = -pin_objects(dp, err, sizeof(err));
+	if (!ret)
+		ret = dp_bpf_rings_open(dp);
+	if (ret) {
+		VLOG_ERR("%s: %s", dp->name, *err ? err : ovs_strerror(ret));
+		return ret;
+	}
 	dp_bpf_flows_init(dp);
 	ret = dp_bpf_exec_open(dp);
 	if (!ret)
@@ -272,4 +294,5 @@ void dp_bpf_unload(struct dp_bpf *dp)
 	bpfct_core_close(&dp->core);
 	if (dp->gone && pinned && bpfct_unpin(dp->instance, err, sizeof(err)))
 		VLOG_WARN("%s: %s", dp->name, err);
+	run_lock_drop(&dp->lock, dp->gone);
 }

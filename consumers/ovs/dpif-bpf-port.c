@@ -23,6 +23,7 @@
 #include "odp-util.h"
 #include "openvswitch/vlog.h"
 #include "rtnetlink.h"
+#include "seq.h"
 #include "userspace/ctd/tcx.h"
 
 VLOG_DEFINE_THIS_MODULE(dpif_bpf_port);
@@ -262,6 +263,18 @@ static int add(struct dp_bpf *dp, struct netdev *netdev, uint32_t number)
 	return ret;
 }
 
+/* The other handles' port_poll() finds that ports have changed; who did it knows. With port_lock.
+ */
+static void tell(const struct dpif *dpif)
+{
+	struct dpif_bpf *d = CONTAINER_OF(dpif, struct dpif_bpf, up);
+	bool knew = d->seen == seq_read(d->dp->port_news);
+
+	seq_change(d->dp->port_news);
+	if (knew)
+		d->seen = seq_read(d->dp->port_news);
+}
+
 int dp_bpf_port_add(struct dpif *dpif, struct netdev *netdev, odp_port_t *port_no)
 {
 	struct dp_bpf *dp = dp_bpf_of(dpif);
@@ -272,6 +285,8 @@ int dp_bpf_port_add(struct dpif *dpif, struct netdev *netdev, odp_port_t *port_n
 	ret = choose(dp, *port_no, &number);
 	if (!ret)
 		ret = add(dp, netdev, number);
+	if (!ret)
+		tell(dpif);
 	ovs_mutex_unlock(&dp->port_lock);
 	if (!ret)
 		*port_no = u32_to_odp(number);
@@ -294,6 +309,7 @@ int dp_bpf_port_del(struct dpif *dpif, odp_port_t port_no)
 	ovs_mutex_lock(&dp->port_lock);
 	if (number < OVS_PORTS && live(&dp->port[number])) {
 		remove_port(dp, &dp->port[number]);
+		tell(dpif);
 		ret = 0;
 	}
 	ovs_mutex_unlock(&dp->port_lock);
@@ -311,24 +327,29 @@ int dp_bpf_port_by_number(const struct dpif *dpif, odp_port_t port_no, struct dp
 {
 	struct dp_bpf *dp = dp_bpf_of(dpif);
 	uint32_t number = odp_to_u32(port_no);
+	int ret = ENODEV;
 
-	if (number >= OVS_PORTS || !live(&dp->port[number]))
-		return ENODEV;
-	if (out)
-		describe(dp, &dp->port[number], out);
-	return 0;
+	ovs_mutex_lock(&dp->port_lock);
+	if (number < OVS_PORTS && live(&dp->port[number])) {
+		if (out)
+			describe(dp, &dp->port[number], out);
+		ret = 0;
+	}
+	ovs_mutex_unlock(&dp->port_lock);
+	return ret;
 }
 
 int dp_bpf_port_by_name(const struct dpif *dpif, const char *name, struct dpif_port *out)
 {
 	struct dp_bpf *dp = dp_bpf_of(dpif);
-	const struct ovs_port *p = by_name(dp, name);
+	const struct ovs_port *p;
 
-	if (!p)
-		return ENODEV;
-	if (out)
+	ovs_mutex_lock(&dp->port_lock);
+	p = by_name(dp, name);
+	if (p && out)
 		describe(dp, p, out);
-	return 0;
+	ovs_mutex_unlock(&dp->port_lock);
+	return p ? 0 : ENODEV;
 }
 
 uint32_t dp_bpf_port_end(struct dp_bpf *dp, const char *name)
@@ -361,14 +382,14 @@ int dp_bpf_port_dump_next(const struct dpif *dpif, void *state, struct dpif_port
 
 	dpif_port_destroy(&d->last);
 	memset(&d->last, 0, sizeof(d->last));
-	for (; d->next < OVS_PORTS; d->next++) {
-		if (!live(&dp->port[d->next]))
-			continue;
+	ovs_mutex_lock(&dp->port_lock);
+	while (d->next < OVS_PORTS && !live(&dp->port[d->next]))
+		d->next++;
+	if (d->next < OVS_PORTS)
 		describe(dp, &dp->port[d->next++], &d->last);
-		*out = d->last;
-		return 0;
-	}
-	return EOF;
+	ovs_mutex_unlock(&dp->port_lock);
+	*out = d->last;
+	return d->last.name ? 0 : EOF;
 }
 
 int dp_bpf_port_dump_done(const struct dpif *dpif OVS_UNUSED, void *state)
@@ -381,43 +402,69 @@ int dp_bpf_port_dump_done(const struct dpif *dpif OVS_UNUSED, void *state)
 }
 
 /* The port whose device has just gone; it ends. */
-static char *vanished(struct dp_bpf *dp, const struct rtnetlink_change *change)
+static char *vanished(const struct dpif *dpif, uint32_t ifindex)
 {
+	struct dp_bpf *dp = dp_bpf_of(dpif);
 	char *name = NULL;
 
-	if (change->nlmsg_type != RTM_DELLINK)
-		return NULL;
 	ovs_mutex_lock(&dp->port_lock);
 	for (uint32_t i = 0; i < OVS_PORTS && !name; i++) {
 		struct ovs_port *p = &dp->port[i];
 
-		if (!live(p) || p->ifindex != (uint32_t)change->if_index)
+		if (!live(p) || p->ifindex != ifindex)
 			continue;
 		unpublish(dp, p);
 		tcx_detach(dp->instance, p->ifindex);
 		name = xstrdup(p->name);
+		tell(dpif);
 	}
 	ovs_mutex_unlock(&dp->port_lock);
 	return name;
 }
 
+/* A kernel's bridge tells of a device that it has let go of by the same type, but as its own. */
+static bool is_gone(struct ofpbuf *buf, struct rtnetlink_change *change)
+{
+	const struct ifinfomsg *info = ofpbuf_at(buf, NLMSG_HDRLEN, sizeof(*info));
+
+	return rtnetlink_parse(buf, change) && change->nlmsg_type == RTM_DELLINK && info &&
+	       info->ifi_family != AF_BRIDGE;
+}
+
+static int open_links(struct dpif_bpf *d)
+{
+	int ret = nl_sock_create(NETLINK_ROUTE, &d->links);
+
+	if (ret)
+		return ret;
+	ret = nl_sock_join_mcgroup(d->links, RTNLGRP_LINK);
+	if (ret) {
+		nl_sock_destroy(d->links);
+		d->links = NULL;
+	}
+	return ret;
+}
+
 int dp_bpf_port_poll(const struct dpif *dpif, char **name)
 {
 	struct dpif_bpf *d = CONTAINER_OF(dpif, struct dpif_bpf, up);
+	uint64_t now = seq_read(d->dp->port_news);
 	struct rtnetlink_change change;
 	uint64_t room[4096 / 8];
 	struct ofpbuf buf;
 	int ret;
 
 	if (!d->links) {
-		ret = nl_sock_create(NETLINK_ROUTE, &d->links);
-		if (!ret)
-			ret = nl_sock_join_mcgroup(d->links, RTNLGRP_LINK);
+		ret = open_links(d);
 		return ret ? ret : ENOBUFS; /* what was before nobody knows: look at all */
+	}
+	if (d->seen != now) {
+		d->seen = now;
+		return ENOBUFS;
 	}
 	ofpbuf_use_stub(&buf, room, sizeof(room));
 	while (!(ret = nl_sock_recv(d->links, &buf, NULL, false)))
-		if (rtnetlink_parse(&buf, &change) && (*name = vanished(d->dp, &change)))
+		if (is_gone(&buf, &change) && (*name = vanished(dpif, change.if_index)))
 			break;
 	ofpbuf_uninit(&buf);
 	return ret;
@@ -427,6 +474,7 @@ void dp_bpf_port_poll_wait(const struct dpif *dpif)
 {
 	struct dpif_bpf *d = CONTAINER_OF(dpif, struct dpif_bpf, up);
 
+	seq_wait(d->dp->port_news, d->seen);
 	if (d->links)
 		nl_sock_wait(d->links, POLLIN);
 }

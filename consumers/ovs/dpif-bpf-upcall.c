@@ -51,7 +51,7 @@ static int open_ring(struct dp_ring *r)
 
 int dp_bpf_rings_open(struct dp_bpf *dp)
 {
-	char name[16];
+	char name[24]; /* the compiler knows no bound of i */
 	int ret = 0;
 
 	atomic_init(&dp->handlers, 1);

@@ -9,6 +9,7 @@
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
 #include "ovs-thread.h"
+#include "seq.h"
 #include "sset.h"
 #include "userspace/lib/pins.h"
 
@@ -42,6 +43,15 @@ static int enumerate(struct sset *all, const struct dpif_class *class OVS_UNUSED
 	return 0;
 }
 
+static void free_dp(struct dp_bpf *dp)
+{
+	dp_bpf_unload(dp);
+	seq_destroy(dp->port_news);
+	ovs_mutex_destroy(&dp->port_lock);
+	free(dp->name);
+	free(dp);
+}
+
 static int make_dp(const char *name, struct dp_bpf **out)
 {
 	struct dp_bpf *dp = xzalloc(sizeof(*dp));
@@ -51,13 +61,13 @@ static int make_dp(const char *name, struct dp_bpf **out)
 	ovs_strlcpy(dp->instance, instance_of(name), sizeof(dp->instance));
 	ovs_refcount_init(&dp->ref);
 	ovs_mutex_init(&dp->port_lock);
+	dp->port_news = seq_create();
 	dp->exec_sock = -1;
+	bpfct_pins_init(&dp->core.pins);
 	ret = dp_bpf_load(dp);
 	if (ret) {
-		dp->gone = !dp->core.adopted; /* nothing half made stays */
-		dp_bpf_unload(dp);
-		free(dp->name);
-		free(dp);
+		dp->gone = dp->core.pinned && !dp->core.adopted; /* nothing half made stays */
+		free_dp(dp);
 		return ret;
 	}
 	shash_add(&open_dps, name, dp);
@@ -105,6 +115,7 @@ static int open_dpif(const struct dpif_class *class, const char *name, bool crea
 		return ret;
 	d = xzalloc(sizeof(*d));
 	d->dp = dp;
+	d->seen = seq_read(dp->port_news);
 	dpif_init(&d->up, class, name, hash_string(name, 0) >> 8, hash_string(name, 0));
 	*dpifp = &d->up;
 	return 0;
@@ -118,9 +129,7 @@ static void close_dpif(struct dpif *dpif)
 	ovs_mutex_lock(&mutex);
 	if (ovs_refcount_unref(&dp->ref) == 1) {
 		shash_find_and_delete(&open_dps, dp->name);
-		dp_bpf_unload(dp);
-		free(dp->name);
-		free(dp);
+		free_dp(dp);
 	}
 	ovs_mutex_unlock(&mutex);
 	nl_sock_destroy(d->links);

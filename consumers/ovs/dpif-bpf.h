@@ -10,6 +10,7 @@
 #include "consumers/ovs/dp_abi.h"
 #include "dpif-bpf-store.h"
 #include "dpif-bpf-xlate.h"
+#include "userspace/ctd/rundir.h"
 #include "userspace/lib/loader.h"
 
 /*
@@ -27,6 +28,7 @@ struct dp_bpf {
 	struct ovs_refcount ref;
 	bool gone; /* destroyed: the last one to close takes away the pins */
 	char instance[64];
+	struct run_lock lock;	   /* no other process has the instance */
 	struct bpfct_core core;	   /* connection tracking: maps, sweeps, control */
 	struct ovs_tc *skel;	   /* the datapath's programs and maps */
 	struct bpfct_sweep *sweep; /* dpif-bpf-keep.c */
@@ -62,7 +64,8 @@ struct dp_bpf {
 
 	/* dpif-bpf-port.c */
 	struct ovs_mutex port_lock;
-	bool clsact; /* programs are on qdiscs: a kernel without TCX */
+	bool clsact;	       /* programs are on qdiscs: a kernel without TCX */
+	struct seq *port_news; /* ports have come or gone */
 
 	/* dpif-bpf-upcall.c */
 	struct dp_ring {
@@ -95,6 +98,7 @@ struct dpif_bpf {
 	struct dpif up;
 	struct dp_bpf *dp;
 	struct nl_sock *links; /* dpif-bpf-port.c: news of devices */
+	uint64_t seen;	       /* of dp_bpf.port_news */
 };
 
 static inline struct dp_bpf *dp_bpf_of(const struct dpif *dpif)

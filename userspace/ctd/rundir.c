@@ -115,7 +115,7 @@ int run_lock_take(struct run_lock *lock, const char *instance, char *err, size_t
 	if (!pid)
 		lock->fresh = true;
 	if (ret == -EBUSY)
-		snprintf(err, errlen, "instance '%s' already has a ctd (pid %d)", instance, pid);
+		snprintf(err, errlen, "instance '%s' is another's already (pid %d)", instance, pid);
 	else if (ret)
 		snprintf(err, errlen, "%s: %s", lock->path, strerror(-ret));
 	if (ret && lock->fd >= 0) {
