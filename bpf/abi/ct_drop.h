@@ -123,7 +123,8 @@
 	X(FW_LATE, "fw_late", REFUSED,                                                             \
 	  "rules wait to be compiled: a network that they name changed")                           \
 	X(GRE_EARLY, "gre_early", REFUSED,                                                         \
-	  "of a PPTP call that is not agreed upon yet, or over: PPP sends it again")
+	  "of a PPTP call that is not agreed upon yet, or over: PPP sends it again")               \
+	X(OVS_KEY, "ovs_key", REFUSED, "more headers or options than the OVS key is read through")
 
 #define CT_DROP_INVALID 0
 #define CT_DROP_REFUSED 1

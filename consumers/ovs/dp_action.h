@@ -136,6 +136,7 @@ struct ovs_check_len {
 /* ovs_user.flags */
 #define OVS_USER_TUNNEL 0x01	   /* OVS_USERSPACE_ATTR_EGRESS_TUN_PORT was there */
 #define OVS_USER_REST	0x02	   /* the cookie is the rest of the list: user space does it */
+#define OVS_USER_OUTPUT 0x04	   /* with REST: the rest is an output; the cookie is its port */
 #define OVS_USER_HASH	0xffffff00 /* of the cookie's bytes, with REST */
 
 struct ovs_user {

@@ -6,14 +6,19 @@
 #include "dp_work.h"
 
 /*
- * Packet to flow key. As OVS has it, what is cut short or contradicts itself is no
- * error: the fields that cannot be read are 0, and the flow table says what becomes of it.
+ * Packet to flow key, field for field as lib/flow.c of OVS has it: vswitchd makes a flow of what
+ * it reads from the packet itself, so a field that is 0 here and not there would lead another
+ * packet to a flow that was not made for it. What is cut short or contradicts itself is no
+ * error: the fields that cannot be read are 0, and the flow table says what becomes of it. What
+ * is all there, but more than is looked through here, is dropped (ovs_key).
  * Each header is a function of its own, so that the compiler merges no two ways of reaching
  * the context, which the verifier refuses.
  */
 #define OVS_ARP_LEN  28
-#define OVS_ND_OPTS  4 /* options looked through */
+#define OVS_EXTS     8	/* IPv6 extension headers looked through */
+#define OVS_ND_OPTS  16 /* options looked through */
 #define OVS_ETH_NONE 0x05ff
+#define OVS_CUT	     1 /* a chain of headers that does not end within its packet */
 
 static __noinline int ovs_extract_arp(struct __sk_buff *skb, struct ovs_work *w)
 {
@@ -30,25 +35,45 @@ static __noinline int ovs_extract_arp(struct __sk_buff *skb, struct ovs_work *w)
 	return 0;
 }
 
-/* Neighbour solicitation (135) and advertisement (136). */
-static __always_inline void ovs_extract_nd(struct __sk_buff *skb, struct ovs_work *w)
+static __always_inline int ovs_mac_is_zero(const __u8 *mac)
+{
+	return !(*(const __u16 *)mac | *(const __u16 *)(mac + 2) | *(const __u16 *)(mac + 4));
+}
+
+/* Neighbour solicitation (135) and advertisement (136). Two addresses of one kind are none, and no
+ * target either: nobody can say which of them a host will believe. */
+static __always_inline int ovs_extract_nd(struct __sk_buff *skb, struct ovs_work *w)
 {
 	const __u8 *h = ct_at(skb, w->l4_off, 24);
 	__u32 off = w->l4_off + 24, end = w->l4_off + w->l4_len, i;
+	__u8 *mac;
 
-	if (!h || w->l4_len < 24)
-		return;
+	if (w->l4_len < 24)
+		return 0;
+	if (!h)
+		return -CT_DROP_OVS_KEY;
 	__builtin_memcpy(w->key.nd_target, h + 8, 16);
-	for (i = 0; i < OVS_ND_OPTS && off + 8 <= end; i++) {
+	for (i = 0; i < OVS_ND_OPTS; i++) {
+		if (off + 8 > end)
+			return 0;
 		h = ct_at(skb, off, 8);
-		if (!h || !h[1])
-			return;
-		if (h[0] == 1 && h[1] == 1)
-			__builtin_memcpy(w->key.sha, h + 2, 6);
-		else if (h[0] == 2 && h[1] == 1)
-			__builtin_memcpy(w->key.tha, h + 2, 6);
+		if (!h)
+			return -CT_DROP_OVS_KEY;
+		if (!h[1] || off + h[1] * 8 > end)
+			return 0;
+		if (h[1] == 1 && (h[0] == 1 || h[0] == 2)) {
+			mac = h[0] == 1 ? w->key.sha : w->key.tha;
+			if (!ovs_mac_is_zero(mac)) {
+				__builtin_memset(w->key.nd_target, 0, 16);
+				__builtin_memset(w->key.sha, 0, 6);
+				__builtin_memset(w->key.tha, 0, 6);
+				return 0;
+			}
+			__builtin_memcpy(mac, h + 2, 6);
+		}
 		off += h[1] * 8;
 	}
+	return off + 8 > end ? 0 : -CT_DROP_OVS_KEY;
 }
 
 static __noinline int ovs_extract_icmp(struct __sk_buff *skb, struct ovs_work *w)
@@ -56,14 +81,25 @@ static __noinline int ovs_extract_icmp(struct __sk_buff *skb, struct ovs_work *w
 	const __u8 *h = ct_at(skb, w->l4_off, 8);
 	__u8 type;
 
-	if (!h || w->l4_len < 8)
+	if (w->l4_len < 8)
 		return 0;
+	if (!h)
+		return -CT_DROP_OVS_KEY;
 	type = h[0];
 	w->key.sport = bpf_htons(type);
 	w->key.dport = bpf_htons(h[1]);
 	if (w->key.proto == IPPROTO_ICMPV6 && (type == 135 || type == 136) && !h[1])
-		ovs_extract_nd(skb, w);
+		return ovs_extract_nd(skb, w);
 	return 0;
+}
+
+/* Has TCP's data offset, with the byte that it is in, room for a header and does it end within len?
+ */
+static __always_inline int ovs_tcp_len_holds(__u8 doff, __u32 len)
+{
+	__u32 hlen = doff >> 4 << 2;
+
+	return hlen >= 20 && hlen <= len;
 }
 
 static __noinline int ovs_extract_l4(struct __sk_buff *skb, struct ovs_work *w)
@@ -84,27 +120,30 @@ static __noinline int ovs_extract_l4(struct __sk_buff *skb, struct ovs_work *w)
 		break;
 	case IPPROTO_ICMP:
 		if (w->key.eth_type == bpf_htons(ETH_P_IP))
-			ovs_extract_icmp(skb, w);
+			return ovs_extract_icmp(skb, w);
 		return 0;
 	case IPPROTO_ICMPV6:
 		if (w->key.eth_type == bpf_htons(ETH_P_IPV6))
-			ovs_extract_icmp(skb, w);
+			return ovs_extract_icmp(skb, w);
 		return 0;
 	default:
 		return 0;
 	}
 	if (w->l4_len < need)
 		return 0;
+	if (need == 20) {
+		h = ct_at(skb, w->l4_off, 20);
+		if (!h)
+			return -CT_DROP_OVS_KEY;
+		if (!ovs_tcp_len_holds(h[12], w->l4_len))
+			return 0;
+		w->key.tcp_flags = *(__be16 *)(h + 12) & bpf_htons(0x0fff);
+	}
 	h = ct_at(skb, w->l4_off, 8);
 	if (!h)
-		return 0;
+		return -CT_DROP_OVS_KEY;
 	w->key.sport = *(__be16 *)h;
 	w->key.dport = *(__be16 *)(h + 2);
-	if (need != 20)
-		return 0;
-	h = ct_at(skb, w->l4_off, 20);
-	if (h)
-		w->key.tcp_flags = *(__be16 *)(h + 12) & bpf_htons(0x0fff);
 	return 0;
 }
 
@@ -114,7 +153,7 @@ static __noinline int ovs_extract_ip4(struct __sk_buff *skb, struct ovs_work *w)
 	__u32 hlen, total, avail = skb->len - w->l3_off;
 	__u16 frag;
 
-	if (!ip || ip->version != 4)
+	if (!ip)
 		return 0;
 	hlen = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
@@ -122,6 +161,7 @@ static __noinline int ovs_extract_ip4(struct __sk_buff *skb, struct ovs_work *w)
 		total = avail;
 	if (hlen < sizeof(*ip) || total < hlen || total > avail)
 		return 0;
+	w->stale = ip->version != 4; /* OVS does not look at it: for ct() to see */
 	w->key.src[0] = ip->saddr;
 	w->key.dst[0] = ip->daddr;
 	w->key.proto = ip->protocol;
@@ -134,43 +174,77 @@ static __noinline int ovs_extract_ip4(struct __sk_buff *skb, struct ovs_work *w)
 		w->key.frag = OVS_FRAG_LATER;
 	else if (frag & 0x2000)
 		w->key.frag = OVS_FRAG_FIRST;
-	ovs_extract_l4(skb, w);
-	return 0;
+	return ovs_extract_l4(skb, w);
+}
+
+/* Past extension headers to the transport's. 0, OVS_CUT, or a drop reason. A fragment header whose
+ * reserved bits are set makes a fragment, which it is not to ct(): so has it OVS. */
+static __always_inline int ovs_extract_ext(struct __sk_buff *skb, __u32 *off, __u32 end, __u8 *next,
+					   __u8 *frag)
+{
+	const __u8 *h;
+	__u32 i, len;
+
+	for (i = 0; i <= OVS_EXTS; i++) {
+		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING &&
+		    *next != IPPROTO_DSTOPTS && *next != IPPROTO_AH && *next != IPPROTO_FRAGMENT)
+			return 0;
+		if (*off + 8 > end)
+			return OVS_CUT;
+		h = ct_at(skb, *off, 8);
+		if (!h)
+			return -CT_DROP_OVS_KEY;
+		len = 8;
+		if (*next == IPPROTO_FRAGMENT) {
+			if (h[2] | h[3])
+				*frag = OVS_FRAG_FIRST;
+			if (h[2] | (h[3] & 0xf8)) {
+				*frag = OVS_FRAG_LATER;
+				return 0;
+			}
+		} else {
+			len = *next == IPPROTO_AH ? (h[1] + 2) << 2 : (h[1] + 1) << 3;
+		}
+		if (*off + len > end)
+			return OVS_CUT;
+		*off += len;
+		*next = h[0];
+	}
+	return -CT_DROP_OVS_KEY;
 }
 
 static __noinline int ovs_extract_ip6(struct __sk_buff *skb, struct ovs_work *w)
 {
 	const struct ipv6hdr *ip = ct_at(skb, w->l3_off, sizeof(*ip));
 	__u32 off = w->l3_off + sizeof(*ip), total, avail = skb->len - w->l3_off;
-	__u8 next, flags = 0;
+	__u8 next, frag = OVS_FRAG_NONE;
+	int v;
 
-	if (!ip || ip->version != 6)
+	if (!ip)
 		return 0;
 	total = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	if (!ip->payload_len && avail > 0xffff)
 		total = avail;
 	if (total > avail)
 		return 0;
+	w->stale = ip->version != 6;
 	__builtin_memcpy(w->key.src, &ip->saddr, 16);
 	__builtin_memcpy(w->key.dst, &ip->daddr, 16);
+	next = ip->nexthdr;
+	v = ovs_extract_ext(skb, &off, w->l3_off + total, &next, &frag);
+	if (v)
+		return v < 0 ? v : 0;
+	ip = ct_at(skb, w->l3_off, sizeof(*ip));
+	if (!ip)
+		return -CT_DROP_OVS_KEY;
 	w->key.label = *(__be32 *)ip & bpf_htonl(0x000fffff);
 	w->key.tos = bpf_ntohl(*(__be32 *)ip) >> 20;
 	w->key.ttl = ip->hop_limit;
-	next = ip->nexthdr;
 	w->key.proto = next;
-	if (ct_parse_ext(skb, &off, &next, &flags) || off > w->l3_off + total)
-		return 0;
-	w->key.proto = next;
+	w->key.frag = frag;
 	w->l4_off = off;
 	w->l4_len = w->l3_off + total - off;
-	if (flags & CT_PKT_LATER_FRAG) {
-		w->key.frag = OVS_FRAG_LATER;
-		w->key.proto = IPPROTO_FRAGMENT;
-	} else if (flags & CT_PKT_FRAGMENT) {
-		w->key.frag = OVS_FRAG_FIRST;
-	}
-	ovs_extract_l4(skb, w);
-	return 0;
+	return ovs_extract_l4(skb, w);
 }
 
 /* The tag in skb metadata, then those in the data. The Ethernet type behind them. */
@@ -245,11 +319,9 @@ __noinline int ovs_extract(struct __sk_buff *skb)
 	w->l4_off = w->l3_off;
 	switch (type) {
 	case bpf_htons(ETH_P_IP):
-		ovs_extract_ip4(skb, w);
-		break;
+		return ovs_extract_ip4(skb, w);
 	case bpf_htons(ETH_P_IPV6):
-		ovs_extract_ip6(skb, w);
-		break;
+		return ovs_extract_ip6(skb, w);
 	case bpf_htons(ETH_P_ARP):
 	case bpf_htons(ETH_P_RARP):
 		ovs_extract_arp(skb, w);
@@ -280,7 +352,8 @@ static __always_inline int ovs_extract_bulk(struct __sk_buff *skb, struct ovs_wo
 	if (total < need || total + sizeof(struct ethhdr) > skb->len)
 		return 0;
 	if (ip->protocol == IPPROTO_TCP) {
-		if (data + sizeof(struct ethhdr) + sizeof(*ip) + 20 > end)
+		if (data + sizeof(struct ethhdr) + sizeof(*ip) + 20 > end ||
+		    !ovs_tcp_len_holds(((const __u8 *)l4)[12], total - sizeof(*ip)))
 			return 0;
 		w->key.tcp_flags = l4[6] & bpf_htons(0x0fff);
 	} else if (ip->protocol != IPPROTO_UDP) {

@@ -91,7 +91,8 @@ static __always_inline int ovs_leave(struct __sk_buff *skb, __u32 port)
 	return v < 0 ? v : bpf_redirect(ifindex, 0);
 }
 
-/* Cuts the packet to what TRUNC left of it. */
+/* Cuts the packet to what TRUNC left of it. 1: the kernel does not cut in front of where it has
+ * the transport header, or behind; trunc stays. */
 __noinline int ovs_cut(struct __sk_buff *skb)
 {
 	struct ovs_work *w = ovs_work();
@@ -104,7 +105,10 @@ __noinline int ovs_cut(struct __sk_buff *skb)
 	if (!len || len >= skb->len)
 		return 0;
 	w->stale = 1;
-	return bpf_skb_change_tail(skb, len, 0) ? -CT_DROP_OVS_SET : 0;
+	if (!bpf_skb_change_tail(skb, len, 0))
+		return 0;
+	w->trunc = len;
+	return 1;
 }
 
 #endif

@@ -116,7 +116,7 @@ __noinline int ovs_set_ip4(struct __sk_buff *skb)
 	if (!a || w->key.eth_type != bpf_htons(ETH_P_IP))
 		return -CT_DROP_OVS_SET;
 	ip = ct_at(skb, w->l3_off, sizeof(*ip));
-	if (!ip || ip->version != 4)
+	if (!ip)
 		return -CT_DROP_OVS_SET;
 	src = ovs_mix4(ip->saddr, a->ip4.src, a->ip4.src_mask);
 	dst = ovs_mix4(ip->daddr, a->ip4.dst, a->ip4.dst_mask);
@@ -166,7 +166,7 @@ __noinline int ovs_set_ip6(struct __sk_buff *skb)
 	if (!a || w->key.eth_type != bpf_htons(ETH_P_IPV6))
 		return -CT_DROP_OVS_SET;
 	ip = ct_at(skb, w->l3_off, sizeof(*ip));
-	if (!ip || ip->version != 6)
+	if (!ip)
 		return -CT_DROP_OVS_SET;
 	/* What of it no transport checksum takes back: for CHECKSUM_COMPLETE. */
 	whole = *(__be32 *)ip;
@@ -224,6 +224,10 @@ __noinline int ovs_set_ports(struct __sk_buff *skb)
 	if (!a || w->key.frag == OVS_FRAG_LATER || w->l4_len < 8 ||
 	    (w->key.proto != IPPROTO_TCP && w->key.proto != IPPROTO_UDP &&
 	     w->key.proto != IPPROTO_SCTP))
+		return -CT_DROP_OVS_SET;
+	port = ct_at(skb, w->l4_off, 20);
+	if (w->key.proto == IPPROTO_TCP &&
+	    (!port || !ovs_tcp_len_holds(((__u8 *)port)[12], w->l4_len)))
 		return -CT_DROP_OVS_SET;
 	port = ct_at(skb, w->l4_off, 4);
 	if (!port)

@@ -180,6 +180,11 @@ static void from_flow(struct ovs_key *k, const struct flow *f, const struct flow
 	for (int i = 0; i < FLOW_MAX_VLAN_HEADERS; i++) {
 		k->vlan[i].tpid = f->vlans[i].tpid;
 		k->vlan[i].tci = f->vlans[i].tci;
+		/* Of a tag that is cut a packet has the type alone. */
+		if (!mask && k->vlan[i].tpid && !(k->vlan[i].tci & htons(VLAN_CFI))) {
+			k->eth_type = k->vlan[i].tpid;
+			k->vlan[i].tpid = 0;
+		}
 	}
 	l3_from_flow(k, f, like);
 	if (mask)
@@ -343,6 +348,7 @@ static int parse_mask(const struct nlattr *mask, size_t len, const struct flow *
 
 	if (!len) {
 		flow_wildcards_init_for_packet(wc, flow);
+		wc->masks.igmp_group_ip4 = 0; /* no attribute says it */
 		return 0;
 	}
 	ofpbuf_use_stack(&buf, &room, sizeof(room));

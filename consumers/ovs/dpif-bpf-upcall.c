@@ -238,6 +238,18 @@ static void do_rest(struct dpif *dpif, struct dpif_upcall *upcall, const struct 
 		VLOG_WARN_RL(&rl, "%s: rest of actions: %s", dpif_name(dpif), ovs_strerror(ret));
 }
 
+/* An output of a packet that the programs could not cut; the record has it cut. */
+static void rest_is_output(struct ovs_cookie *rest, uint32_t port)
+{
+	uint64_t room[4];
+	struct ofpbuf buf;
+
+	ofpbuf_use_stack(&buf, room, sizeof(room));
+	nl_msg_put_u32(&buf, OVS_ACTION_ATTR_OUTPUT, port);
+	memcpy(rest->data, buf.data, buf.size);
+	rest->len = buf.size;
+}
+
 /* Is the upcall of a flow whose list goes on in user space? That is copied then. */
 static bool has_rest(struct dp_bpf *dp, const struct ovs_upcall *u, struct ovs_cookie *rest)
 {
@@ -246,6 +258,10 @@ static bool has_rest(struct dp_bpf *dp, const struct ovs_upcall *u, struct ovs_c
 	rest->len = 0;
 	if (u->reason != OVS_UPCALL_ACTION || !(u->flags & OVS_USER_REST))
 		return false;
+	if (u->flags & OVS_USER_OUTPUT) {
+		rest_is_output(rest, u->cookie);
+		return true;
+	}
 	ovs_mutex_lock(&dp->flow_lock);
 	c = dp_store_get(&dp->cookies, u->cookie);
 	if (c && dp_rest_flags(c->data, c->len) == u->flags)

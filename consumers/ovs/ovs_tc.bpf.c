@@ -89,6 +89,15 @@ static __always_inline int ovs_miss(struct __sk_buff *skb)
 	return v < 0 ? ovs_drop(v) : ovs_gone();
 }
 
+/* An output for which the kernel does not cut the packet here: vswitchd has it cut, and sends it.
+ */
+static __always_inline int ovs_leave_by_user(struct __sk_buff *skb, __u32 port)
+{
+	int v = ovs_upcall(skb, OVS_UPCALL_ACTION, port, OVS_USER_REST | OVS_USER_OUTPUT);
+
+	return v < 0 ? ovs_drop(v) : ovs_gone();
+}
+
 /* The packet's flow is in this slot: into its actions. */
 static __always_inline int ovs_go(struct __sk_buff *skb, struct ovs_work *w, __u32 slot)
 {
@@ -210,6 +219,8 @@ int ovs_actions(struct __sk_buff *skb)
 		case OVS_ACT_OUTPUT:
 			if (last) {
 				v = ovs_cut(skb);
+				if (v > 0)
+					return ovs_leave_by_user(skb, a->port);
 				if (v >= 0)
 					v = ovs_leave(skb, a->port);
 				return v < 0 ? ovs_drop(v) : v;

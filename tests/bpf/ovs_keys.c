@@ -16,6 +16,17 @@ static void wants_key_of(const uint8_t *frame, size_t len, const struct __sk_buf
 }
 #define KEY_OF(frame, len, ctx, want) wants_key_of((frame), (len), (ctx), (want), __LINE__)
 
+/* Dropped for it, and not asked about. */
+static void wants_no_key(const uint8_t *frame, size_t len, int line)
+{
+	uint64_t before = drops(CT_DROP_OVS_KEY);
+	struct ovs_run r = ovs_run(1, frame, len, NULL);
+
+	if (r.action != TC_ACT_SHOT || drops(CT_DROP_OVS_KEY) != before + 1 || ovs_upcall_next())
+		fail_msg("line %d: action %d, not dropped for its key", line, r.action);
+}
+#define KEY_IS_NOT_READ(frame, len) wants_no_key((frame), (len), __LINE__)
+
 static void packet_key(const struct packet *p, const struct ovs_key *want, int line)
 {
 	uint8_t frame[600];
@@ -387,8 +398,6 @@ static void malformed_packets_have_no_fields(void **state)
 	(void)state;
 	f[14] = 0x44; /* header of 16 bytes */
 	KEY_OF(f, n, NULL, &bare);
-	f[14] = 0x65; /* version 6 */
-	KEY_OF(f, n, NULL, &bare);
 	f[14] = 0x45;
 	put2(f + 16, 1500); /* beyond the frame */
 	KEY_OF(f, n, NULL, &bare);
@@ -401,10 +410,97 @@ static void malformed_packets_have_no_fields(void **state)
 	KEY_OF(f, n, NULL, &six);
 }
 
+/* A data offset below 5 words or beyond the packet: OVS has no ports and flags then. */
+static void tcp_header_that_cannot_be_has_no_fields(void **state)
+{
+	struct packet p = packet4(IPPROTO_TCP);
+	struct ovs_key no_l4 = key4(IPPROTO_TCP);
+	uint8_t f[600];
+	size_t n = build(f, &p);
+
+	(void)state;
+	f[46] = 0x40 | (f[46] & 0x0f);
+	KEY_OF(f, n, NULL, &no_l4);
+	f[46] = 0xf0 | (f[46] & 0x0f);
+	put2(f + 16, 20 + 59);
+	KEY_OF(f, 20 + 59 + 14, NULL, &no_l4);
+}
+
+/* vswitchd reads fields of such packets, so that the key has them, too; to ct() it is +inv. */
+static void another_ip_version_is_not_looked_at(void **state)
+{
+	struct packet p = packet4(IPPROTO_UDP);
+	struct ovs_key k = key4(IPPROTO_UDP);
+	uint8_t f[600];
+	size_t n = build(f, &p);
+
+	(void)state;
+	k.sport = htons(1000);
+	k.dport = htons(80);
+	f[14] = 0x65;
+	KEY_OF(f, n, NULL, &k);
+}
+
+/* Two of a kind are none; an address may be any of 16 options; of more the key would not tell. */
+static void every_option_of_neighbour_discovery_counts(void **state)
+{
+	struct ovs_key k, two;
+	uint8_t f[600];
+	size_t n = nd_frame(f, 135, 16 + 16 * 8, &k);
+
+	(void)state;
+	for (int i = 0; i < 16; i++)
+		memcpy(f + 78 + 8 * i, "\x0e\1\0\0\0\0\0\0", 8);
+	memcpy(f + 78 + 8 * 15, "\1\1\x02\1\2\3\4\5", 8);
+	memcpy(k.sha, "\x02\1\2\3\4\5", 6);
+	KEY_OF(f, n, NULL, &k);
+	two = k;
+	memset(two.sha, 0, 6);
+	memset(two.nd_target, 0, 16);
+	memcpy(f + 78, "\1\1\x02\1\2\3\4\6", 8);
+	KEY_OF(f, n, NULL, &two);
+	n = nd_frame(f, 135, 16 + 17 * 8, &k);
+	for (int i = 0; i < 17; i++)
+		memcpy(f + 78 + 8 * i, "\x0e\1\0\0\0\0\0\0", 8);
+	KEY_IS_NOT_READ(f, n);
+}
+
+/* Eight headers are looked through, and what would be behind more of them is not guessed. */
+static void extension_headers_are_bounded(void **state)
+{
+	struct packet p = {.src = C[1], .dst = S[1], .proto = IPPROTO_UDP, .payload = 100};
+	struct ovs_key k = key6(IPPROTO_UDP), cut;
+	uint8_t f[600];
+	size_t n = build(f, &p);
+
+	(void)state;
+	f[20] = IPPROTO_DSTOPTS;
+	for (int i = 0; i < 9; i++)
+		memcpy(f + 54 + 8 * i, "\x3c\0\1\4\0\0\0\0", 8);
+	f[54 + 8 * 7] = IPPROTO_UDP;
+	put4(f + 54 + 8 * 8, 1000 << 16 | 80);
+	k.sport = htons(1000);
+	k.dport = htons(80);
+	KEY_OF(f, n, NULL, &k);
+	f[54 + 8 * 7] = IPPROTO_DSTOPTS;
+	memcpy(f + 54 + 8 * 8, "\x11\0\1\4\0\0\0\0", 8);
+	KEY_IS_NOT_READ(f, n);
+	/* One that goes beyond the packet: its addresses are what OVS has of it. */
+	f[55] = 0x20;
+	cut = link_key(0x86dd);
+	memcpy(cut.src, k.src, 16);
+	memcpy(cut.dst, k.dst, 16);
+	KEY_OF(f, n, NULL, &cut);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(transport_fields_of_both_families),
+		TEST(tcp_header_that_cannot_be_has_no_fields),
+		TEST(another_ip_version_is_not_looked_at),
+		TEST(every_option_of_neighbour_discovery_counts),
+		TEST(extension_headers_are_bounded),
 		TEST(ttl_tos_and_label),
 		TEST(icmp_type_and_code_stand_in_the_ports),
 		TEST(fragments_say_first_or_later),
