@@ -53,7 +53,7 @@ OVS_SRC := $(wildcard consumers/ovs/dpif-bpf*.c)
 OVS_CTD := tcx rundir alg_io alg_conn alg_tcp alg_udp alg_packet alg_expect expect expect_gre expect_ops expect_port
 OVS_OBJ := $(OVS_SRC:%.c=$(O)/%.o)
 
-.PHONY: all help packages build bpf demo check check-long rfc lint bench install clean ovs ovs-vswitchd check-ovs demo-ovs
+.PHONY: all help packages build bpf demo check check-long rfc lint bench install install-ovs uninstall-ovs clean ovs ovs-vswitchd check-ovs demo-ovs
 all: packages
 	$(Q)$(MAKE) --no-print-directory -j$(JOBS) build
 
@@ -245,6 +245,17 @@ install: build ## into DESTDIR/PREFIX
 	sed 's,/usr/local/,$(PREFIX)/,' packaging/bpfct.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bpfct.service
 	install -D -m 644 packaging/bpfct.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/bpfct.conf
 	install -D -m 644 packaging/completion/ctctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctctl
+
+# Debian chooses the ovs-vswitchd of its openvswitch-switch by an alternative, whose own has priority 100.
+OVS_ALTERNATIVE = ovs-vswitchd $(PREFIX)/lib/bpfct/ovs-vswitchd
+install-ovs: ## our ovs-vswitchd (make ovs) in the place of openvswitch-switch's, until uninstall-ovs
+	install -D -m 755 $(O)/ovs/ovs-vswitchd $(DESTDIR)$(PREFIX)/lib/bpfct/ovs-vswitchd
+	$(if $(DESTDIR),,update-alternatives --install /usr/sbin/ovs-vswitchd $(OVS_ALTERNATIVE) 200)
+
+uninstall-ovs: ## openvswitch-switch's own again
+	$(if $(DESTDIR),,update-alternatives --remove $(OVS_ALTERNATIVE))
+	rm -f $(DESTDIR)$(PREFIX)/lib/bpfct/ovs-vswitchd
+	-rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/lib/bpfct
 
 clean: ## remove what was built
 	rm -rf $(O)
