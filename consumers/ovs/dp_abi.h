@@ -97,7 +97,8 @@ struct ovs_config {
 					   has SIP's; 0: none */
 	__u32 sip_fragments; /* 1: so has one whose first message came in fragments, if its ct()
 				names none */
-	__u32 pad[4];
+	__u32 vlan_limit;    /* tags that are tags; behind them 0x8100 is an Ethernet type. 0: 2 */
+	__u32 pad[3];
 };
 _Static_assert(sizeof(struct ovs_config) == 64, "ovs_config");
 

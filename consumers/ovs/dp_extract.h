@@ -247,11 +247,13 @@ static __noinline int ovs_extract_ip6(struct __sk_buff *skb, struct ovs_work *w)
 	return ovs_extract_l4(skb, w);
 }
 
-/* The tag in skb metadata, then those in the data. The Ethernet type behind them. */
+/* The tag in skb metadata, then those in the data, as many as vswitchd looks at. The Ethernet type
+ * behind them. */
 static __noinline __be16 ovs_extract_vlan(struct __sk_buff *skb, struct ovs_work *w, __be16 type)
 {
+	const struct ovs_config *cfg = ovs_config();
+	__u32 n = 0, i, limit = cfg && cfg->vlan_limit == 1 ? 1 : 2;
 	const struct ct_vlan_hdr *tag;
-	__u32 n = 0, i;
 
 	if (skb->vlan_present) {
 		w->key.vlan[0].tpid = skb->vlan_proto;
@@ -259,7 +261,8 @@ static __noinline __be16 ovs_extract_vlan(struct __sk_buff *skb, struct ovs_work
 		n = 1;
 	}
 	for (i = 0; i < 2; i++) {
-		if (n == 2 || (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD)))
+		if (n == limit ||
+		    (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD)))
 			break;
 		tag = ct_at(skb, w->l3_off, sizeof(*tag));
 		if (!tag)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "flow.h"
 #include "openvswitch/dynamic-string.h"
 #include "openvswitch/vlog.h"
 
@@ -269,6 +270,7 @@ int dp_bpf_load(struct dp_bpf *dp)
 		return ret;
 	}
 	dp_bpf_ports_adopt(dp);
+	dp->config->vlan_limit = flow_vlan_limit;
 	dp->config->abi_version = OVS_ABI_VERSION;
 	VLOG_INFO("%s: datapath %s, %" PRIuSIZE " flows", dp->name,
 		  dp->core.adopted ? "taken over" : "made", hmap_count(&dp->flows));

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "flow.h"
 #include "netlink-socket.h"
 #include "openvswitch/shash.h"
 #include "openvswitch/vlog.h"
@@ -256,8 +257,19 @@ static int set_config(struct dpif *dpif, const struct smap *other_config)
 	return ret;
 }
 
+/* other_config:vlan-limit, as the main thread has it: how many tags the packets' keys have. */
+static bool run(struct dpif *dpif)
+{
+	struct ovs_config *config = dp_bpf_of(dpif)->config;
+
+	if (config && config->vlan_limit != (uint32_t)flow_vlan_limit)
+		__atomic_store_n(&config->vlan_limit, flow_vlan_limit, __ATOMIC_RELAXED);
+	return false;
+}
+
 const struct dpif_class dpif_bpf_class = {
 	.type = "bpf",
+	.run = run,
 	.enumerate = enumerate,
 	.open = open_dpif,
 	.close = close_dpif,

@@ -267,6 +267,32 @@ static void neighbour_discovery_fields(void **state)
 	KEY_OF(f, n, NULL, &k);
 }
 
+/* other_config:vlan-limit, by default 1: the tag behind is an Ethernet type, or a flow for packets
+ * of two tags would be one for those of one. */
+static void tags_beyond_the_limit_are_none(void **state)
+{
+	struct packet p = packet4(IPPROTO_UDP);
+	struct ovs_key k = link_key(0x8100);
+	uint8_t f[600], plain[600];
+	size_t n = build(plain, &p);
+
+	(void)state;
+	memcpy(f, plain, 12);
+	put4(f + 12, 0x88a80006);
+	put4(f + 16, 0x81000005);
+	memcpy(f + 20, plain + 12, n - 12);
+	k.vlan[0] = (struct ovs_vlan){.tpid = htons(0x88a8), .tci = htons(0x1006)};
+	ovs_config->vlan_limit = 1;
+	KEY_OF(f, n + 8, NULL, &k);
+	ovs_config->vlan_limit = 0;
+	k = key4(IPPROTO_UDP);
+	k.sport = htons(1000);
+	k.dport = htons(80);
+	k.vlan[0] = (struct ovs_vlan){.tpid = htons(0x88a8), .tci = htons(0x1006)};
+	k.vlan[1] = (struct ovs_vlan){.tpid = htons(0x8100), .tci = htons(0x1005)};
+	KEY_OF(f, n + 8, NULL, &k);
+}
+
 static void metadata_of_the_packet(void **state)
 {
 	struct packet p = packet4(IPPROTO_UDP);
@@ -501,6 +527,7 @@ int main(int argc, char **argv)
 		TEST(another_ip_version_is_not_looked_at),
 		TEST(every_option_of_neighbour_discovery_counts),
 		TEST(extension_headers_are_bounded),
+		TEST(tags_beyond_the_limit_are_none),
 		TEST(ttl_tos_and_label),
 		TEST(icmp_type_and_code_stand_in_the_ports),
 		TEST(fragments_say_first_or_later),

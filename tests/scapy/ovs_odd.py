@@ -21,6 +21,7 @@ WIRES = ("w", "x")
 LEFT_OUT = {"recirc_id", "in_port", "dp_hash", "skb_priority", "packet_type", "nd_ext"}
 PIPELINES = {
     "keys_are_the_same": "actions=2",
+    "keys_of_one_tag_are_the_same": "actions=2",
     "tags_are_put_on_alike": "actions=push_vlan:0x8100,set_field:4103->vlan_vid,2",
     "tags_are_taken_off_alike": "vlan_tci=0x1000/0x1000,actions=pop_vlan,2\nactions=2",
     "ethernet_is_set_alike": "actions=set_field:02:00:00:00:00:99->eth_dst,2",
@@ -200,6 +201,8 @@ def main():
     args, bad = [a for a in sys.argv[1:] if a != "-v"], 0
     tool("ovs-appctl", "upcall/disable-megaflows")
     for name in args or PIPELINES:
+        # With one, the default, a second tag is an Ethernet type.
+        tool("ovs-vsctl", "set", "open_vswitch", ".", "other_config:vlan-limit=%d" % (1 if "one_tag" in name else 2))
         for bridge in BRIDGES:
             tool("ovs-ofctl", "del-flows", bridge)
             tool("ovs-ofctl", "-OOpenFlow15", "add-flows", bridge, "-", text=PIPELINES[name])

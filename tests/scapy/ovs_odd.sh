@@ -31,7 +31,7 @@ wires() # BRIDGE, PORTS' NAME, WIRES' NAME
 
 draw()
 {
-	ovs_start && vsctl set open_vswitch . other_config:vlan-limit=2 && vsctl add-br br0 -- set bridge br0 datapath_type=bpf &&
+	ovs_start && vsctl add-br br0 -- set bridge br0 datapath_type=bpf &&
 		vsctl add-br br1 -- set bridge br1 datapath_type=netdev && wires br0 t w && wires br1 u x
 }
 
