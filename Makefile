@@ -227,12 +227,14 @@ $(O)/ovs/ovs-vswitchd: $(OVS_OBJ) $(OVS_CTD:%=$(O)/userspace/ctd/%.o) $(O)/libal
 		$(OVS_TREE)/lib/.libs/libsflow.a -Wl,--whole-archive $(OVS_TREE)/lib/.libs/libopenvswitch.a -Wl,--no-whole-archive \
 		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a $(LIBS) $(ALG_LIBS) -levent_core -latomic -lm -lpthread
 
-# What user space writes into a flow, with a sanitizer.
+# What user space writes into a flow, and how it cuts super-packets, with a sanitizer.
 OVS_XLATE := $(addprefix consumers/ovs/dpif-bpf-,key.c action.c action-user.c action-back.c)
-$(O)/tests/ovs/malformed: tests/ovs/malformed.c $(OVS_XLATE) $(wildcard consumers/ovs/*.h) $(OVS_TREE)/.built
+$(O)/tests/ovs/malformed: $(OVS_XLATE)
+$(O)/tests/ovs/segments: consumers/ovs/dpif-bpf-segment.c
+$(O)/tests/ovs/%: tests/ovs/%.c $(wildcard consumers/ovs/*.h) $(OVS_TREE)/.built | $(O)/consumers/ovs/ovs_tc.skel.h
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -O1 -g -fsanitize=address -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I. -include $(OVS_TREE)/config.h \
+	$(Q)$(CC) -O1 -g -fsanitize=address -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE -I. -I$(O) -include $(OVS_TREE)/config.h \
 		-isystem $(OVS_TREE)/include -isystem $(OVS_TREE) -isystem $(OVS_TREE)/lib -o $@ $(filter %.c,$^) \
 		-Wl,--whole-archive $(OVS_TREE)/lib/.libs/libopenvswitch.a -Wl,--no-whole-archive \
 		$(OVS_TREE)/lib/.libs/libopenvswitchavx512.a -latomic -lm -lpthread

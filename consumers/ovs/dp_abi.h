@@ -25,7 +25,7 @@
  *  ovs_meter_v1   ARRAY[OVS_METERS], mm.  struct ovs_meter                     user, but stats
  *  ovs_cache_v1   ARRAY, mmapable         exact-match cache                    datapath
  *  ovs_alg_v1     HASH, no prealloc       struct ovs_alg_key -> ovs_alg        datapath
- *  ovs_ring_v1    ARRAY_OF_MAPS[OVS_RINGS] RINGBUFs ovs_ring0_v1 .. ovs_ring7_v1
+ *  ovs_ring_v2    ARRAY_OF_MAPS[OVS_RINGS] RINGBUFs ovs_ring0_v2 .. ovs_ring7_v2
  *  ovs_stat_v1    PERCPU_ARRAY[OVS_STAT_SLOTS] __u64 by enum ovs_stat          datapath
  *  ovs_prog_v2    PROG_ARRAY              filled by libbpf; must stay pinned (without a
  *                                         reference from user space it is emptied)
@@ -72,7 +72,7 @@
 #define OVS_METERS     4096
 #define OVS_BANDS      8
 #define OVS_RINGS      8
-#define OVS_RING_BYTES (2 * 1024 * 1024)
+#define OVS_RING_BYTES (8 * 1024 * 1024)
 #define OVS_EXEC_BITS  6
 #define OVS_EXECS      (1 << OVS_EXEC_BITS)
 #define OVS_SIP_PORTS  8
@@ -119,7 +119,7 @@ struct ovs_port {
 	__u32 flags; /* OVS_PORT_*; 0: no such port. Written last, and first to 0 */
 	__u64 netns; /* cookie of its device's namespace; 0: as ovs_config.netns */
 	__u32 type;  /* OVS_TYPE_*: user space's, not looked at here */
-	__u32 ring;  /* of ovs_ring_v1, to which its upcalls go */
+	__u32 ring;  /* of ovs_ring_v2, to which its upcalls go */
 	__u32 n_masks;
 	__u32 device; /* OVS_DEVICE_*: user space's */
 	char name[16];

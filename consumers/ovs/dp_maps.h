@@ -48,23 +48,23 @@ struct ovs_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, OVS_RING_BYTES);
 };
-struct ovs_ring ovs_ring0_v1 SEC(".maps");
-struct ovs_ring ovs_ring1_v1 SEC(".maps");
-struct ovs_ring ovs_ring2_v1 SEC(".maps");
-struct ovs_ring ovs_ring3_v1 SEC(".maps");
-struct ovs_ring ovs_ring4_v1 SEC(".maps");
-struct ovs_ring ovs_ring5_v1 SEC(".maps");
-struct ovs_ring ovs_ring6_v1 SEC(".maps");
-struct ovs_ring ovs_ring7_v1 SEC(".maps");
+struct ovs_ring ovs_ring0_v2 SEC(".maps");
+struct ovs_ring ovs_ring1_v2 SEC(".maps");
+struct ovs_ring ovs_ring2_v2 SEC(".maps");
+struct ovs_ring ovs_ring3_v2 SEC(".maps");
+struct ovs_ring ovs_ring4_v2 SEC(".maps");
+struct ovs_ring ovs_ring5_v2 SEC(".maps");
+struct ovs_ring ovs_ring6_v2 SEC(".maps");
+struct ovs_ring ovs_ring7_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, OVS_RINGS);
 	__type(key, __u32);
 	__array(values, struct ovs_ring);
-} ovs_ring_v1 SEC(".maps") = {
-	.values = {&ovs_ring0_v1, &ovs_ring1_v1, &ovs_ring2_v1, &ovs_ring3_v1, &ovs_ring4_v1,
-		   &ovs_ring5_v1, &ovs_ring6_v1, &ovs_ring7_v1},
+} ovs_ring_v2 SEC(".maps") = {
+	.values = {&ovs_ring0_v2, &ovs_ring1_v2, &ovs_ring2_v2, &ovs_ring3_v2, &ovs_ring4_v2,
+		   &ovs_ring5_v2, &ovs_ring6_v2, &ovs_ring7_v2},
 };
 
 static __always_inline void ovs_stat(__u32 stat)

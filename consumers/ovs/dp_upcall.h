@@ -64,7 +64,7 @@ __noinline int ovs_upcall_put(struct __sk_buff *skb, __u32 ring_nr, __u32 reason
 {
 	struct ovs_work *w = ovs_work();
 	__u32 caplen = skb->len;
-	void *ring = bpf_map_lookup_elem(&ovs_ring_v1, &ring_nr);
+	void *ring = bpf_map_lookup_elem(&ovs_ring_v2, &ring_nr);
 
 	if (!w || !ring)
 		return -CT_DROP_OVS_UPCALL_FULL;
@@ -88,7 +88,7 @@ __noinline int ovs_upcall(struct __sk_buff *skb, __u32 reason, __u32 cookie, __u
 	const struct ovs_config *cfg = ovs_config();
 	struct ovs_work *w = ovs_work();
 	struct ovs_port *p;
-	__u32 none = 0;
+	__u32 none = 0, share;
 	int v = 0;
 
 	if (!w || !cfg)
@@ -103,9 +103,13 @@ __noinline int ovs_upcall(struct __sk_buff *skb, __u32 reason, __u32 cookie, __u
 		return -CT_DROP_OVS_PORT;
 	if (w->stale)
 		v = ovs_extract(skb);
+	/* Packets whose lists go on in user space come at the rate of traffic: they leave the last
+	 * quarter to misses of the same port. */
+	share = cfg->upcall_quota;
+	if (flags & OVS_USER_REST)
+		share -= share / 4;
 	/* Two CPUs may both see the last bytes of the share: each goes over by a record. */
-	if (v >= 0 &&
-	    (__s64)(*(volatile __u64 *)&p->sent - *(volatile __u64 *)&p->done) > cfg->upcall_quota)
+	if (v >= 0 && (__s64)(*(volatile __u64 *)&p->sent - *(volatile __u64 *)&p->done) > share)
 		v = -CT_DROP_OVS_UPCALL_SHARE;
 	if (v >= 0)
 		v = ovs_upcall_put(skb, p->ring, reason, cookie, flags);

@@ -58,7 +58,7 @@ int dp_bpf_rings_open(struct dp_bpf *dp)
 	atomic_init(&dp->receive, false);
 	dp_bpf_bare_open(dp);
 	for (int i = 0; i < OVS_RINGS && !ret; i++) {
-		snprintf(name, sizeof(name), "ovs_ring%d_v1", i);
+		snprintf(name, sizeof(name), "ovs_ring%d_v2", i);
 		dp->ring[i].fd = dp_bpf_map(dp, name);
 		ret = dp->ring[i].fd < 0 ? ENOENT : open_ring(&dp->ring[i]);
 	}

@@ -345,6 +345,27 @@ static void a_port_has_its_share_of_upcalls(void **state)
 	assert_int_equal(ovs_packet(1, &p).action, TC_ACT_REDIRECT);
 }
 
+/* What goes up at the rate of traffic leaves a quarter of the port's share to its misses. */
+static void a_rest_leaves_room_for_misses(void **state)
+{
+	const struct ovs_action rest = {.type = OVS_ACT_USERSPACE,
+					.user = {.cookie = 7, .flags = OVS_USER_REST}};
+	struct packet labelled = packet4(IPPROTO_UDP), missing = packet4(IPPROTO_TCP);
+	struct ovs_key key = {.in_port = 1, .proto = IPPROTO_UDP}, mask = {.proto = 0xff};
+
+	(void)state;
+	ovs_flow_put(key, mask, &rest, 1);
+	ovs_config->upcall_quota = 4 * (sizeof(struct ovs_upcall) + OVS_UPCALL_SMALL);
+	for (int i = 0; i < 4; i++)
+		ovs_packet(1, &labelled);
+	assert_int_equal(ovs_ports[1].refused, 0);
+	ovs_packet(1, &labelled);
+	assert_int_equal(ovs_ports[1].refused, 1);
+	assert_int_equal(ovs_packet(1, &missing).action, TC_ACT_REDIRECT);
+	assert_int_equal(ovs_ports[1].refused, 1);
+	WANTS_DROP(1, &missing, CT_DROP_OVS_UPCALL_SHARE);
+}
+
 /* The controller's own packet, recirculated: it goes up by entry 0, and that has its share. */
 static void a_packet_of_no_port_goes_up(void **state)
 {
@@ -526,6 +547,7 @@ int main(int argc, char **argv)
 		TEST(a_flow_counts_packets_bytes_and_flags),
 		TEST(a_miss_goes_up_whole),
 		TEST(a_port_has_its_share_of_upcalls),
+		TEST(a_rest_leaves_room_for_misses),
 		TEST(a_packet_of_no_port_goes_up),
 		TEST(a_full_ring_is_a_counted_drop),
 		TEST(nothing_gets_past_a_port_without_state),

@@ -199,7 +199,16 @@ END
 # Netlink attributes that no text can say: cut, and with each byte changed.
 malformed_attributes()
 {
-	flock "$O/.ovs-lock" make -s O="${O#"$PWD"/}" OVS_TREE="$OVS_TREE" "${O#"$PWD"/}/tests/ovs/malformed" && "$O/tests/ovs/malformed"
+	sanitized malformed
+}
+sanitized() # PROGRAM
+{
+	flock "$O/.ovs-lock" make -s O="${O#"$PWD"/}" OVS_TREE="$OVS_TREE" "${O#"$PWD"/}/tests/ovs/$1" && "$O/tests/ovs/$1"
+}
+# Good ones, and with each byte of their headers changed.
+super_packets_are_cut()
+{
+	sanitized segments
 }
 
 # The same flow twice, another action, a flow that is not there.
@@ -343,6 +352,7 @@ t actions_that_it_lacks_are_refused lacking_actions
 t another_outer_port_is_refused outer_port
 t fields_that_it_lacks_are_refused lacking_fields
 t malformed_attributes_are_refused malformed_attributes
+t super_packets_are_cut_as_their_headers_say super_packets_are_cut
 t flows_are_put_changed_and_deleted_by_ufid put_get_del
 t statistics_outlive_a_change statistics_outlive_a_change
 t ports_leave_nothing ports_leave_nothing

@@ -146,7 +146,7 @@ int ovs_up(void **state)
 	ovs_flows = map_of("ovs_flow_v1", sizeof(*ovs_flows));
 	ovs_actions = map_of("ovs_action_v1", sizeof(*ovs_actions));
 	ovs_meters = map_of("ovs_meter_v1", sizeof(*ovs_meters));
-	ring = ring_buffer__new(bpf_object__find_map_fd_by_name(obj, "ovs_ring0_v1"), on_upcall,
+	ring = ring_buffer__new(bpf_object__find_map_fd_by_name(obj, "ovs_ring0_v2"), on_upcall,
 				NULL, NULL);
 	assert_non_null(ring);
 	attach_execute();
