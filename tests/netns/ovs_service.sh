@@ -78,7 +78,7 @@ starts()
 {
 	echo BPFCT_OVS_CONNECTIONS=300000 >>/etc/default/openvswitch-switch
 	unit ovsdb-server ExecStart && unit ovs-vswitchd ExecStart && vsctl add-br br0 -- set bridge br0 datapath_type=bpf fail_mode=secure &&
-		ovs_port "$A" 10.1.1.1/24 && ovs_port "$B" 10.1.1.2/24
+		ovs_port "$A" 10.1.1.1/24 && ovs_port "$B" 10.1.1.2/24 && vsctl add-port br0 vx0 -- set interface vx0 type=vxlan options:remote_ip=192.0.2.9
 }
 environment_reaches_the_daemon()
 {
@@ -115,6 +115,7 @@ nothing_stops()
 	fails same pid "$pid" "$(cat /run/openvswitch/ovs-vswitchd.pid)" >/dev/null || return
 	grep -q ' 0% packet loss' "$TMP/ping" && same connection "$conn" "$(connection)" &&
 		same rules "$rules" "$(ofctl dump-flows br0 --no-stats | sort)" && ip -br addr show br0 | grep -q 10.1.1.100 &&
+		ip link show vxlan_sys_4789 && appctl dpctl/show bpf@ovs-bpf | grep -q 'vxlan_sys_4789 (vxlan' &&
 		same daemon /usr/lib/bpfct/ovs-vswitchd "$(readlink "/proc/$(cat /run/openvswitch/ovs-vswitchd.pid)/exe")"
 }
 
