@@ -74,14 +74,19 @@ promiscuity()
 	ip -d -j link show "$1" | jq '.[0].promiscuity'
 }
 
-# A device is as it was when it is no port any more.
-port_comes_and_goes()
+# What nobody has put into the database vswitchd takes away, and the device is as it was.
+unknown_port_goes()
 {
-	dpctl add-if "$DP" v0,port_no=77 i0,type=internal && says 'port 77: v0$' show "$DP" && says ': i0 (internal)' show "$DP" && [ "$(promiscuity v0)" = 1 ] || return
-	dpctl set-if "$DP" v0,port_no=77 && refuses "can't change port number" set-if "$DP" v0,port_no=5 && refuses "can't change type" set-if "$DP" v0,type=internal &&
-		refuses 'No such device' set-if "$DP" nodev && refuses 'no port named' del-if "$DP" nodev && refuses 'No such device' del-if "$DP" 78 &&
-		dpctl del-if "$DP" 77 i0 && no 'v0\|i0' show "$DP" && [ "$(promiscuity v0)" = 0 ] && ! ip link show i0 || return
-	ip link set v0 promisc on && dpctl add-if "$DP" v0 && dpctl del-if "$DP" v0 && [ "$(promiscuity v0)" = 1 ]
+	dpctl add-if "$DP" v0,port_no=77 i0,type=internal && poll_until 5 no 'v0\|i0' show "$DP" && [ "$(promiscuity v0)" = 0 ] && ! ip link show i0 || return
+	ip link set v0 promisc on && dpctl add-if "$DP" v0 && poll_until 5 no v0 show "$DP" && [ "$(promiscuity v0)" = 1 ] && ping_once "$A" 10.1.1.2
+}
+
+ports_are_changed_by_what_is_theirs()
+{
+	local n
+	n=$(port_number "$A") && dpctl set-if "$DP" "$A,port_no=$n" && refuses "can't change port number" set-if "$DP" "$A,port_no=99" &&
+		refuses "can't change type" set-if "$DP" "$A,type=internal" && refuses 'No such device' set-if "$DP" nodev &&
+		refuses 'no port named' del-if "$DP" nodev && refuses 'No such device' del-if "$DP" 78
 }
 
 # vswitchd makes the bridge's own port again, and another.
@@ -267,7 +272,8 @@ t bridge_comes_up draw
 PID=$(cat "$OVS_DIR/ovs-vswitchd.pid")
 t datapath_of_bridges_is_the_one_and_stays datapath_is_one
 t device_that_is_no_port_is_refused devices_that_are_no_ports
-t device_is_as_it_was_after_it_was_a_port port_comes_and_goes
+t port_that_is_in_no_bridge_goes unknown_port_goes
+t ports_are_changed_by_what_is_theirs ports_are_changed_by_what_is_theirs
 t deleted_port_of_a_bridge_comes_back deleted_port_comes_back
 t internal_port_has_statistics internal_port_has_statistics
 t internal_port_elsewhere_has_statistics moved_port_has_statistics
