@@ -55,7 +55,7 @@
  *
  * EXECUTE. Take one of the OVS_EXECS slots of ovs_flow_v1 (one a thread is enough, as send()
  * comes back when the packet has been executed): key = the metadata of the packet (tun,
- * in_port, recirc_id, dp_hash, skb_mark, skb_priority, ct_*; the rest is extracted), actions,
+ * in_port, recirc_id, dp_hash, skb_mark, skb_priority, ct_*; the rest is extracted), mru, actions,
  * live = a random 32-bit token whose low OVS_EXEC_BITS bits are the slot's number. Then send
  * the packet on an AF_PACKET socket (SOCK_RAW, PACKET_VNET_HDR for checksum state and GSO)
  * bound to the execute device, with the token as SO_MARK (a control message, or the option). VLAN
@@ -148,7 +148,7 @@ struct ovs_flow {
 	__u32 live;	 /* 0: no flow, 1: a flow; of EXECUTE slots the token */
 	__u32 mask;	 /* slot of ovs_mask_v1 */
 	__u32 n_actions; /* 0: packets are dropped (ovs_drop) */
-	__u32 pad;
+	__u32 mru;	 /* of EXECUTE slots: as ovs_upcall.mru; else 0 */
 	__u8 ufid[16];
 	struct ovs_key key;		/* masked; of EXECUTE slots the metadata */
 	__u32 action[OVS_FLOW_ACTIONS]; /* slots of ovs_action_v1 */

@@ -267,6 +267,7 @@ static int execute_with(struct dp_bpf *dp, struct dpif_execute *e, struct ovs_fl
 	struct sending to = {dp, now};
 
 	fill_key(&now->key, e);
+	now->mru = e->mtu;
 	if (!e->hash && dp_super_is_wrapped(e->packet))
 		return dp_super_cut(e->packet, send_segment, &to);
 	return dp_bpf_execute_flow(dp, e->packet, e->hash, now);

@@ -430,6 +430,7 @@ static __always_inline int ovs_take_token(struct __sk_buff *skb, struct ovs_work
 	__builtin_memset(w, 0, OVS_WORK_CLEARED);
 	__builtin_memcpy(&w->key, &f->key, __builtin_offsetof(struct ovs_key, eth_dst));
 	w->flow = slot;
+	w->mru = f->mru;
 	w->end = f->n_actions;
 	if (w->end > OVS_FLOW_ACTIONS)
 		return -CT_DROP_OVS_ACTION;

@@ -437,6 +437,7 @@ static void put_execute(uint32_t slot, uint32_t token)
 	f->key.recirc_id = 9;
 	f->key.skb_mark = 0x77;
 	f->key.ct_mark = 0x88;
+	f->mru = 1400;
 	f->n_actions = 1;
 	ovs_actions[100] = (struct ovs_action)AGAIN(10);
 	f->action[0] = 100;
@@ -459,6 +460,7 @@ static void execute_restores_the_metadata(void **state)
 	assert_int_equal(u->key.recirc_id, 10);
 	assert_int_equal(u->key.skb_mark, 0x77);
 	assert_int_equal(u->key.ct_mark, 0x88);
+	assert_int_equal(u->mru, 1400);
 	assert_int_equal(u->key.dport, htons(80));
 	assert_memory_equal(u->data, f, n);
 	assert_int_equal(ovs_flows[3].live, 0);
