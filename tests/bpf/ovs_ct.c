@@ -331,7 +331,8 @@ static void a_timeout_policy_counts(void **state)
 static void a_translated_packet_comes_back_from_user_space(void **state)
 {
 	struct ovs_action dnat =
-		CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_DST, .family = 4);
+		CT(.flags = OVS_CT_COMMIT | OVS_CT_NAT | OVS_CT_NAT_DST | OVS_CT_MARK, .family = 4,
+		   .mark = 0x30, .mark_mask = 0xf0);
 	struct packet p = udp(0, 0), out = p;
 	struct ovs_flow *f = &ovs_flows[4];
 	const struct ovs_upcall *u;
@@ -347,7 +348,7 @@ static void a_translated_packet_comes_back_from_user_space(void **state)
 	out.dst = I[0];
 	ovs_actions[50] = (struct ovs_action)CT(.flags = OVS_CT_COMMIT | OVS_CT_MARK | OVS_CT_NAT |
 							 OVS_CT_NAT_SRC,
-						.mark = 3, .mark_mask = ~0u, .family = 4,
+						.mark = 3, .mark_mask = 0xf, .family = 4,
 						.addr_min = {1}, .addr_max = {1});
 	ovs_actions[51] = (struct ovs_action)AGAIN(9);
 	f->key = k;
@@ -360,7 +361,7 @@ static void a_translated_packet_comes_back_from_user_space(void **state)
 	assert_non_null(u);
 	k = u->key;
 	assert_int_equal(k.ct_state, S_TRK | S_NEW | S_DNAT);
-	assert_int_equal(k.ct_mark, 3);
+	assert_int_equal(k.ct_mark, 0x33);
 	wants_orig(&k, 0, &p);
 	assert_int_equal(k.dst[0], inet_addr(I[0]));
 	assert_int_equal(k.src[0], inet_addr(C[0]));

@@ -265,6 +265,155 @@ static void fragments_of_other_ways_are_other_datagrams(void **state)
 	ovs_ports[1].flags &= ~OVS_PORT_TUNNEL;
 }
 
+/* Mark, label and translation are the new connection's, which has none of them. */
+static void what_is_forced_begins_with_nothing(void **state)
+{
+	static const __u32 none[4];
+
+	(void)state;
+	for (int six = 0; six < 2; six++) {
+		struct ovs_action first = snat(six, OVS_CT_MARK | OVS_CT_LABEL, 0, 4000, 4000);
+		struct packet p = udp(six, 0), r = udp(six, 1), back = p;
+		struct ovs_key k;
+		__be32 to[4] = {0};
+
+		ovs_reset(NULL);
+		first.ct.mark = 5;
+		first.ct.mark_mask = ~0u;
+		first.ct.label[2] = first.ct.label_mask[2] = 7;
+		OVS_ALL(1, 0, first, AGAIN(9));
+		OVS_ALL(2, 0,
+			CT(.flags = OVS_CT_COMMIT | OVS_CT_FORCE | OVS_CT_NAT | OVS_CT_MARK,
+			   .mark = 0x100, .mark_mask = 0xf00),
+			AGAIN(9));
+		OVS_ALL(3, 0, CT(.flags = 0), AGAIN(9));
+		k = key_after(1, &p);
+		assert_int_equal(k.ct_mark, 5);
+		assert_int_equal(k.ct_label[2], 7);
+		r.dst = back.src = E[six];
+		r.dport = back.sport = 4000;
+		k = key_after(2, &r);
+		assert_int_equal(k.ct_state, S_TRK | S_NEW);
+		assert_int_equal(k.ct_mark, 0x100);
+		assert_memory_equal(k.ct_label, none, 16);
+		set_addr(to, E[six]);
+		assert_memory_equal(k.dst, to, 16);
+		assert_int_equal(k.dport, htons(4000));
+		assert_int_equal(key_after(3, &back).ct_state, S_TRK | S_EST | S_RPL);
+	}
+}
+
+/* An error of the answering side's opens no connection. */
+static void an_error_forces_nothing(void **state)
+{
+	struct packet p = udp(0, 0), r = udp(0, 1);
+	struct packet e = {
+		.src = M[0], .dst = C[0], .proto = IPPROTO_ICMP, .type = 3, .code = 3, .quote = &p};
+
+	(void)state;
+	OVS_ALL(1, 0, CT(.flags = OVS_CT_COMMIT), AGAIN(9));
+	OVS_ALL(2, 0, CT(.flags = OVS_CT_COMMIT | OVS_CT_FORCE), AGAIN(9));
+	OVS_ALL(3, 0, CT(.flags = 0), AGAIN(9));
+	key_after(1, &p);
+	assert_true(key_after(2, &e).ct_state & S_REL);
+	assert_int_equal(key_after(3, &r).ct_state, S_TRK | S_EST | S_RPL);
+}
+
+/* The name of the only connection there is, and its first packet. */
+static void expect_of(const struct ct_tuple *orig, const struct ct_tuple *t)
+{
+	struct ct_flow f = flow_of(4);
+	struct ct_expect x = {.word = 1ULL << 32, .nat = *t, .orig = *orig};
+
+	for (int i = 0; i < 2; i++) {
+		x.master.key.addr[i][0] = f.key4.addr[i];
+		x.master.key.port[i] = f.key4.port[i];
+	}
+	x.master.key.proto = f.key4.proto;
+	x.master.key.pad = 4;
+	x.master.gen = ct_w_gen(f.c.word);
+	x.expires = bpfct_now(&core.pins) + 30 * core.pins.settings->hz / 32;
+	core.pins.expect->entries[CT_X_ANY_PORT]++;
+	core.pins.expect->count++;
+	assert_int_equal(bpf_map_update_elem(core.pins.expect_fd, t, &x, BPF_ANY), 0);
+}
+
+static void wants_masters(const struct ovs_key *k, uint8_t state, const struct packet *master,
+			  bool labelled)
+{
+	assert_int_equal(k->ct_state, state);
+	assert_int_equal(k->ct_mark, 5);
+	assert_int_equal(k->ct_label[3], labelled ? 7 : 0);
+	assert_int_equal(k->ct_proto, master->proto);
+	assert_int_equal(k->ct_src[0], inet_addr(master->src));
+	assert_int_equal(k->ct_dst[0], inet_addr(master->dst));
+	assert_int_equal(k->ct_dport, htons(master->dport));
+}
+
+/* What a helper expects has its master's mark, label and tuple: before it is committed, then, and
+ * when it is established. A label that is put on it goes over its master's. */
+static void what_is_expected_has_its_masters(void **state)
+{
+	struct packet c = plain(0, IPPROTO_TCP), p = udp(0, 1), r = udp(0, 0);
+	struct ct_tuple orig = {.proto = IPPROTO_TCP, .family = 4, .dport = htons(80)};
+	struct ct_tuple t = {.proto = IPPROTO_UDP, .family = 4, .dport = htons(1000)};
+
+	(void)state;
+	orig.sport = htons(1000);
+	set_addr(orig.saddr, C[0]);
+	set_addr(orig.daddr, S[0]);
+	set_addr(t.saddr, S[0]);
+	set_addr(t.daddr, C[0]);
+	c.tcp = 2;
+	for (int labelled = 0; labelled < 2; labelled++) {
+		uint16_t label = labelled ? OVS_CT_LABEL : 0;
+		struct ovs_key k;
+
+		ovs_reset(NULL);
+		OVS_ALL(1, 0,
+			CT(.flags = OVS_CT_COMMIT | OVS_CT_MARK | label, .mark = 5,
+			   .mark_mask = ~0u, .label = {0, 0, 0, 7}, .label_mask = ONES4),
+			AGAIN(9));
+		key_after(1, &c);
+		expect_of(&orig, &t);
+		ovs_flush();
+		OVS_ALL(1, 0, CT(.flags = 0), AGAIN(9));
+		OVS_ALL(2, 0, CT(.flags = 0), AGAIN(9));
+		OVS_ALL(3, 0, CT(.flags = OVS_CT_COMMIT | label, .label = {1}, .label_mask = {1}),
+			AGAIN(9));
+		k = key_after(2, &p);
+		wants_masters(&k, S_TRK | S_NEW | S_REL, &c, labelled);
+		k = key_after(3, &p);
+		wants_masters(&k, S_TRK | S_NEW | S_REL, &c, labelled);
+		assert_int_equal(k.ct_label[0], labelled);
+		k = key_after(1, &r);
+		wants_masters(&k, S_TRK | S_EST | S_REL | S_RPL, &c, labelled);
+		assert_int_equal(k.ct_label[0], labelled);
+		bpf_map_delete_elem(core.pins.expect_fd, &t);
+	}
+}
+
+/* Less than a transport header. */
+static void a_tiny_first_fragment_is_counted(void **state)
+{
+	struct packet p = plain(0, IPPROTO_TCP);
+	uint64_t was[FRAG_STAT_SLOTS], is[FRAG_STAT_SLOTS];
+	const struct ovs_upcall *u;
+	uint8_t f[2][200];
+	size_t len[2];
+
+	(void)state;
+	OVS_ALL(1, 0, CT(.zone = 5), AGAIN(9));
+	cut_in_two(&p, 8, f, len);
+	assert_int_equal(bpfct_counters(core.pins.frag_stat_fd, was, FRAG_STAT_SLOTS), 0);
+	ovs_run(1, f[0], len[0], NULL);
+	u = ovs_upcall_next();
+	assert_non_null(u);
+	assert_int_equal(u->key.ct_state, S_TRK | S_INV);
+	assert_int_equal(bpfct_counters(core.pins.frag_stat_fd, is, FRAG_STAT_SLOTS), 0);
+	assert_int_equal(is[2 * FRAG_STAT_TOO_SMALL], was[2 * FRAG_STAT_TOO_SMALL] + 1);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
@@ -276,6 +425,10 @@ int main(int argc, char **argv)
 		TEST(a_packet_is_tracked_in_two_zones),
 		TEST(an_invalid_packet_keeps_nothing),
 		TEST(fragments_of_other_ways_are_other_datagrams),
+		TEST(what_is_forced_begins_with_nothing),
+		TEST(an_error_forces_nothing),
+		TEST(what_is_expected_has_its_masters),
+		TEST(a_tiny_first_fragment_is_counted),
 	};
 
 	if (argc > 1)

@@ -262,9 +262,11 @@ static void a_flow_counts_packets_bytes_and_flags(void **state)
 	assert_int_equal(ovs_flows[slot].packets, 2);
 	assert_int_equal(ovs_flows[slot].bytes, 2 * build(frame, &p));
 	assert_int_equal(ovs_flows[slot].tcp_flags, 0x12);
-	assert_true(ovs_flows[slot].used > 0);
+	assert_true(ovs_flows[slot].used > 1);
 	p.tcp = 0x01;
+	ovs_flows[slot].used = 1;
 	WANTS(1, &p, 2, &p);
+	assert_true(ovs_flows[slot].used > 1);
 	assert_int_equal(ovs_flows[slot].tcp_flags, 0x13);
 }
 
@@ -289,6 +291,7 @@ static void a_miss_goes_up_whole(void **state)
 {
 	struct packet p = packet4(IPPROTO_UDP);
 	const struct ovs_upcall *u;
+	uint64_t missed = ovs_stat_of(OVS_STAT_MISSED);
 	struct ovs_run r;
 	uint8_t frame[600];
 	size_t n;
@@ -297,6 +300,7 @@ static void a_miss_goes_up_whole(void **state)
 	p.payload = 300;
 	n = build(frame, &p);
 	r = ovs_packet(1, &p);
+	assert_int_equal(ovs_stat_of(OVS_STAT_MISSED), missed + 1);
 	assert_int_equal(r.action, TC_ACT_REDIRECT);
 	assert_int_equal(r.ifindex, 0);
 	u = ovs_upcall_next();
@@ -307,6 +311,7 @@ static void a_miss_goes_up_whole(void **state)
 	assert_int_equal(u->size, sizeof(*u) + OVS_UPCALL_MEDIUM);
 	assert_memory_equal(u->data, frame, n);
 	assert_int_equal(u->gso_size, 0);
+	assert_int_not_equal(u->hash, 0);
 	assert_null(ovs_upcall_next());
 }
 

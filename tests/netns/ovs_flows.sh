@@ -81,6 +81,8 @@ set(ipv6(dst=fd00::/ffff::,label=0x12345,tclass=0x3)),2
 set(nd(target=fd00::1,sll=02:00:00:00:00:09)),2
 set(icmp(type=3,code=4)),2
 set(arp(sip=1.2.3.4,op=2)),2
+set(arp(tip=1.2.3.0/255.255.255.0,sha=02:00:00:00:00:07,tha=00:00:00:00:00:08/00:00:00:00:00:ff)),2
+set(nd(tll=02:00:00:00:00:09)),2
 set(skb_mark(0x7)),2
 set(skb_mark(0x7/0xff)),2
 set(skb_priority(0x10001)),2
@@ -156,6 +158,7 @@ lacking_actions()
 {
 	each refuse_action <<'END'
 trunc(13),2
+push_vlan(vid=7,pcp=3,cfi=0),2
 pop_nsh(),2
 add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x8847),push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,c1=0x0,c2=0x0,c3=0x0,c4=0x0),2
 add_mpls(label=2,tc=0,ttl=64,bos=1,eth_type=0x800),2
@@ -215,7 +218,8 @@ super_packets_are_cut()
 put_get_del()
 {
 	local ufid=ufid:11111111-2222-3333-4444-555555555555
-	put "$ufid,$IP" 2 && fails appctl dpctl/add-flow "$DP" "$ufid,$IP" 3 &&
+	put "$ufid,$IP" 2 && fails appctl dpctl/add-flow "$DP" "$ufid,$IP" 3 && # nor by another name
+		fails appctl dpctl/add-flow "$DP" "ufid:11111111-2222-3333-4444-666666666666,$IP" 3 2>"$TMP/err" && grep -q 'File exists' "$TMP/err" &&
 		appctl dpctl/mod-flow "$DP" "$ufid,$IP" 4 && appctl dpctl/get-flow "$DP" "$ufid" | grep -q "actions:4" &&
 		appctl dpctl/dump-flows -m "$DP" | grep -q "^$ufid,.*actions:4" &&
 		appctl dpctl/del-flow "$DP" "$ufid,$IP" && fails appctl dpctl/del-flow "$DP" "$ufid,$IP" &&
@@ -239,18 +243,117 @@ statistics_outlive_a_change()
 		frames br0 1 && counted "$ufid" 1 && appctl dpctl/del-flows "$DP"
 }
 
+# What `dpctl/show` counts, and the time and the flags of a flow.
+looked_up() # hit|missed|lost, or flows, or total (masks)
+{
+	appctl dpctl/show "$DP" | sed -n "s/.*\b$1: *\([0-9]*\).*/\1/p" | head -n 1
+}
+datapath_is_counted()
+{
+	local ufid=ufid:41111111-2222-3333-4444-555555555555 hit missed key used
+	key="recirc_id(0),in_port($(port_number br0)),eth(),eth_type(0x0800),ipv4(proto=6,frag=no),tcp()"
+	ip link set br0 up && appctl dpctl/del-flows "$DP" || return
+	missed=$(looked_up missed)
+	frames br0 2 && [ "$(looked_up missed)" -gt "$missed" ] || return
+	poll_until 5 table_is_empty && appctl dpctl/add-flow "$DP" "$ufid,$key,tcp_flags(0/0)" drop || return
+	appctl dpctl/show "$DP"
+	[ "$(looked_up flows)" -ge 1 ] && [ "$(looked_up total)" -ge 1 ] || return
+	hit=$(looked_up hit)
+	# SYN, then ACK
+	segment 02 && segment 10 && [ "$(looked_up hit)" -ge $((hit + 2)) ] && sleep 1.5 || return
+	used=$(appctl dpctl/get-flow "$DP" "$ufid")
+	echo "$used"
+	[[ $used = *"packets:2, "* && $used = *"flags:S."* && $used =~ used:([0-9]+)\. ]] && [ "${BASH_REMATCH[1]}" -ge 1 ] &&
+		[ "${BASH_REMATCH[1]}" -le 10 ] && poll_until 5 table_is_empty
+}
+# (The host says something by br0 now and then.)
+table_is_empty()
+{
+	appctl dpctl/del-flows "$DP" && [ "$(looked_up flows) $(looked_up total)" = '0 0' ]
+}
+segment() # FLAGS
+{
+	/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("br0", 0))
+s.send(bytes.fromhex("ffffffffffff0200000000070800" + "4500002800004000400626c20a0900010a090002" + "000700090000000000000000" + "50" + sys.argv[1] + "ffff00000000") + bytes(6))' "$1"
+}
+
+# meter CONFIG PACKETS : that many frames at once by a meter of the bridge's own; what its statistics say
+meter()
+{
+	local id
+	ofctl -O OpenFlow13 add-meter br0 "meter=1,$1" && ofctl -O OpenFlow13 add-flow br0 dl_type=0x88b5,actions=meter:1,controller &&
+		id=$(appctl ofproto/trace br0 in_port=LOCAL,dl_type=0x88b5 | sed -n 's/^Datapath actions: meter(\([0-9]*\)).*/\1/p') && [ -n "$id" ] &&
+		put "recirc_id(0),in_port($(port_number br0)),eth(),eth_type(0x88b5)" "meter($id),99" &&
+		frames br0 "$2" && ofctl -O OpenFlow13 meter-stats br0 | tee "$TMP/meter" || return
+	tr '\n' ' ' <"$TMP/meter" >"$TMP/meter.line"
+}
+# Packets or bits, with the burst that was asked for or that of a tenth of a second; 480 bits a frame.
+meters_are_as_they_were_set()
+{
+	local before
+	meter pktps,burst,stats,bands=type=drop,rate=1,burst_size=3 6 && grep -q 'packet_in_count:6 byte_in_count:360 .*0: packet_count:3 byte_count:180' "$TMP/meter.line" &&
+		ofctl -O OpenFlow13 del-meters br0 && meter kbps,burst,stats,bands=type=drop,rate=1,burst_size=1 6 &&
+		grep -q 'packet_in_count:6 byte_in_count:360 .*0: packet_count:4 byte_count:240' "$TMP/meter.line" &&
+		ofctl -O OpenFlow13 del-meters br0 && meter pktps,stats,bands=type=drop,rate=2 6 && grep -q '0: packet_count:5 byte_count:300' "$TMP/meter.line" &&
+		ofctl -O OpenFlow13 del-meters br0 || return
+	# One that has gone lets all pass.
+	before=$(metered)
+	frames br0 5 && [ "$(metered)" = "$before" ] && appctl dpctl/del-flows "$DP"
+}
+metered()
+{
+	"$CTCTL" --instance ovs-bpf stats | awk '$1 == "ovs_meter" { print $2 }'
+}
+
+# A new vswitchd knows the flows of the one before with names, actions and cookies, which stay theirs while others come and go.
+flows_are_taken_over()
+{
+	local ufid=ufid:3111111%d-2222-3333-4444-555555555555 key before n shared='set(skb_mark(0x31)),userspace(pid=0,userdata(0a0b0c)),2'
+	key="recirc_id(0),in_port($(port_number br0)),eth(src=02:00:00:00:00:0%d),eth_type(%s)"
+	vsctl set open_vswitch . other_config:flow-restore-wait=true && appctl dpctl/del-flows "$DP" || return
+	# shellcheck disable=SC2059
+	for n in 1 2 3; do
+		appctl dpctl/add-flow "$DP" "$(printf "$ufid,$key" "$n" "$n" 0x88b6)" "$shared" || return
+	done
+	# shellcheck disable=SC2059
+	appctl dpctl/add-flow "$DP" "$(printf "$ufid,$key" 7 7 0x88b5)" drop && before=$(known) && ovs_kill && ovs_vswitchd && poll_until 20 appctl dpctl/show "$DP" || return
+	[ "$(known)" = "$before" ] || { echo "$before"; echo "then:"; known; return 1; }
+	# shellcheck disable=SC2059
+	frames br0 3 && counted "$(printf "$ufid" 7)" 3 && appctl dpctl/del-flow "$DP" "$(printf "$ufid" 1)" && sleep 1.7 || return
+	# More than there were, so that whatever is taken to be free is written to.
+	for n in $(seq 900); do
+		# shellcheck disable=SC2059
+		echo "$(printf "ufid:32111111-0000-0000-0000-%012x" "$n"),$(printf "$key" 8 "$(printf 0x%x $((0x9000 + n)))")" \
+			"set(skb_mark($n)),set(skb_priority($n)),userspace(pid=0,userdata(0102$(printf %04x "$n")))"
+	done >"$TMP/more"
+	appctl dpctl/add-flows "$DP" "$TMP/more" && [ "$(looked_up flows)" -ge 903 ] || return
+	[ "$(known | grep -v '^ufid:32')" = "$(echo "$before" | grep -v '^ufid:31111111')" ] || { echo "$before"; echo "then:"; known; return 1; }
+	vsctl remove open_vswitch . other_config flow-restore-wait && poll_until 20 none_of_them && appctl revalidator/pause
+}
+known()
+{
+	appctl dpctl/dump-flows -m "$DP" | sed 's/ packets:.*actions:/ actions:/' | sort
+}
+none_of_them()
+{
+	! known | grep '^ufid:3[12]11111'
+}
+
 # A packet of the controller's own came by no port; what ct() leads to is found by an upcall all the same, many times.
 controllers_packets_are_tracked()
 {
 	local n before frame=ffffffffffff0200000000070800 # from 10.9.0.1 to 10.9.0.2, UDP
-	frame+=4500003000004000401126a90a0900010a09000200070009001c0000%040d
+	frame+=4500013000004000401125a90a0900010a09000200070009011c0000%0552d
 	# shellcheck disable=SC2059
 	frame=$(printf "$frame" 0)
 	before=$(received) && ip link set br0 up && ofctl add-flow br0 table=1,ct_state=+new+trk,ct_zone=3,actions=local || return
-	for n in $(seq 10); do
+	for n in $(seq 120); do # more than the share of what has come by no port
 		ofctl packet-out br0 "in_port=controller packet=$frame actions=ct(commit,zone=3,table=1)" || return
 	done
-	poll_until 10 received_are $((before + 10))
+	poll_until 10 received_are $((before + 120))
 }
 received()
 {
@@ -355,8 +458,11 @@ t malformed_attributes_are_refused malformed_attributes
 t super_packets_are_cut_as_their_headers_say super_packets_are_cut
 t flows_are_put_changed_and_deleted_by_ufid put_get_del
 t statistics_outlive_a_change statistics_outlive_a_change
+t datapath_is_counted datapath_is_counted
+t meters_are_as_they_were_set meters_are_as_they_were_set
 t ports_leave_nothing ports_leave_nothing
 t controllers_packets_are_tracked controllers_packets_are_tracked
 t masks_of_a_port_are_bounded masks_are_bounded
+t flows_are_taken_over_with_what_they_name flows_are_taken_over
 t two_tags_are_matched_where_they_are_allowed two_tags_by_vlan_limit
 finish

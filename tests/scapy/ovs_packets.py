@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, defragment6, fragment6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment, defragment6, fragment6
+from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Raw
 
 C6, S6, N6, I6 = "fd00::1", "fd00::2", "fd00::99", "fd00::77"
@@ -176,6 +176,28 @@ def fragments_are_counted_and_refused():
     W1.none("a fragment though they are disabled")
     dpctl("ipf-set-enabled", "v4")
     dpctl("ipf-set-max-nfrags", "500")
+    before = {k: ipf("v6 " + k) for k in ("frags accepted", "frags completed", "frags too small")}
+    pipeline(NAT % ("ipv6", "src=" + N6, "ipv6"))
+    W0.send(*fragment6(cut6(C6, S6, 1000, 53, 5), 1400))
+    n = len(W1.got(2))
+    check([ipf("v6 " + k) - before[k] for k in ("frags accepted", "frags completed", "frags too small")] == [n, n, 0] and n, "IPv6: %d came" % n)
+    dpctl("ipf-set-min-frag", "v6", "5000")
+    W0.send(*fragment6(cut6(C6, S6, 1001, 53, 6), 1400))
+    W1.none("a fragment of IPv6 below the least size")
+    check(ipf("v6 frags too small") > before["frags too small"], "too small, of IPv6")
+    pipeline(SNAT4)
+    W0.send(*cut4(1004, 5, 800))
+    check(len(W1.got(2)) == 2, "fragments of IPv4, while those of IPv6 are too small")
+    dpctl("ipf-set-min-frag", "v6", "1280")
+    dpctl("ipf-set-disabled", "v6")
+    W0.send(*cut4(1005, 6, 800))
+    check(len(W1.got(2)) == 2, "fragments of IPv4, those of IPv6 disabled")
+    dpctl("ipf-set-enabled", "v6")
+    overlaps = ipf("v4 frags overlapped")
+    whole = cut4(1006, 7, 800)
+    W0.send(whole[0], IP(src=C4, dst=S4, id=7, proto=17, frag=90) / Raw(b"y" * 800))
+    W1.none("fragments that overlap")
+    check(ipf("v4 frags overlapped") > overlaps, "overlapped")
     check("max num frags (v4/v6): 500" in appctl("dpctl/ipf-get-status", "bpf@ovs-bpf"), "the most of them")
     W0.send(*cut4(1003, 4, 800))
     check(len(W1.got(2)) == 2, "fragments, enabled again")
@@ -188,10 +210,92 @@ table=1,actions=check_pkt_larger(1000)->NXM_NX_REG0[0],resubmit(,2)
 table=2,reg0=0,actions=2
 table=2,reg0=1,actions=dec_ttl,2
 """)
-    for first, ttl in ((800, 64), (1200, 63)):  # 1600 bytes and headers in all, both times
+    for first, ttl in ((1200, 63), (800, 64), (1200, 63)):  # 1600 bytes and headers in all; the first ones go by vswitchd
         W0.send(*cut4(3000 + first, first, first))
         got = W1.got(2)
         check([p.ttl for p in got] == [ttl, ttl], "cut at %d: %s" % (first, [(len(p), p.ttl) for p in got]))
+
+
+def first_packets_keep_what_is_known():
+    """ct() and a group of one hash recirculate: what a packet has by then vswitchd hands back with it, once for each."""
+    pipeline("")
+    tool("ovs-ofctl", "-O", "OpenFlow15", "add-group", "br0", "group_id=1,type=select,selection_method=dp_hash," +
+         ",".join("bucket=bucket_id:%d,weight:1,actions=resubmit(,2)" % n for n in (1, 2)))
+    rules = """
+table=0,in_port=1,%s,actions=set_field:7->pkt_mark,ct(commit,zone=1,exec(set_field:5->ct_mark,set_field:0x90000000000000003->ct_label),table=1)
+table=1,%s,actions=group:1
+table=2,%s,pkt_mark=7,ct_mark=5,ct_label=0x90000000000000003,ct_zone=1,ct_state=+trk+new,%s,ct_nw_proto=17,ct_tp_src=%s,ct_tp_dst=53,actions=2
+"""
+    text = rules % ("udp", "udp", "udp", "ct_nw_src=%s,ct_nw_dst=%s" % (C4, S4), "6001") + rules % ("udp6", "udp6", "udp6", "ct_ipv6_src=%s,ct_ipv6_dst=%s" % (C6, S6), "6001")
+    tool("ovs-ofctl", "-O", "OpenFlow15", "add-flows", "br0", "-", text=text)
+    tool("ovs-ofctl", "-O", "OpenFlow15", "add-flow", "br0", "table=2,priority=65000,udp,dl_vlan=7,dl_vlan_pcp=3,pkt_mark=7,ct_mark=5,actions=strip_vlan,2")
+    for n in range(2):  # by vswitchd, by flows
+        W0.send(Dot1Q(vlan=7, prio=3) / IP(src=C4, dst=S4) / UDP(sport=6002, dport=53) / Raw(b"x"))
+        W1.one("tagged, %d" % n)
+        W0.send(IP(src=C4, dst=S4) / UDP(sport=6001, dport=53) / Raw(b"x"))
+        W1.one("IPv4, %d" % n)
+        W0.send(IPv6(src=C6, dst=S6) / UDP(sport=6001, dport=53) / Raw(b"x"))
+        W1.one("IPv6, %d" % n)
+    tool("ovs-ofctl", "-O", "OpenFlow15", "del-flows", "br0")
+    tool("ovs-ofctl", "-O", "OpenFlow15", "del-groups", "br0")
+
+
+def deleted_flows_have_counted():
+    pipeline("in_port=1,udp,actions=2")
+    for n in range(5):
+        W0.send(IP(src=C4, dst=S4) / UDP(sport=6100, dport=53) / Raw(b"x"))
+    check(len(W1.got(5)) == 5, "not all came")
+    appctl("revalidator/purge")
+    text = tool("ovs-ofctl", "dump-flows", "br0")
+    check("n_packets=5, n_bytes=%d," % (5 * 43) in text, text)
+
+
+def entry_of(port, zone):
+    lines = [line for line in appctl("dpctl/dump-conntrack", "-m", "-s", "bpf@ovs-bpf", "zone=%d" % zone).splitlines() if "sport=%d" % port in line]
+    check(len(lines) == 1, "%d of %d are listed" % (len(lines), port))
+    return lines[0]
+
+
+def all_of_a_connection_is_listed():
+    pipeline(SNAT4.replace(",table=1)", ",exec(set_field:5->ct_mark,set_field:0x90000000000000003->ct_label),table=1)"))
+    handshake(4501)
+    answers(4501)
+    W0.send(segment(0, 4501, "A", 1001, 5005))
+    W1.one("an acknowledgement")
+    line = entry_of(4501, 1)
+    for want in ("src=%s,dst=%s,sport=4501,dport=80,packets=3,bytes=120)" % (C4, S4), "src=%s,dst=%s,sport=80,dport=4501,packets=2,bytes=84)" % (S4, N4),
+                 "zone=1", "mark=5", "labels=0x90000000000000003", "state_orig=ESTABLISHED", "SEEN_REPLY", "ASSURED"):
+        check(want in line, "%s: %s" % (want, line))
+    seconds = int(re.search(r"timeout=(\d+)", line).group(1))
+    check(431900 < seconds <= 432000, line)
+    check("4501" not in dpctl("dump-conntrack", "zone=2"), "listed in another zone")
+
+
+def policies_are_of_a_zone():
+    tool("ovs-vsctl", "--", "--id=@m", "create", "Datapath", "datapath_version=0", "--", "set", "Open_vSwitch", ".", 'datapaths:"bpf"=@m')
+    tool("ovs-vsctl", "add-zone-tp", "bpf", "zone=9", "tcp_syn_sent=71", "udp_single=83", "icmp_first=95")
+    pipeline("in_port=1,ip,actions=ct(commit,zone=9),2\nin_port=1,ipv6,actions=ct(commit,zone=9),2")
+    W0.send(segment(0, 4502, "S", 1000, 0), IP(src=C4, dst=S4) / UDP(sport=4503, dport=53), IP(src=C4, dst=S4) / ICMP(id=4504),
+            IPv6(src=C6, dst=S6) / ICMPv6EchoRequest(id=4505))
+    W1.got(4)
+    text = appctl("dpctl/dump-conntrack", "-s", "bpf@ovs-bpf", "zone=9")
+    for name, least in (("sport=4502", 61), ("sport=4503", 73), ("id=4504", 85), ("id=4505", 85)):
+        seconds = [int(n) for n in re.findall(r"\(.*%s.*timeout=(\d+)" % name, text)]
+        check(len(seconds) == 1 and least < seconds[0] <= least + 10, "%s: %s of\n%s" % (name, seconds, text))
+    tool("ovs-vsctl", "del-zone-tp", "bpf", "zone=9")
+
+
+def what_has_expired_leaves_the_table():
+    tool("ovs-vsctl", "add-zone-tp", "bpf", "zone=8", "udp_single=1")
+    pipeline("in_port=1,udp,actions=ct(commit,zone=8),2\nin_port=1,udp6,actions=ct(commit,zone=8),2")
+    W0.send(IP(src=C4, dst=S4) / UDP(sport=4506, dport=53), IPv6(src=C6, dst=S6) / UDP(sport=4506, dport=53))
+    W1.got(2)
+    check(dpctl("ct-get-nconns").strip() == "2", "connections: " + dpctl("ct-get-nconns"))
+    end = time.monotonic() + 10
+    while dpctl("ct-get-nconns").strip() != "0" and time.monotonic() < end:
+        time.sleep(0.2)
+    check(dpctl("ct-get-nconns").strip() == "0", "connections, later: " + dpctl("ct-get-nconns"))
+    tool("ovs-vsctl", "del-zone-tp", "bpf", "zone=8")
 
 
 def interleaved(*datagrams):
@@ -307,6 +411,11 @@ def flushes_take_what_they_name():
     appctl("dpctl/flush-conntrack", "zone=1", "ct_nw_src=%s,ct_nw_dst=%s,ct_nw_proto=6,ct_tp_src=4402,ct_tp_dst=80" % (C4, S4))
     listed(4401, 4403)
     answers(4401)
+    for number in (4404, 4405):
+        W0.send(IP(src=C4, dst=S4) / ICMP(id=number))
+        W1.one("echo request")
+    appctl("dpctl/flush-conntrack", "zone=1", "ct_nw_src=%s,ct_nw_dst=%s,ct_nw_proto=1,icmp_type=8,icmp_code=0,icmp_id=4404" % (C4, S4))
+    check(re.findall(r"orig=.*id=(\d+),type=8", dpctl("dump-conntrack")) == ["4405"], dpctl("dump-conntrack"))
     appctl("dpctl/flush-conntrack", "zone=1")
     listed()
 

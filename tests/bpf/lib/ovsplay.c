@@ -30,6 +30,7 @@ struct ovs_meter *ovs_meters;
 unsigned int ovs_ifindex[OVS_TEST_PORTS + 1];
 int ovs_match_fd, ovs_alg_fd;
 struct ovs_hook ovs_hook;
+bool ovs_complete;
 
 static struct bpf_object *obj;
 static int port_fd, hook_fd, stat_fd, peer_fd[OVS_TEST_PORTS + 1];
@@ -264,7 +265,8 @@ static struct ovs_run run(int fd, const uint8_t *frame, size_t len, struct __sk_
 	uint32_t zero = 0;
 
 	assert_int_equal(bpf_map_update_elem(hook_fd, &zero, &ovs_hook, BPF_ANY), 0);
-	assert_int_equal(bpf_prog_test_run_opts(fd, &opts), 0);
+	assert_int_equal(
+		ovs_complete ? run_summed(fd, &opts, true) : bpf_prog_test_run_opts(fd, &opts), 0);
 	assert_int_equal(bpf_map_lookup_elem(hook_fd, &zero, &hook), 0);
 	r.hook = hook;
 	r.action = opts.retval;

@@ -22,6 +22,7 @@ extern struct ovs_meter *ovs_meters;
 extern unsigned int ovs_ifindex[OVS_TEST_PORTS + 1]; /* by port number */
 extern int ovs_match_fd, ovs_alg_fd;
 extern struct ovs_hook ovs_hook; /* for the packets to come; reset clears it */
+extern bool ovs_complete;	 /* they have CHECKSUM_COMPLETE, which has to hold behind the run */
 
 /* Group fixtures; before each test: no flows, no masks, no upcalls waiting. */
 int ovs_up(void **state);
