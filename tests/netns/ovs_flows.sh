@@ -350,7 +350,7 @@ controllers_packets_are_tracked()
 	# shellcheck disable=SC2059
 	frame=$(printf "$frame" 0)
 	before=$(received) && ip link set br0 up && ofctl add-flow br0 table=1,ct_state=+new+trk,ct_zone=3,actions=local || return
-	for n in $(seq 120); do # more than the share of what has come by no port
+	for n in $(seq 120); do
 		ofctl packet-out br0 "in_port=controller packet=$frame actions=ct(commit,zone=3,table=1)" || return
 	done
 	poll_until 10 received_are $((before + 120))
