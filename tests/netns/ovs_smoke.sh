@@ -127,7 +127,8 @@ stays()
 # (fail_mode), not forwarded untranslated, until the rules are there again.
 resumes()
 {
-	vsctl set bridge br0 fail_mode=secure && pipeline && ping_once "$A" 10.1.1.2 || return # the setting empties the tables
+	# The setting empties the tables; revalidators see it a little later.
+	vsctl set bridge br0 fail_mode=secure && pipeline && poll_until 10 ping_once "$A" 10.1.1.2 || return
 	ovs_kill && ping_once "$A" 10.1.1.2 && BPFCT_OVS_CONNECTIONS=400000 ovs_vswitchd && poll_until 20 no_flow_of 'ct(commit,zone=7' && ctctl_lists &&
 		fails on "$A" ping -qc 1 -W 1 10.1.1.2 && pipeline && poll_until 10 ping_once "$A" 10.1.1.2 && ctctl_lists
 }
