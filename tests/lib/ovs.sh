@@ -8,6 +8,7 @@
 #   ovs_end, ovs_kill   ends vswitchd as an upgrade does, and as a crash does
 #   ovs_port_of, ovs_port   a namespace at a bridge; port_number NAME: in the datapath
 #   frames DEVICE NUMBER    broadcasts of 60 bytes, type 0x88b5
+#   ovs_purge           no flow is in the datapath
 #   ovs_stop            everything, bridges and devices included
 #   vsctl, ofctl, appctl ...   each waits OVS_PATIENCE seconds at most
 
@@ -67,6 +68,13 @@ ovs_kill()
 	local pid
 	pid=$(cat "$OVS_DIR/ovs-vswitchd.pid") || return
 	kill -KILL "$pid" && poll_until 10 ovs_gone "$pid"
+}
+
+# Open vSwitch 3.1 purges in its main thread, beside the revalidators: both would
+# delete a flow, and vswitchd abort.
+ovs_purge()
+{
+	appctl revalidator/pause && appctl revalidator/purge && appctl revalidator/resume
 }
 
 ovs_stop()

@@ -62,7 +62,7 @@ stopped()
 }
 pipeline()
 {
-	ofctl del-flows br0 && ofctl add-flows br0 - && appctl revalidator/purge
+	ofctl del-flows br0 && ofctl add-flows br0 - && ovs_purge
 }
 port()
 {

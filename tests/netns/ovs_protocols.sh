@@ -480,7 +480,7 @@ super_packets_are_cut_under_nsh()
 meter_drops_what_is_too_much()
 {
 	ofctl -O OpenFlow13 add-meter br0 'meter=1,pktps,burst,stats,bands=type=drop,rate=5,burst_size=5' &&
-		ofctl -O OpenFlow13 add-flow br0 "priority=9,icmp,in_port=$A,actions=meter:1,normal" && appctl revalidator/purge || return
+		ofctl -O OpenFlow13 add-flow br0 "priority=9,icmp,in_port=$A,actions=meter:1,normal" && ovs_purge || return
 	on "$A" ping -qi 0.01 -c 100 -W 1 10.2.0.2 | tee "$TMP/metered"
 	ofctl -O OpenFlow13 meter-stats br0 | tee "$TMP/meter"
 	ofctl -O OpenFlow13 del-flows br0 icmp && ofctl -O OpenFlow13 del-meters br0 &&

@@ -184,7 +184,8 @@ def show(mine, theirs):
 
 
 def compare(verbose, known):
-    tool("ovs-appctl", "revalidator/purge")
+    for verb in ("pause", "purge", "resume"):  # tests/lib/ovs.sh, ovs_purge()
+        tool("ovs-appctl", "revalidator/" + verb)
     send()
     before = until(lambda: [flows(d) for d in DATAPATHS])
     for s in OUT:

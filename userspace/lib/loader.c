@@ -475,6 +475,5 @@ void bpfct_core_close(struct bpfct_core *core)
 	bpfct_pins_close(&core->pins);
 	ct_core__destroy(core->skel);
 	memset(core, 0, sizeof(*core));
-	bpfct_pins_init(&core->pins);
 	bpfct_pins_init(&core->pins); /* descriptors that are none, and not 0 */
 }
